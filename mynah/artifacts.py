@@ -1,0 +1,238 @@
+"""Directories that can be trusted: atomic, durable, hashed.
+
+Every stage writes a new directory and the last file in it is `manifest.json`: the SHA-256 of each file,
+what it was made from, the settings, the counts. The work happens in `<name>.partial`, which becomes
+`<name>` by one rename once everything is on the disk. So a directory either has a manifest and is whole,
+or it does not count.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mynah.errors import ArtifactError
+
+MANIFEST = "manifest.json"
+#: Observations about a stage (seconds, memory, date): beside the manifest, never part of a hash.
+TIMING = "timing.json"
+FORMAT = 1
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file as hex, read in pieces."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            digest.update(piece)
+    return digest.hexdigest()
+
+
+def sha256_of_json(value: Any) -> str:
+    """Return the SHA-256 of a value's canonical JSON (sorted keys, no spaces) as hex."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in a directory durable; a no-op where directories cannot be opened (Windows)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_file(path: Path) -> None:
+    """Push a file's bytes to the disk."""
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path; on success it takes the place of `path`, durably, in one step.
+
+    Raises:
+        ArtifactError: if the disk is full or the folder cannot be written; nothing is left behind.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        sync_file(temporary)
+        os.replace(temporary, path)
+        sync_directory(path.parent)
+    except OSError as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from None
+    finally:
+        temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file atomically and durably.
+
+    Raises:
+        ArtifactError: if it cannot be written; the former file, if any, is untouched.
+    """
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically and durably, with `\\n` line ends on every system."""
+    write_bytes(path, text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON (indented, sorted keys, UTF-8) atomically and durably."""
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that Mynah wrote.
+
+    Raises:
+        ArtifactError: if it is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: missing") from None
+    except (ValueError, OSError) as error:
+        raise ArtifactError(f"{path}: damaged: {error}") from None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a finished stage directory says about itself."""
+
+    stage: str
+    #: SHA-256 over stage name, settings, inputs, seed and version: equal keys mean equal work.
+    key: str
+    version: str
+    settings: dict[str, Any]
+    #: input name -> SHA-256 (of a file, or the `output` of another stage)
+    inputs: dict[str, str]
+    seed: int
+    counts: dict[str, Any] = field(default_factory=dict)
+    #: file name relative to the directory -> {"sha256", "bytes"}
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    format: int = FORMAT
+
+    @property
+    def output(self) -> str:
+        """SHA-256 over the files alone: what a following stage depends on."""
+        return sha256_of_json({name: info["sha256"] for name, info in self.files.items()})
+
+
+def stage_key(
+    stage: str, settings: dict[str, Any], inputs: dict[str, str], seed: int, version: str
+) -> str:
+    """Return the key that decides whether a stage must run again."""
+    return sha256_of_json([FORMAT, stage, settings, inputs, seed, version])
+
+
+def read_manifest(directory: Path, *, verify: bool = True) -> Manifest:
+    """Read a directory's manifest and, by default, check every file against it.
+
+    Raises:
+        ArtifactError: if the manifest is missing or unreadable, or a file is missing, was changed or
+            has the wrong size. The file is named.
+    """
+    path = directory / MANIFEST
+    value = read_json(path)
+    if not isinstance(value, dict) or value.get("format") != FORMAT:
+        raise ArtifactError(f"{path}: not a manifest of format {FORMAT}")
+    try:
+        manifest = Manifest(**value)
+    except TypeError:
+        raise ArtifactError(f"{path}: damaged: its fields are not those of a manifest") from None
+    if verify:
+        for name, info in manifest.files.items():
+            _verify(directory / name, info)
+    return manifest
+
+
+def _verify(path: Path, info: dict[str, Any]) -> None:
+    if not path.is_file():
+        raise ArtifactError(f"{path}: missing, its manifest lists it; {_mend(path)}")
+    size = path.stat().st_size
+    if size != info["bytes"]:
+        raise ArtifactError(
+            f"{path}: damaged: {size:,} bytes found, {info['bytes']:,} expected; {_mend(path)}"
+        )
+    if sha256_of_file(path) != info["sha256"]:
+        raise ArtifactError(f"{path}: damaged: SHA-256 differs from its manifest; {_mend(path)}")
+
+
+def _mend(path: Path) -> str:
+    return f"delete the folder {path.parent} and run the same build again to have it made anew"
+
+
+def finish(partial: Path, directory: Path, manifest: Manifest) -> Manifest:
+    """Turn a partial directory into a finished one: hash, sync, manifest last, one rename.
+
+    Raises:
+        ArtifactError: if something cannot be written.
+    """
+    try:
+        files = {}
+        for path in sorted(p for p in partial.rglob("*") if p.is_file()):
+            name = path.relative_to(partial).as_posix()
+            if name not in (MANIFEST, TIMING):
+                sync_file(path)
+                files[name] = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+        done = Manifest(**{**asdict(manifest), "files": files})
+        write_json(partial / MANIFEST, asdict(done))
+        sync_directory(partial)
+        if directory.exists():
+            shutil.rmtree(directory)
+        os.replace(partial, directory)
+        sync_directory(directory.parent)
+    except OSError as error:
+        if isinstance(error, ArtifactError):
+            raise
+        raise ArtifactError(
+            f"{directory}: cannot be written: {error.strerror or error}"
+        ) from None
+    return done
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Hold a directory for one process; released by the system even if the process is killed.
+
+    Raises:
+        ArtifactError: if another process holds it, or it cannot be written.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(directory / ".lock", timeout=0)
+        lock.acquire()
+    except Timeout:
+        raise ArtifactError(
+            f"{directory}: another build is at work here; wait for it, or give this one another --name"
+        ) from None
+    except OSError as error:
+        raise ArtifactError(
+            f"{directory}: cannot be written: {error.strerror or error}"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,1 @@
+"""From raw files to clean, split conversations and documents. Nothing here imports torch."""

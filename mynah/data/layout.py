@@ -1,0 +1,233 @@
+"""Guess what the columns of a table mean, say so, and let every part of the guess be corrected."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from pydantic import Field
+
+from mynah.config import Config
+from mynah.errors import ConfigError, DataError
+
+Kind = Literal["messages", "pairs", "labelled", "text"]
+
+#: Usual names, most telling first, compared after `normal_name`.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "question": (
+        "question", "questions", "prompt", "instruction", "query", "user", "human", "customer",
+        "input", "q", "request", "source", "context", "customermessage", "userinput", "usermessage",
+        "问", "问题", "提问", "用户", "用户输入", "客户", "输入", "指令", "問", "問題", "用戶",
+    ),
+    "answer": (
+        "answer", "answers", "response", "reply", "output", "completion", "assistant", "bot",
+        "agent", "a", "target", "agentreply", "botresponse", "chosen",
+        "答", "回答", "答案", "回复", "答复", "助手", "输出", "客服", "回覆",
+    ),
+    "text": (
+        "text", "message", "msg", "content", "body", "utterance", "sentence", "tweet", "review",
+        "comment", "processedtext", "post", "title",
+        "文本", "内容", "消息", "正文", "评论", "句子", "消息内容", "內容", "訊息",
+    ),
+    "label": (
+        "intent", "label", "category", "class", "sentiment", "topic",
+        "标签", "类别", "意图", "分类", "標籤",
+    ),
+    "conversation": (
+        "conversationid", "conversation", "convid", "dialogid", "dialogueid", "dialogue", "dialog",
+        "threadid", "thread", "sessionid", "session", "chatid", "chat", "ticketid", "ticket",
+        "caseid", "roomid", "channel", "会话", "会话id", "对话", "对话id", "会话编号", "对话编号",
+    ),
+    "message_id": ("messageid", "msgid", "tweetid", "id", "消息id", "编号"),
+    "reply_to": (
+        "inresponsetotweetid", "inreplytotweetid", "inresponseto", "inreplyto", "inreplytoid",
+        "replyto", "replytoid", "parentid", "parent", "回复id", "回复对象",
+    ),
+    "speaker": (
+        "speaker", "role", "sender", "author", "authorid", "from", "fromname", "name", "username",
+        "nick", "talker", "who", "发送者", "发送人", "说话人", "角色", "昵称", "發送者",
+    ),
+    "direction": ("inbound", "isinbound", "direction", "issender", "outbound", "fromme", "方向"),
+    "time": (
+        "time", "timestamp", "createdat", "createtime", "datetime", "date", "senttime", "sentat",
+        "时间", "日期", "发送时间", "時間",
+    ),
+}
+
+#: Words for a speaker or a direction that settle the role without asking.
+USER_WORDS = frozenset(
+    "user customer client human visitor guest inbound incoming in received question buyer "
+    "caller patient student 用户 客户 顾客 买家 问 访客 學生".split()
+)
+ASSISTANT_WORDS = frozenset(
+    "assistant agent bot support rep representative operator staff system_bot outbound outgoing out "
+    "sent answer seller gpt chatgpt ai model 助手 客服 机器人 卖家 答 店家".split()
+)
+
+
+class Columns(Config):
+    """Corrections to the guessed layout; a flag of `mynah build` each."""
+
+    text: str | None = Field(None, description="column with the text of a row")
+    question: str | None = Field(None, description="column with what the user says")
+    answer: str | None = Field(None, description="column with the reply")
+    conversation: str | None = Field(None, description="column that is equal within a conversation")
+    message_id: str | None = Field(None, description="column with the id of a message")
+    reply_to: str | None = Field(None, description="column with the id of the message replied to")
+    speaker: str | None = Field(None, description="column that says who speaks")
+    direction: str | None = Field(None, description="column true (or 'in') for the user's messages")
+    time: str | None = Field(None, description="column with the time, to order messages")
+    label: str | None = Field(None, description="column with the class of a text")
+    assistant: tuple[str, ...] = Field(
+        (), description="who the assistant is: values of the speaker column"
+    )
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What each column is for, and how rows become conversations."""
+
+    kind: Kind
+    question: tuple[str, ...] = ()
+    answer: str | None = None
+    text: str | None = None
+    label: str | None = None
+    conversation: str | None = None
+    message_id: str | None = None
+    reply_to: str | None = None
+    speaker: str | None = None
+    direction: str | None = None
+    time: str | None = None
+    assistant: tuple[str, ...] = ()
+
+    def describe(self) -> str:
+        """Say the guess in one line, with the names of the flags that correct it."""
+        if self.kind == "pairs":
+            return f"question = {' + '.join(self.question)}, answer = {self.answer}"
+        if self.kind == "labelled":
+            return f"text = {self.text}, label = {self.label}; each row teaches: text -> label"
+        if self.kind == "text":
+            return f"text = {self.text}; each row is one text"
+        parts = [f"text = {self.text}"]
+        for name in ("conversation", "message_id", "reply_to", "speaker", "direction", "time"):
+            if value := getattr(self, name):
+                parts.append(f"{name.replace('_', '-')} = {value}")
+        return ", ".join(parts) + "; one row a message"
+
+
+def normal_name(name: str) -> str:
+    """Fold a column name for comparison: lower case, letters, digits and Han only."""
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def known_names() -> frozenset[str]:
+    """All usual names, folded and as written with underscores or spaces taken out."""
+    return frozenset(name for names in NAMES.values() for name in names)
+
+
+def guess_layout(
+    path: str, columns: Sequence[str], sample: Sequence[Mapping[str, str]], given: Columns
+) -> Layout:
+    """Guess a table's layout from its column names and its first rows; `given` overrides.
+
+    Raises:
+        ConfigError: if a given column is not in the table.
+        DataError: if no sense can be made of it; the message lists the columns and the flags.
+    """
+    _check_given(path, columns, given)
+    found = {purpose: _find(purpose, columns) for purpose in NAMES}
+    for purpose in NAMES:
+        if (column := getattr(given, purpose)) is not None:
+            found[purpose] = column
+    text = _filled(found["text"], sample) if given.text is None else given.text
+    question, answer = found["question"], found["answer"]
+    if given.text is None and question and answer and question != answer:
+        parts: tuple[str, ...] = (question,)
+        extra = next((c for c in columns if normal_name(c) == "input"), None)
+        if normal_name(question) == "instruction" and extra and given.question is None:
+            parts = (question, extra)  # Alpaca: the input belongs to the instruction
+        return Layout("pairs", question=parts, answer=answer)
+    text = text or _longest(columns, sample, taken=[v for v in found.values() if v])
+    if text is None:
+        raise DataError(
+            f"{path}: cannot tell which column holds the text; columns: {', '.join(columns)}; "
+            "say --text-column NAME, or --question-column NAME --answer-column NAME"
+        )
+    layout = Layout(
+        "messages",
+        text=text,
+        conversation=found["conversation"],
+        message_id=found["message_id"],
+        reply_to=found["reply_to"],
+        speaker=found["speaker"],
+        direction=_direction(found["direction"], sample),
+        time=found["time"],
+        assistant=given.assistant,
+    )
+    if layout.reply_to and not layout.message_id:
+        layout = replace(layout, reply_to=None)
+    threaded = layout.conversation or layout.reply_to
+    if (threaded or layout.speaker or layout.direction) and (layout.speaker or layout.direction):
+        return layout
+    if found["label"] and found["label"] != text and _is_label(found["label"], sample):
+        return Layout("labelled", text=text, label=found["label"])
+    return Layout("text", text=text)
+
+
+def _check_given(path: str, columns: Sequence[str], given: Columns) -> None:
+    for purpose in NAMES:
+        column = getattr(given, purpose)
+        if column is not None and column not in columns:
+            flag = f"--{purpose.replace('_', '-')}-column"
+            raise ConfigError(
+                f"{path}: {flag} {column}: no such column; columns: {', '.join(columns)}"
+            )
+
+
+def _find(purpose: str, columns: Sequence[str]) -> str | None:
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(normal_name(column), column)
+    return next((by_name[name] for name in NAMES[purpose] if name in by_name), None)
+
+
+def _filled(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Drop a text column that is nearly always empty (a `title` that nobody filled)."""
+    if column is None or not sample:
+        return column
+    filled = sum(bool(row.get(column, "").strip()) for row in sample)
+    return column if filled * 2 >= len(sample) else None
+
+
+def _longest(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str]
+) -> str | None:
+    """Return the one column that plainly holds the text: long on average, words with spaces or Han."""
+    def mean(column: str) -> float:
+        return statistics.fmean(len(row.get(column, "")) for row in sample) if sample else 0.0
+
+    free = sorted((c for c in columns if c not in taken), key=mean, reverse=True)
+    if not free or mean(free[0]) < 8:
+        return None
+    if len(free) > 1 and mean(free[1]) > 0.6 * mean(free[0]):
+        return None
+    return free[0]
+
+
+def _direction(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Keep a direction column only if it takes two values (the sample may show one of them)."""
+    if column is None:
+        return None
+    return column if len({row.get(column, "").strip().lower() for row in sample} - {""}) <= 2 else None
+
+
+def _is_label(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """A label repeats, is short and is not a bare number (0 and 1 say nothing worth learning to say)."""
+    values = [row.get(column, "").strip() for row in sample]
+    values = [value for value in values if value]
+    wordy = any(any(c.isalpha() for c in value) for value in values)
+    few = len(set(values)) <= max(2, len(values) // 2)
+    return bool(values) and wordy and few and max(map(len, values)) <= 64

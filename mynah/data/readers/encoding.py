@@ -1,0 +1,140 @@
+"""Find a text file's encoding, and refuse what is not text."""
+
+from __future__ import annotations
+
+import codecs
+from pathlib import Path
+
+from mynah.errors import DataError
+
+_PIECE = 1 << 20
+_SAMPLE = 1 << 18
+
+#: Byte-order marks, the longer first because UTF-32's begins with UTF-16's.
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+_MAGIC = (
+    (b"PK\x03\x04", "a ZIP archive (or an Office or EPUB file)"),
+    (b"\x1f\x8b", "a gzip file"),
+    (b"%PDF", "a PDF"),
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"PAR1", "a Parquet file"),
+    (b"SQLite format 3", "an SQLite database"),
+    (b"\x28\xb5\x2f\xfd", "a zstd file"),
+    (b"\x7fELF", "a program"),
+)
+
+#: A file cut in the middle or damaged here and there is still UTF-8 if at most one in this many of its
+#: non-ASCII characters cannot be decoded.
+_UTF8_GOOD_FOR_ONE_BAD = 20
+
+
+def check_is_file(path: Path) -> None:
+    """Refuse what cannot be read as one non-empty file.
+
+    Raises:
+        DataError: if there is no such file, it is a directory, or it is empty.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a directory; name the files in it, for example {path}/*.csv")
+    if not path.exists():
+        raise DataError(f"{path}: no such file")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path}: the file is empty")
+
+
+def detect_encoding(path: Path) -> str:
+    """Return the name of a file's encoding, reading all of it once, in pieces.
+
+    Tried in order: a byte-order mark, UTF-8 (all of it must decode, a little damage aside), then GB 18030,
+    Big5 and Shift JIS on a sample, then Windows-1252 or Latin-1.
+
+    Raises:
+        DataError: if the file is binary.
+    """
+    with path.open("rb") as file:
+        head = file.read(_SAMPLE)
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return name
+    for magic, what in _MAGIC:
+        if head.startswith(magic):
+            raise DataError(f"{path}: is {what}, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")
+    if name := _utf16_without_mark(head):
+        return name
+    control = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
+    if control > 0.02 * len(head):
+        raise DataError(f"{path}: is binary, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")
+    if _is_utf8(path):
+        return "utf-8"
+    return _legacy_encoding(head)
+
+
+def _utf16_without_mark(head: bytes) -> str | None:
+    """Recognise UTF-16 of mostly ASCII text by its NULs on every other place."""
+    if len(head) < 4:
+        return None
+    pairs = len(head) // 2
+    if head[1::2].count(0) > 0.4 * pairs and head[::2].count(0) < 0.05 * pairs:
+        return "utf-16-le"
+    if head[::2].count(0) > 0.4 * pairs and head[1::2].count(0) < 0.05 * pairs:
+        return "utf-16-be"
+    return None
+
+
+def _is_utf8(path: Path) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    bad = good = 0
+    with path.open("rb") as file:
+        while True:
+            piece = file.read(_PIECE)
+            text = decoder.decode(piece, final=not piece)
+            own = piece.count(b"\xef\xbf\xbd")  # replacement characters that the file itself holds
+            replaced = text.count("\ufffd")
+            bad += replaced - own
+            good += sum(char > "\x7f" for char in text) - replaced + own
+            if not piece:
+                return bad * _UTF8_GOOD_FOR_ONE_BAD <= good
+
+
+def _legacy_encoding(head: bytes) -> str:
+    """Choose among the encodings that chat logs and old books come in.
+
+    Single-byte encodings decode anything, so the East Asian ones are tried first: one that decodes the
+    whole sample into mostly common Han or kana wins; otherwise the text is Western.
+    """
+    best, best_score = "cp1252", 0.3
+    for name in ("gb18030", "big5", "shift_jis"):
+        text = head.decode(name, errors="replace")
+        beyond = [c for c in text if ord(c) > 127]
+        if not beyond:
+            continue
+        bad = sum(c == "\ufffd" for c in beyond)
+        common = sum(_is_east_asian(c) for c in beyond)
+        score = common / len(beyond) - 4 * bad / len(beyond)
+        if score > best_score + 0.02:
+            best, best_score = name, score
+    if best == "cp1252":
+        try:
+            head.decode("cp1252")
+        except UnicodeDecodeError:
+            return "latin-1"
+    return best
+
+
+def _is_east_asian(char: str) -> bool:
+    """Han, kana and the full-width punctuation between them."""
+    code = ord(char)
+    return (
+        0x4E00 <= code <= 0x9FFF
+        or 0x3040 <= code <= 0x30FF
+        or 0x3000 <= code <= 0x303F
+        or 0xFF00 <= code <= 0xFF65
+    )

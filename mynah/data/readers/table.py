@@ -1,0 +1,148 @@
+"""CSV, TSV and their relatives: find the delimiter and the header, then stream rows."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mynah.data.records import Rejected
+from mynah.errors import DataError
+
+#: A cell may be this long; a chat export with a whole document in one cell is read, not refused.
+MAX_CELL = 64 << 20
+DELIMITERS = (",", "\t", ";", "|")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of a table: where it stands and its cells by column name."""
+
+    line: int
+    cells: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """An opened table: its columns and how to walk its rows (again and again, each time from the top)."""
+
+    path: Path
+    encoding: str
+    delimiter: str
+    columns: tuple[str, ...]
+    has_header: bool
+    #: False where `"` is an ordinary character, as in most tab-separated logs.
+    quoted: bool = True
+
+    def rows(self) -> Iterator[Row | Rejected]:
+        """Yield each row, or what was wrong with it; a bad row never stops the walk."""
+        csv.field_size_limit(MAX_CELL)
+        with self.path.open(encoding=self.encoding, errors="replace", newline="") as file:
+            quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True, quoting=quoting)
+            line = 1
+            skipped_header = not self.has_header
+            while True:
+                try:
+                    cells = next(reader)
+                except StopIteration:
+                    return
+                except csv.Error as error:
+                    yield Rejected(str(self.path), line, f"malformed row: {error}")
+                    line = reader.line_num + 1
+                    continue
+                start, line = line, reader.line_num + 1
+                if not skipped_header:
+                    skipped_header = True
+                elif not any(cell.strip() for cell in cells):
+                    if len(cells) > 1:  # a row of nothing but delimiters; a blank line is no row
+                        yield Rejected(str(self.path), start, "empty row")
+                elif len(cells) != len(self.columns):
+                    yield Rejected(
+                        str(self.path),
+                        start,
+                        f"{len(cells)} fields found, {len(self.columns)} expected",
+                    )
+                else:
+                    yield Row(start, dict(zip(self.columns, cells, strict=True)))
+
+
+def open_table(path: Path, encoding: str, delimiter: str | None, known: frozenset[str]) -> Table:
+    """Find delimiter, columns and header of a table.
+
+    Args:
+        path: the file.
+        encoding: its encoding.
+        delimiter: one character, or None to find it.
+        known: column names (lower case) that mark a first row as a header.
+
+    Raises:
+        DataError: if it has only a header row.
+    """
+    delimiter = delimiter or sniff_delimiter(path, encoding) or ","
+    rows = _first_rows(path, encoding, delimiter, 21)
+    if not rows:
+        raise DataError(f"{path}: no rows found")
+    first, rest = rows[0], rows[1:]
+    header = _is_header(first, rest, known)
+    if header:
+        names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}")
+                 for i, cell in enumerate(first)]
+    else:
+        names = [f"column{i + 1}" for i in range(len(first))]
+    seen: dict[str, int] = {}
+    for i, name in enumerate(names):  # a repeated name gets a number, so that no column hides another
+        seen[name] = seen.get(name, 0) + 1
+        if seen[name] > 1:
+            names[i] = f"{name}_{seen[name]}"
+    table = Table(path, encoding, delimiter, tuple(names), header)
+    bare = replace(table, quoted=False)
+    return bare if delimiter == "\t" and _bad_rows(bare) < _bad_rows(table) else table
+
+
+def _bad_rows(table: Table) -> int:
+    """Count the bad ones among the first rows, to tell whether quotes are quotes here."""
+    return sum(isinstance(row, Rejected) for row in itertools.islice(table.rows(), 5000))
+
+
+def sniff_delimiter(path: Path, encoding: str) -> str | None:
+    """Return the delimiter that cuts the first rows into equally many (two or more) cells, or None."""
+    best: tuple[float, int, str] | None = None
+    for delimiter in DELIMITERS:
+        counts = [len(row) for row in _first_rows(path, encoding, delimiter, 50)]
+        if not counts:
+            continue
+        mode = max(set(counts), key=counts.count)
+        share = counts.count(mode) / len(counts)
+        if mode > 1 and share >= 0.8 and (best is None or (share, mode) > best[:2]):
+            best = (share, mode, delimiter)
+    return best[2] if best else None
+
+
+def _first_rows(path: Path, encoding: str, delimiter: str, count: int) -> list[list[str]]:
+    csv.field_size_limit(MAX_CELL)
+    rows: list[list[str]] = []
+    with path.open(encoding=encoding, errors="replace", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        try:
+            rows.extend(row for row in itertools.islice(reader, count) if row)
+        except csv.Error:
+            pass  # rows() names the place; here the rows so far are enough to go by
+    return rows
+
+
+def _is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -> bool:
+    """Tell a header from data: by a known name, else by short, distinct, wordy cells over longer ones."""
+    names = [cell.strip().lower() for cell in first]
+    if any(name in known for name in names):
+        return True
+    if len(set(names)) < len(names) or any(not n or len(n) > 40 or n[0].isdigit() for n in names):
+        return False
+    same = [row for row in rest if len(row) == len(first)]
+    if not same:
+        return len(rest) > 0
+    repeats = any(cell == row[i] for row in same for i, cell in enumerate(first))
+    mean = sum(len(cell) for row in same for cell in row) / sum(len(row) for row in same)
+    return not repeats and mean > 1.5 * sum(map(len, names)) / len(names)
