@@ -1,0 +1,1 @@
+"""The decoder: one transformer whose parts its config chooses."""

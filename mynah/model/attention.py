@@ -1,0 +1,156 @@
+"""Causal self-attention: dense, within a window, or apart by segment.
+
+B rows, T tokens, H query heads, G key/value heads, D width of a head, C width of the stream.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mynah.model.config import ModelConfig
+
+
+class Cache(Protocol):
+    """Keys and values of the tokens so far; filled by attention, owned by the engine."""
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add (B, G, T, D) keys and values of a layer; return all of them, (B, G, S + T, D)."""
+        ...
+
+
+def rotary_tables(context_length: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
+    """Return cosines and sines of rotary positions (Su et al. 2021), (T, D/2) float32 each."""
+    wavelength = theta ** (torch.arange(0, head_size, 2, dtype=torch.float64) / head_size)
+    angle = torch.arange(context_length, dtype=torch.float64)[:, None] / wavelength
+    return angle.cos().float(), angle.sin().float()
+
+
+def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Turn each pair (x[i], x[i + D/2]) by its position's angle.
+
+    Args:
+        x: (B, H, T, D).
+        cos, sin: (T, D/2), or (B, 1, T, D/2) where rows have positions of their own.
+    """
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head causal self-attention with grouped heads."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.n_head, self.n_kv_head = config.n_head, config.kv_heads
+        self.head_size = config.head_size
+        self.layer = layer
+        self.window = config.window(layer)
+        self.dropout = config.dropout
+        queries, keys = self.n_head * self.head_size, self.n_kv_head * self.head_size
+        self.splits = (queries, keys, keys)
+        self.qkv = nn.Linear(config.n_embd, queries + 2 * keys, bias=config.bias)
+        self.out = nn.Linear(queries, config.n_embd, bias=config.bias)
+        self.qk_norm = config.qk_norm
+        self.eps = config.norm_eps
+        scaled = config.qk_norm and config.norm_weight
+        self.q_scale = nn.Parameter(torch.ones(self.head_size)) if scaled else None
+        self.k_scale = nn.Parameter(torch.ones(self.head_size)) if scaled else None
+        # Every second layer, the last one among them, mixes the value embedding in.
+        mixes = config.value_embeddings and (config.n_layer - 1 - layer) % 2 == 0 and layer > 0
+        self.value_gate = nn.Parameter(torch.ones(self.n_kv_head)) if mixes else None
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        value_embedding: Tensor | None,
+        cache: Cache | None,
+    ) -> Tensor:
+        """Attend.
+
+        Args:
+            x: (B, T, C).
+            rotary: the tables for these positions.
+            mask: (B, 1, T, T) bool, True where a query may see a key; None for plain causal.
+            value_embedding: (B, T, G * D), added to the values by a learned gate per head.
+            cache: earlier keys and values; the new ones are added to it.
+
+        Returns:
+            (B, T, C).
+        """
+        B, T, _ = x.shape
+        q, k, v = self.qkv(x).split(self.splits, dim=-1)
+        q = q.view(B, T, self.n_head, self.head_size).transpose(1, 2)  # (B, H, T, D)
+        k = k.view(B, T, self.n_kv_head, self.head_size).transpose(1, 2)  # (B, G, T, D)
+        v = v.view(B, T, self.n_kv_head, self.head_size)
+        if self.value_gate is not None and value_embedding is not None:
+            v = v + self.value_gate[:, None] * value_embedding.view_as(v)
+        v = v.transpose(1, 2)  # (B, G, T, D)
+        if self.qk_norm:
+            q = F.rms_norm(q, (self.head_size,), self.q_scale, self.eps)
+            k = F.rms_norm(k, (self.head_size,), self.k_scale, self.eps)
+        if rotary is not None:
+            q, k = rotate(q, *rotary), rotate(k, *rotary)
+        if cache is not None:
+            k, v = cache.extend(self.layer, k, v)
+        if self.n_kv_head != self.n_head:
+            k = k.repeat_interleave(self.n_head // self.n_kv_head, dim=1)  # (B, H, S, D)
+            v = v.repeat_interleave(self.n_head // self.n_kv_head, dim=1)
+        y = self._mix(q, k, v, mask)
+        return self.out(y.transpose(1, 2).reshape(B, T, -1))
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        T, S = q.shape[2], k.shape[2]
+        windowed = 0 < self.window < S
+        if mask is None and not windowed:
+            if T == S or T == 1:
+                return F.scaled_dot_product_attention(
+                    q, k, v, is_causal=T == S and T > 1, dropout_p=dropout
+                )
+            mask = causal_mask(T, S, q.device)
+        if mask is None and T == S:
+            return banded_attention(q, k, v, self.window, dropout)
+        if mask is None:
+            mask = causal_mask(T, S, q.device)
+        if windowed:
+            mask = mask & ~causal_mask(T, S, q.device).tril(S - T - self.window)
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+
+
+def causal_mask(T: int, S: int, device: torch.device) -> Tensor:
+    """Return (T, S) bool: query t, the (S - T + t)th token, sees itself and what came before."""
+    return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
+
+
+def banded_attention(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
+    """Locally banded attention (Child et al. 2019): each query sees the last `window` tokens, itself included.
+
+    The sequence is cut into blocks of `window`; a block's queries need the keys of their own block and of the one
+    before it, nothing else, so time and memory grow with T * window and not with T * T.
+
+    Args:
+        q, k, v: (B, H, T, D), of one length.
+
+    Returns:
+        (B, H, T, D).
+    """
+    B, H, T, D = q.shape
+    blocks = -(-T // window)
+    pad = blocks * window - T
+    q, k, v = (F.pad(x, (0, 0, 0, pad)).view(B, H, blocks, window, D) for x in (q, k, v))
+    # (B, H, blocks, 2 window, D): the block before (zeros for the first one) and the block itself
+    k, v = (torch.cat((F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x), dim=3) for x in (k, v))
+    query = torch.arange(window, device=q.device)[:, None] + window
+    key = torch.arange(2 * window, device=q.device)[None, :]
+    band = (key <= query) & (key > query - window)  # (window, 2 window)
+    mask = band.expand(blocks, window, 2 * window).clone()
+    mask[0, :, :window] = False  # there is no block before the first
+    q, k, v = (x.flatten(0, 1) for x in (q, k, v))  # (B H, blocks, ., D)
+    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    return y.view(B, H, blocks * window, D)[:, :, :T]

@@ -1,0 +1,94 @@
+"""What a decoder is made of."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from mynah.config import Config
+
+
+class ModelConfig(Config):
+    """Shape and parts of a decoder. A family (GPT-2, Llama, ...) is nothing but values of these fields."""
+
+    vocab_size: int = Field(ge=2, description="number of token ids")
+    context_length: int = Field(ge=2, description="longest sequence the model is trained on, tokens")
+    n_layer: int = Field(ge=1)
+    n_head: int = Field(ge=1)
+    n_kv_head: int | None = Field(None, ge=1, description="heads of keys and values; None: n_head")
+    n_embd: int = Field(ge=1, description="width of the residual stream")
+    head_dim: int | None = Field(None, ge=1, description="None: n_embd / n_head")
+    ffn_hidden: int | None = Field(None, ge=1, description="width inside the MLP; None: 4 n_embd")
+    positions: Literal["learned", "rotary"] = "rotary"
+    rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary wavelengths")
+    norm: Literal["layer", "rms"] = "rms"
+    norm_weight: bool = Field(True, description="norms have learned scales (LayerNorm: shifts too)")
+    norm_eps: float = Field(1e-5, gt=0)
+    mlp: Literal["gelu", "gelu_tanh", "relu2", "swiglu"] = "gelu_tanh"
+    bias: bool = Field(False, description="linear layers of the blocks have biases")
+    qk_norm: bool = Field(False, description="queries and keys are RMS-normalised, head by head")
+    tie_embeddings: bool = Field(True, description="the output head is the token embedding")
+    windows: tuple[int, ...] = Field(
+        (0,), description="attention window of each layer, repeated over the layers; 0 sees all"
+    )
+    logit_softcap: float = Field(0.0, ge=0, description="logits become c * tanh(logits / c); 0: off")
+    value_embeddings: bool = Field(
+        False, description="a second token embedding is added to the values of every other layer"
+    )
+    dropout: float = Field(0.0, ge=0, lt=1)
+    init: Literal["gpt2", "zero_out"] = Field(
+        "gpt2", description="gpt2: normal(0.02), outputs / sqrt(2 n_layer); zero_out: see init_weights"
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> ModelConfig:
+        if self.head_dim is None and self.n_embd % self.n_head:
+            raise ValueError(f"n_head {self.n_head} does not divide n_embd {self.n_embd}")
+        if self.n_head % self.kv_heads:
+            raise ValueError(f"n_kv_head {self.kv_heads} does not divide n_head {self.n_head}")
+        if self.positions == "rotary" and self.head_size % 2:
+            raise ValueError(f"rotary positions need an even head_dim, found {self.head_size}")
+        if any(window < 0 for window in self.windows) or not self.windows:
+            raise ValueError("windows: expected one or more numbers of tokens, 0 for all")
+        return self
+
+    @property
+    def kv_heads(self) -> int:
+        """Heads of keys and values."""
+        return self.n_kv_head or self.n_head
+
+    @property
+    def head_size(self) -> int:
+        """Width of one head."""
+        return self.head_dim or self.n_embd // self.n_head
+
+    @property
+    def hidden(self) -> int:
+        """Width inside the MLP."""
+        return self.ffn_hidden or 4 * self.n_embd
+
+    def window(self, layer: int) -> int:
+        """Attention window of a layer in tokens, 0 for all."""
+        return self.windows[layer % len(self.windows)]
+
+    def n_params(self, *, embeddings: bool = True) -> int:
+        """Number of parameters, by the formula (a test holds it against the built model)."""
+        width, head = self.n_embd, self.head_size
+        norm = width * (1 + (self.norm == "layer")) if self.norm_weight else 0
+        queries, keys = self.n_head * head, self.kv_heads * head
+        attention = width * (queries + 2 * keys) + queries * width
+        matrices = 3 if self.mlp == "swiglu" else 2
+        mlp = matrices * width * self.hidden
+        biases = 0
+        if self.bias:
+            biases = queries + 2 * keys + width + (matrices - 1) * self.hidden + width
+        scales = 2 * head if self.qk_norm and self.norm_weight else 0
+        total = self.n_layer * (attention + mlp + biases + 2 * norm + scales) + norm
+        if self.value_embeddings:
+            total += (self.n_layer // 2) * self.kv_heads
+        if embeddings:
+            total += self.vocab_size * width * (1 if self.tie_embeddings else 2)
+            total += self.context_length * width if self.positions == "learned" else 0
+            total += self.vocab_size * keys if self.value_embeddings else 0
+        return total

@@ -1,0 +1,82 @@
+"""Families and sizes, as data.
+
+A preset leaves out the vocabulary: that comes from the tokenizer. GPT-3's eight sizes are those of table 2.1 of
+Brown et al. 2020; below them stand small ones of the same make. The paper does not give the width of its
+locally banded attention; 256 tokens is used here, in every second layer, the first dense.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from mynah.errors import ConfigError
+from mynah.model.config import ModelConfig
+
+_GPT2: dict[str, Any] = {
+    "context_length": 1024,
+    "positions": "learned",
+    "norm": "layer",
+    "mlp": "gelu_tanh",
+    "bias": True,
+    "tie_embeddings": True,
+    "init": "gpt2",
+}
+_GPT3: dict[str, Any] = _GPT2 | {"context_length": 2048, "windows": (0, 256)}
+_MYNAH: dict[str, Any] = {
+    "context_length": 256,
+    "positions": "rotary",
+    "norm": "rms",
+    "norm_weight": False,
+    "mlp": "relu2",
+    "qk_norm": True,
+    "tie_embeddings": False,
+    "value_embeddings": True,
+    "logit_softcap": 20.0,
+    "init": "zero_out",
+}
+
+
+def _shape(n_layer: int, n_embd: int, n_head: int, **more: Any) -> dict[str, Any]:
+    return {"n_layer": n_layer, "n_embd": n_embd, "n_head": n_head, **more}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # GPT-2 (Radford et al. 2019)
+    "gpt2": _GPT2 | _shape(12, 768, 12),
+    "gpt2-medium": _GPT2 | _shape(24, 1024, 16),
+    "gpt2-large": _GPT2 | _shape(36, 1280, 20),
+    "gpt2-xl": _GPT2 | _shape(48, 1600, 25),
+    # GPT-3 (Brown et al. 2020, table 2.1)
+    "gpt3-small": _GPT3 | _shape(12, 768, 12),
+    "gpt3-medium": _GPT3 | _shape(24, 1024, 16),
+    "gpt3-large": _GPT3 | _shape(24, 1536, 16),
+    "gpt3-xl": _GPT3 | _shape(24, 2048, 24, head_dim=128),
+    "gpt3-2.7b": _GPT3 | _shape(32, 2560, 32),
+    "gpt3-6.7b": _GPT3 | _shape(32, 4096, 32),
+    "gpt3-13b": _GPT3 | _shape(40, 5140, 40, head_dim=128),
+    "gpt3-175b": _GPT3 | _shape(96, 12288, 96),
+    # the same make, for one machine's minutes
+    "gpt3-nano": _GPT3 | _shape(4, 128, 4, context_length=256, windows=(0, 64)),
+    "gpt3-micro": _GPT3 | _shape(4, 192, 6, context_length=256, windows=(0, 64)),
+    "gpt3-mini": _GPT3 | _shape(6, 384, 6, context_length=256, windows=(0, 64)),
+    # the modern small default
+    "nano": _MYNAH | _shape(3, 128, 2),
+    "micro": _MYNAH | _shape(4, 192, 3),
+    "mini": _MYNAH | _shape(6, 256, 4),
+    "small": _MYNAH | _shape(6, 384, 6),
+    "base": _MYNAH | _shape(12, 768, 12, context_length=1024),
+}
+
+
+def preset(name: str, vocab_size: int, **changes: Any) -> ModelConfig:
+    """Return a preset's config for a vocabulary, with fields changed as asked.
+
+    Raises:
+        ConfigError: if there is no preset of that name (the nearest is suggested).
+    """
+    if name not in PRESETS:
+        close = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"did you mean {close[0]!r}? " if close else ""
+        raise ConfigError(f"no preset {name!r}; {hint}known: {', '.join(PRESETS)}")
+    return ModelConfig(**{**PRESETS[name], "vocab_size": vocab_size, **changes})

@@ -1,0 +1,203 @@
+"""One decoder, whose parts are chosen by its config when it is built.
+
+B rows, T tokens, C width of the residual stream, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from mynah.model.attention import Attention, Cache, rotary_tables
+from mynah.model.config import ModelConfig
+
+#: A target of this value counts for nothing in the loss.
+IGNORE = -100
+#: Logits are made for at most this many (tokens x vocabulary) numbers at once.
+LOGITS_AT_ONCE = 1 << 24
+
+
+class Norm(nn.Module):
+    """LayerNorm (Ba et al. 2016) or RMSNorm (Zhang & Sennrich 2019), with or without learned scale."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.rms = config.norm == "rms"
+        self.shape, self.eps = (config.n_embd,), config.norm_eps
+        self.weight = nn.Parameter(torch.ones(config.n_embd)) if config.norm_weight else None
+        shifts = config.norm_weight and not self.rms
+        self.bias = nn.Parameter(torch.zeros(config.n_embd)) if shifts else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last dimension."""
+        if self.rms:
+            return F.rms_norm(x, self.shape, self.weight, self.eps)
+        return F.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
+
+
+class MLP(nn.Module):
+    """The position-wise part of a block."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.kind = config.mlp
+        self.up = nn.Linear(config.n_embd, config.hidden, bias=config.bias)
+        self.gate = (
+            nn.Linear(config.n_embd, config.hidden, bias=config.bias)
+            if config.mlp == "swiglu"
+            else None
+        )
+        self.down = nn.Linear(config.hidden, config.n_embd, bias=config.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, C) to (B, T, C)."""
+        h = self.up(x)  # (B, T, hidden)
+        if self.gate is not None:
+            h = F.silu(self.gate(x)) * h  # Shazeer 2020
+        elif self.kind == "relu2":
+            h = F.relu(h).square()  # So et al. 2021
+        else:
+            h = F.gelu(h, approximate="tanh" if self.kind == "gelu_tanh" else "none")
+        return self.down(h)
+
+
+class Block(nn.Module):
+    """Attention and MLP, each on a normalised copy of the stream and added back to it (pre-norm)."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.norm1, self.attention = Norm(config), Attention(config, layer)
+        self.norm2, self.mlp = Norm(config), MLP(config)
+        self.dropout = config.dropout
+
+    def forward(
+        self,
+        x: Tensor,
+        rotary: tuple[Tensor, Tensor] | None,
+        mask: Tensor | None,
+        value_embedding: Tensor | None,
+        cache: Cache | None,
+    ) -> Tensor:
+        """(B, T, C) to (B, T, C)."""
+        a = self.attention(self.norm1(x), rotary, mask, value_embedding, cache)
+        x = x + F.dropout(a, self.dropout, self.training)
+        return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, self.training)
+
+
+class Transformer(nn.Module):
+    """A GPT-style decoder; `forward` gives hidden states, `logits` and `loss` go on from there."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        """Build the modules; weights are whatever torch gives until `init_weights` or loading."""
+        super().__init__()
+        self.config = config
+        self.embed = nn.Embedding(config.vocab_size, config.n_embd)
+        self.position = (
+            nn.Embedding(config.context_length, config.n_embd)
+            if config.positions == "learned"
+            else None
+        )
+        self.value_embed = (
+            nn.Embedding(config.vocab_size, config.kv_heads * config.head_size)
+            if config.value_embeddings
+            else None
+        )
+        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
+        self.norm = Norm(config)
+        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        if config.tie_embeddings:
+            self.head.weight = self.embed.weight
+        self.rotary: tuple[Tensor, Tensor] | None = None  # made at first use, on the right device
+
+    def forward(
+        self,
+        tokens: Tensor,
+        segments: Tensor | None = None,
+        cache: Cache | None = None,
+        start: int = 0,
+    ) -> Tensor:
+        """Return the normalised hidden states.
+
+        Args:
+            tokens: (B, T) int64.
+            segments: (B, T) int64; tokens see only their own segment, and positions count from its
+                beginning. None: each row is one.
+            cache: earlier keys and values, for decoding.
+            start: position of the first token, for decoding.
+
+        Returns:
+            (B, T, C).
+        """
+        T = tokens.shape[1]
+        x = self.embed(tokens)
+        mask = positions = None
+        if segments is not None:
+            mask, positions = packing(segments)
+        if self.position is not None:
+            where = positions if positions is not None else torch.arange(start, start + T, device=tokens.device)
+            x = x + self.position(where)
+        rotary = self._rotary(tokens.device, start, T) if self.position is None else None
+        values = self.value_embed(tokens) if self.value_embed is not None else None
+        x = F.dropout(x, self.config.dropout, self.training)
+        for block in self.blocks:
+            x = block(x, rotary, mask, values, cache)
+        return self.norm(x)
+
+    def _rotary(self, device: torch.device, start: int, T: int) -> tuple[Tensor, Tensor]:
+        """Rotary positions are relative, so a packed row needs no positions of its own."""
+        if self.rotary is None or self.rotary[0].shape[0] < start + T or self.rotary[0].device != device:
+            config = self.config
+            length = max(config.context_length, start + T)
+            cos, sin = rotary_tables(length, config.head_size, config.rope_theta)
+            self.rotary = cos.to(device), sin.to(device)
+        return self.rotary[0][start : start + T], self.rotary[1][start : start + T]
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """Return (..., V) logits of (..., C) hidden states."""
+        logits = self.head(hidden)
+        if cap := self.config.logit_softcap:
+            logits = cap * torch.tanh(logits / cap)
+        return logits
+
+    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Return the summed cross-entropy in nats over the targets that are not IGNORE, a scalar.
+
+        Only counted positions reach the head, and a long batch goes through it in pieces, so that the
+        logits of all tokens never stand in memory at once.
+        """
+        flat = targets.reshape(-1)
+        counted = flat != IGNORE
+        hidden = hidden.reshape(-1, hidden.shape[-1])
+        if not bool(counted.all()):
+            hidden, flat = hidden[counted], flat[counted]
+        rows = max(1, LOGITS_AT_ONCE // self.config.vocab_size)
+        if len(flat) <= rows:
+            return F.cross_entropy(self.logits(hidden), flat, reduction="sum")
+        total = hidden.new_zeros(())
+        for h, t in zip(hidden.split(rows), flat.split(rows), strict=True):
+            piece = torch.utils.checkpoint.checkpoint(self._piece_loss, h, t, use_reentrant=False)
+            total = total + piece
+        return total
+
+    def _piece_loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
+
+
+def packing(segments: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the mask and the positions of rows that hold several records.
+
+    Args:
+        segments: (B, T) int64, equal within a record, records one after another.
+
+    Returns:
+        (B, 1, T, T) bool: causal and within one record; (B, T) int64: place within its record.
+    """
+    T = segments.shape[1]
+    order = torch.arange(T, device=segments.device)
+    same = segments[:, :, None] == segments[:, None, :]
+    mask = (same & (order[:, None] >= order[None, :])).unsqueeze(1)
+    begins = torch.ones_like(segments, dtype=torch.bool)
+    begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
+    start = torch.where(begins, order, 0).cummax(dim=1).values
+    return mask, order - start

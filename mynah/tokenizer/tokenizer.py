@@ -1,0 +1,224 @@
+"""Byte-level BPE with control tokens that text can never become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field
+
+from mynah import artifacts
+from mynah.config import Config
+from mynah.errors import ArtifactError, DataError
+from mynah.tokenizer.template import (
+    ASSISTANT,
+    BOS,
+    CONTROL_TOKENS,
+    END,
+    SYSTEM,
+    USER,
+    jinja_template,
+)
+
+if TYPE_CHECKING:
+    import tokenizers
+
+#: Cuts text before merges are learned: English contractions, runs of letters (Han too) with one leading
+#: non-letter, digits in threes at most, runs of punctuation, line ends, spaces. The idea is GPT-4's.
+PRE_TOKENIZE = (
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+SMALLEST, LARGEST = 512, 32768
+BYTES_PER_ENTRY = 400
+
+
+class TokenizerConfig(Config):
+    """How the tokenizer is trained."""
+
+    vocab_size: int | None = Field(
+        None, ge=300, le=1 << 20, description="number of tokens; from the amount of text if not given"
+    )
+
+
+def choose_vocab_size(text_bytes: int) -> int:
+    """Return a power of two: about one entry for every 400 bytes of text, 512 at least.
+
+    A rare token is never learned: with fewer than some dozens of sightings an entry costs parameters and
+    gives nothing, so a small log gets a small vocabulary.
+    """
+    size = SMALLEST
+    while size < LARGEST and size * 2 * BYTES_PER_ENTRY <= text_bytes * 1.5:
+        size *= 2
+    return size
+
+
+@dataclass(frozen=True)
+class ControlIds:
+    """Ids of the control tokens."""
+
+    bos: int
+    end: int
+    user: int
+    assistant: int
+    system: int
+
+
+class Tokenizer:
+    """Text to ids and back.
+
+    Control tokens have ids of their own that `encode` never returns, whatever the text says: a user
+    who types `<|end|>` gets the seven characters spelled out.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, bos: str = BOS) -> None:
+        """Wrap a `tokenizers.Tokenizer` that knows the control tokens; `bos` begins every record."""
+        # With this switch added tokens in running text are spelled like any other text.
+        backend.encode_special_tokens = True
+        self.backend = backend
+        self.bos_token = bos
+        ids = {name: backend.token_to_id(name) for name in (bos, END, USER, ASSISTANT, SYSTEM)}
+        missing = [name for name, value in ids.items() if value is None]
+        if missing:
+            raise ArtifactError(f"tokenizer.json lacks the control tokens {', '.join(missing)}")
+        self.control = ControlIds(ids[bos], ids[END], ids[USER], ids[ASSISTANT], ids[SYSTEM])
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, control tokens included."""
+        return int(self.backend.get_vocab_size(with_added_tokens=True))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text; never a control token."""
+        return list(self.backend.encode(text, add_special_tokens=False).ids)
+
+    def encode_batch(self, texts: list[str]) -> list[list[int]]:
+        """Return the ids of many texts, using all cores."""
+        return [e.ids for e in self.backend.encode_batch_fast(texts, add_special_tokens=False)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids; control tokens are left out, bytes cut in two become U+FFFD."""
+        return str(self.backend.decode(list(ids), skip_special_tokens=True))
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
+        """Learn byte-level BPE merges (Sennrich et al. 2016) from texts.
+
+        The same texts in the same order give the same tokenizer.
+
+        Raises:
+            DataError: if there is no text.
+        """
+        from tokenizers import Regex, decoders, models, pre_tokenizers, trainers
+        from tokenizers import Tokenizer as Backend
+
+        backend = Backend(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(PRE_TOKENIZE), "isolated"),
+                pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+            ]
+        )
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            special_tokens=list(CONTROL_TOKENS),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+            max_token_length=32,
+        )
+        seen = 0
+
+        def counted() -> Iterator[str]:
+            nonlocal seen
+            for text in texts:
+                seen += len(text)
+                yield text
+
+        backend.train_from_iterator(counted(), trainer)
+        if seen == 0:
+            raise DataError("no text to learn a tokenizer from")
+        return cls(backend)
+
+    def save(self, directory: Path) -> None:
+        """Write `tokenizer.json` and `tokenizer_config.json`, which `transformers` reads too.
+
+        Raises:
+            ArtifactError: if they cannot be written.
+        """
+        artifacts.write_text(directory / "tokenizer.json", self.backend.to_str(pretty=True) + "\n")
+        artifacts.write_json(directory / "tokenizer_config.json", self.transformers_config())
+
+    def transformers_config(self) -> dict[str, Any]:
+        """Return what `transformers.AutoTokenizer` needs to know beside `tokenizer.json`."""
+        return {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": self.bos_token,
+            "eos_token": END,
+            "pad_token": self.bos_token,
+            "chat_template": jinja_template(),
+            "clean_up_tokenization_spaces": False,
+        }
+
+    @classmethod
+    def load(cls, directory: Path) -> Tokenizer:
+        """Read what `save` wrote.
+
+        Raises:
+            ArtifactError: if a file is missing or is not a tokenizer with control tokens.
+        """
+        from tokenizers import Tokenizer as Backend
+
+        path = directory / "tokenizer.json"
+        if not path.is_file():
+            raise ArtifactError(f"{path}: missing")
+        config = artifacts.read_json(directory / "tokenizer_config.json")
+        try:
+            return cls(Backend.from_file(str(path)), config["bos_token"])
+        except Exception as error:  # `tokenizers` raises bare Exceptions for damaged files
+            raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
+
+    @classmethod
+    def from_hugging_face(cls, directory: Path) -> Tokenizer:
+        """Adopt a Hugging Face directory's tokenizer; control tokens it lacks get new ids at the end.
+
+        Raises:
+            ArtifactError: if there is no `tokenizer.json`.
+        """
+        from tokenizers import AddedToken
+        from tokenizers import Tokenizer as Backend
+
+        path = directory / "tokenizer.json"
+        if not path.is_file():
+            raise ArtifactError(
+                f"{path}: missing; Mynah reads fast tokenizers (save yours with transformers)"
+            )
+        try:
+            backend = Backend.from_file(str(path))
+            backend.post_processor = None  # Mynah places the control tokens itself
+        except Exception as error:
+            raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
+        bos = _bos_of(directory, backend)
+        wanted = [bos, END, USER, ASSISTANT, SYSTEM]
+        new = [name for name in wanted if backend.token_to_id(name) is None]
+        backend.add_special_tokens([AddedToken(n, special=True, normalized=False) for n in wanted])
+        assert all(backend.token_to_id(name) is not None for name in new)
+        return cls(backend, bos)
+
+
+def _bos_of(directory: Path, backend: tokenizers.Tokenizer) -> str:
+    """Return the token that began every text in the base model's training."""
+    path = directory / "tokenizer_config.json"
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        config = {}
+    for key in ("bos_token", "eos_token"):
+        value = config.get(key)
+        value = value.get("content") if isinstance(value, dict) else value
+        if isinstance(value, str) and backend.token_to_id(value) is not None:
+            return value
+    return BOS
