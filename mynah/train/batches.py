@@ -1,0 +1,145 @@
+"""Batches as pure functions of (seed, step): nothing to save, nothing to replay on resume.
+
+B rows, T tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mynah.errors import DataError
+from mynah.model.transformer import IGNORE
+from mynah.tokenizer.dataset import TokenSet
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows for one step."""
+
+    #: (B, T) int64
+    tokens: Tensor
+    #: (B, T) int64, the token that follows each, or IGNORE
+    targets: Tensor
+    #: (B, T) int64, equal within a record; None if rows are plain running text
+    segments: Tensor | None = None
+
+
+BatchAt = Callable[[int], Batch]
+
+
+class StreamBatches:
+    """Rows cut from all records laid end to end, for pretraining.
+
+    Each epoch begins its cuts at another offset and takes the rows in another order.
+    """
+
+    def __init__(self, data: TokenSet, batch_size: int, context_length: int, seed: int) -> None:
+        """Raises DataError if there are fewer than two tokens."""
+        if len(data.tokens) < 2:
+            raise DataError("fewer than two tokens to train on")
+        self.tokens = data.tokens
+        self.batch_size, self.seed = batch_size, seed
+        self.context_length = min(context_length, len(data.tokens) - 1)
+        # The offset of an epoch is below one row, so every epoch has this many whole rows.
+        self.rows = max(1, (len(self.tokens) - self.context_length) // self.context_length)
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        T = self.context_length
+        rows = []
+        for number in range(step * self.batch_size, (step + 1) * self.batch_size):
+            epoch, place = divmod(number, self.rows)
+            offset, order = self._epoch(epoch)
+            begin = offset + int(order[place]) * T
+            rows.append(self.tokens[begin : begin + T + 1].astype(np.int64))
+        cut = torch.from_numpy(np.stack(rows))
+        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
+
+    def _epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
+        generator = np.random.default_rng((self.seed, epoch))
+        room = len(self.tokens) - 1 - self.rows * self.context_length
+        return int(generator.integers(0, room + 1)), generator.permutation(self.rows)
+
+
+class PackedBatches:
+    """Rows of whole conversations side by side, for fine-tuning: loss on replies alone.
+
+    Tokens see their own conversation only (the segments say so). A conversation longer than a row is cut into
+    pieces that overlap by half, so that every reply is learned once, and with context.
+    """
+
+    def __init__(self, data: TokenSet, batch_size: int, context_length: int, seed: int) -> None:
+        """Raises DataError if no record holds a reply."""
+        self.batch_size, self.seed, self.context_length = batch_size, seed, context_length
+        pieces = [p for r in range(len(data)) for p in _pieces(data, r, context_length)]
+        if not pieces:
+            raise DataError("no conversation with a reply to learn from")
+        order = np.random.default_rng(seed).permutation(len(pieces))
+        self.packed = _pack([pieces[i] for i in order], context_length)
+        self.rows = len(self.packed)
+
+    def __call__(self, step: int) -> Batch:
+        """Return the batch of a step."""
+        B, T = self.batch_size, self.context_length
+        tokens = torch.zeros(B, T, dtype=torch.int64)
+        targets = torch.full((B, T), IGNORE, dtype=torch.int64)
+        segments = torch.full((B, T), -1, dtype=torch.int64)
+        for b, number in enumerate(range(step * B, (step + 1) * B)):
+            epoch, place = divmod(number, self.rows)
+            order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
+            t = 0
+            for s, (ids, wanted) in enumerate(self.packed[int(order[place])]):
+                n = len(ids)
+                tokens[b, t : t + n] = torch.from_numpy(ids)
+                targets[b, t : t + n] = torch.from_numpy(wanted)
+                segments[b, t : t + n] = s
+                t += n
+        return Batch(tokens, targets, segments)
+
+
+Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+
+
+def _pieces(data: TokenSet, record: int, context_length: int) -> list[Piece]:
+    """Return (ids, targets) of a record, cut so that each piece fits a row; only replies are targets."""
+    ids, reply = data.record(record), data.record_reply(record)
+    wanted = np.where(reply[1:], ids[1:], IGNORE)
+    ids = ids[:-1]
+    pieces = []
+    done = 0
+    for begin in range(0, max(1, len(ids)), max(1, context_length // 2)):
+        end = min(begin + context_length, len(ids))
+        targets = wanted[begin:end].copy()
+        targets[: max(0, done - begin)] = IGNORE
+        if (targets != IGNORE).any():
+            pieces.append((ids[begin:end], targets))
+        done = end
+        if end == len(ids):
+            break
+    return pieces
+
+
+def _pack(pieces: list[Piece], context_length: int) -> list[list[Piece]]:
+    """Fill rows by best fit: each piece goes to the fullest row that still has room for it."""
+    rows: list[list[Piece]] = []
+    by_room: dict[int, list[int]] = {}
+    for piece in pieces:
+        n = len(piece[0])
+        room = min((r for r in by_room if r >= n), default=None)
+        if room is None:
+            rows.append([])
+            place, room = len(rows) - 1, context_length
+        else:
+            place = by_room[room].pop()
+            if not by_room[room]:
+                del by_room[room]
+        rows[place].append(piece)
+        if room - n > 0:
+            by_room.setdefault(room - n, []).append(place)
+    return rows

@@ -1,0 +1,39 @@
+"""Settings of one training run."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mynah.config import Config
+
+
+class TrainConfig(Config):
+    """How long, how fast and with which optimizer a model is trained."""
+
+    steps: int = Field(ge=1, description="optimizer steps")
+    batch_size: int = Field(8, ge=1, description="rows a step")
+    context_length: int = Field(256, ge=2, description="tokens a row")
+    grad_accum_steps: int = Field(1, ge=1, description="a step's rows are taken in so many parts")
+    optimizer: Literal["muon", "adamw"] = Field(
+        "muon", description="muon: Muon for the matrices of the blocks, AdamW for the rest"
+    )
+    learning_rate: float = Field(3e-3, gt=0, description="AdamW")
+    matrix_learning_rate: float = Field(0.02, gt=0, description="Muon")
+    weight_decay: float = Field(0.1, ge=0, description="per unit of learning rate, matrices only")
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.95, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    momentum: float = Field(0.95, ge=0, lt=1, description="Muon")
+    warmup: float = Field(0.02, ge=0, le=1, description="share of the steps")
+    schedule: Literal["linear", "cosine", "wsd"] = Field(
+        "linear", description="how the rate falls after warm-up; wsd: flat, then linear"
+    )
+    decay: float = Field(0.5, gt=0, le=1, description="wsd: share of the steps in which it falls")
+    final: float = Field(0.0, ge=0, le=1, description="share of the learning rate at the last step")
+    grad_clip: float = Field(1.0, ge=0, description="largest norm of the gradient, 0: no limit")
+    eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
+    patience: int = Field(6, ge=1, description="measurements without gain before it stops early")
+    checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints")
+    seed: int = 0

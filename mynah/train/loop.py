@@ -1,0 +1,164 @@
+"""The training loop, straight from top to bottom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from mynah.errors import TrainingError
+from mynah.model.transformer import IGNORE, Transformer
+from mynah.model.weights import load_tensors, model_tensors
+from mynah.train.batches import Batch, BatchAt
+from mynah.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from mynah.train.config import TrainConfig
+from mynah.train.optim import Optimizers
+from mynah.train.schedule import rate_factor
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a watcher is told after each step."""
+
+    step: int
+    steps: int
+    #: mean training loss of this step, nats per counted token
+    loss: float
+    #: lowest and latest held-out loss, nats per token
+    best_loss: float | None
+    held_out_loss: float | None
+    tokens_per_second: float
+
+
+class Interrupted(Exception):
+    """Ctrl-C was pressed; everything needed to go on has been saved."""
+
+
+def train(
+    model: Transformer,
+    batch_at: BatchAt,
+    config: TrainConfig,
+    checkpoints: Path | None = None,
+    *,
+    validate: Callable[[], float] | None = None,
+    watch: Callable[[Step], None] | None = None,
+) -> Progress:
+    """Train a model in place; at the end it holds the weights with the lowest held-out loss.
+
+    Args:
+        model: on its device; resumed from the newest checkpoint in `checkpoints`, if there is one.
+        batch_at: the batch of each step.
+        config: how long and how.
+        checkpoints: where to save; None saves nothing.
+        validate: returns the held-out loss in nats per token, of the model as it stands.
+        watch: is told after each step.
+
+    Raises:
+        TrainingError: if the loss is not finite; the step, the rate and the last checkpoint are named.
+        ArtifactError: if a checkpoint cannot be written.
+        Interrupted: on Ctrl-C, after saving.
+    """
+    device = next(model.parameters()).device
+    optimizers = Optimizers(model, config)
+    progress, best = Progress(), {}
+    if checkpoints is not None and (resumed := load_checkpoint(checkpoints, model, optimizers)):
+        progress, best = resumed
+    begun, saved, tokens_done = time.monotonic() - progress.seconds, time.monotonic(), 0
+    waited = 0  # held-out measurements since the best one
+    if progress.history:
+        waited = sum(row["step"] > progress.best_step for row in progress.history)  # type: ignore[operator]
+
+    def save() -> None:
+        if checkpoints is not None:
+            progress.seconds = time.monotonic() - begun
+            save_checkpoint(checkpoints, model, optimizers, best, progress)
+
+    with torch.random.fork_rng():
+        try:
+            since = time.monotonic()
+            while progress.step < config.steps and not progress.stopped_early:
+                step = progress.step
+                # Dropout depends on (seed, step) alone, as the batch does: no generator state to save.
+                torch.manual_seed(config.seed * 1_000_003 + step)
+                model.train()
+                batch = batch_at(step)
+                counted = int((batch.targets != IGNORE).sum())
+                loss = 0.0
+                for part in _parts(batch, config.grad_accum_steps):
+                    part_loss = _loss(model, part, device) / max(1, counted)
+                    part_loss.backward()
+                    loss += float(part_loss.detach())
+                factor = rate_factor(step, config)
+                if not math.isfinite(loss):
+                    where = f", the last good checkpoint is in {checkpoints}" if checkpoints else ""
+                    raise TrainingError(
+                        f"the loss is {loss} at step {step}, learning rate "
+                        f"{config.learning_rate * factor:.2g}{where}; try a lower learning rate"
+                    )
+                if config.grad_clip:
+                    torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
+                optimizers.step(factor)
+                progress.step = step + 1
+                tokens_done += batch.tokens.numel()
+
+                held_out = None
+                last = progress.step == config.steps
+                if validate is not None and (progress.step % config.eval_every == 0 or last):
+                    model.eval()
+                    held_out = validate()
+                    progress.history.append(
+                        {"step": progress.step, "loss": loss, "rate": factor, "held_out": held_out}
+                    )
+                    if progress.best_loss is None or held_out < progress.best_loss:
+                        progress.best_loss, progress.best_step, waited = held_out, progress.step, 0
+                        best = {name: t.clone() for name, t in model_tensors(model).items()}
+                    else:
+                        waited += 1
+                        progress.stopped_early = waited >= config.patience
+                elif validate is None and (progress.step % config.eval_every == 0 or last):
+                    progress.history.append(
+                        {"step": progress.step, "loss": loss, "rate": factor, "held_out": None}
+                    )
+                if watch is not None:
+                    speed = tokens_done / max(1e-9, time.monotonic() - since)
+                    watch(Step(progress.step, config.steps, loss, progress.best_loss, held_out, speed))
+                if time.monotonic() - saved > config.checkpoint_seconds:
+                    save()
+                    saved = time.monotonic()
+        except KeyboardInterrupt:
+            save()
+            raise Interrupted from None
+    progress.seconds = time.monotonic() - begun
+    if best:
+        load_tensors(model, best, Path("best weights"))
+    model.eval()
+    return progress
+
+
+def _parts(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into parts for gradient accumulation."""
+    if count == 1:
+        return [batch]
+    tokens, targets = batch.tokens.chunk(count), batch.targets.chunk(count)
+    segments = batch.segments.chunk(count) if batch.segments is not None else [None] * len(tokens)
+    return [Batch(*part) for part in zip(tokens, targets, segments, strict=True)]
+
+
+def _loss(model: Transformer, batch: Batch, device: torch.device) -> Tensor:
+    """Return the summed loss of a batch, nats."""
+    segments = batch.segments.to(device) if batch.segments is not None else None
+    hidden = model(batch.tokens.to(device), segments)
+    return model.loss(hidden, batch.targets.to(device))
+
+
+@torch.no_grad()
+def held_out_loss(model: Transformer, batches: list[Batch]) -> float:
+    """Return the mean loss over fixed batches, nats per counted token."""
+    device = next(model.parameters()).device
+    counted = sum(int((batch.targets != IGNORE).sum()) for batch in batches)
+    return sum(float(_loss(model, batch, device)) for batch in batches) / max(1, counted)

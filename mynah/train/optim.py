@@ -1,0 +1,148 @@
+"""Optimizers: Muon for matrices, AdamW for the rest, and their state as named tensors."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from mynah.errors import ArtifactError
+from mynah.model.transformer import Transformer
+from mynah.train.config import TrainConfig
+
+#: Coefficients of the five quintic steps of Polar Express (Amsel et al. 2025), which bring all singular
+#: values near 1 faster than one polynomial repeated.
+_POLAR_EXPRESS = (
+    (8.28721201814563, -23.595886519098837, 17.300387312530933),
+    (4.107059111542203, -2.9478499167379106, 0.5448431082926601),
+    (3.9486908534822946, -2.908902115962949, 0.5518191394370137),
+    (3.3184196573706015, -2.488488024314874, 0.51004894012372),
+    (2.300652019954817, -1.6689039845747493, 0.4188073119525673),
+)
+
+
+def orthogonalize(matrices: Tensor) -> Tensor:
+    """Return the nearest (semi-)orthogonal matrix to each, approximately: U V^T of its U S V^T.
+
+    In float32 throughout: on CPUs without bfloat16 units the usual bfloat16 iteration is many times slower.
+
+    Args:
+        matrices: (K, M, N) float32.
+    """
+    x = matrices
+    wide = x.shape[1] <= x.shape[2]
+    if not wide:
+        x = x.mT
+    # The spectral norm must be at most 1; the Frobenius norm bounds it, with a margin for rounding.
+    x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)
+    for a, b, c in _POLAR_EXPRESS:
+        gram = x @ x.mT  # (K, M, M), M the shorter side
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x if wide else x.mT
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised (Jordan et al. 2024): each update moves all directions of a matrix alike.
+
+    Matrices of one shape are orthogonalised in one batched call.
+    """
+
+    def __init__(
+        self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float
+    ) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+        """Take one step; parameters without a gradient are left alone."""
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape[p.shape].append(p)
+            for shape, params in by_shape.items():
+                update = orthogonalize(torch.stack([self._momentum(p, group) for p in params]))
+                # Tall matrices move more, so that the change of their output has the size of a square one's.
+                rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+                for p, u in zip(params, update, strict=True):
+                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-rate)
+
+    def _momentum(self, p: nn.Parameter, group: dict[str, Any]) -> Tensor:
+        """Return Nesterov's look-ahead of the running mean of gradients."""
+        assert p.grad is not None
+        state = self.state[p]
+        if "mean" not in state:
+            state["mean"] = torch.zeros_like(p)
+        state["mean"].lerp_(p.grad, 1 - group["momentum"])
+        return p.grad.lerp(state["mean"], group["momentum"])
+
+
+class Optimizers:
+    """All optimizers of a model as one, driven by a common rate factor."""
+
+    def __init__(self, model: Transformer, config: TrainConfig) -> None:
+        """Sort the parameters: matrices of the blocks, embeddings and head, and what has no matrix shape."""
+        self.names = {p: name for name, p in model.named_parameters()}
+        blocks = [p for p in model.blocks.parameters() if p.ndim == 2]
+        taken = {id(p) for p in blocks}
+        tables = [p for p in model.parameters() if p.ndim == 2 and id(p) not in taken]
+        scales = [p for p in model.parameters() if p.ndim < 2]
+        rate, decay = config.learning_rate, config.weight_decay
+        muon = config.optimizer == "muon"
+        groups = [
+            {"params": tables, "lr": rate, "weight_decay": 0.0 if muon else decay},
+            {"params": scales, "lr": rate, "weight_decay": 0.0},
+        ]
+        self.all: list[torch.optim.Optimizer] = []
+        if muon:
+            self.all.append(Muon(blocks, config.matrix_learning_rate, config.momentum, decay))
+        else:
+            groups.append({"params": blocks, "lr": rate, "weight_decay": decay})
+        kept = [group for group in groups if group["params"]]
+        betas = (config.beta1, config.beta2)
+        self.all.append(torch.optim.AdamW(kept, lr=rate, betas=betas, eps=config.eps, fused=True))
+        for group in self._groups():
+            group["peak_lr"] = group["lr"]
+
+    def _groups(self) -> list[dict[str, Any]]:
+        return [group for optimizer in self.all for group in optimizer.param_groups]
+
+    def step(self, factor: float) -> None:
+        """Take a step at `factor` times the peak rates, and clear the gradients."""
+        for group in self._groups():
+            group["lr"] = group["peak_lr"] * factor
+        for optimizer in self.all:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the state as named tensors: `<parameter>/<what>`."""
+        return {
+            f"{self.names[p]}/{what}": value
+            for optimizer in self.all
+            for p, state in optimizer.state.items()
+            for what, value in state.items()
+        }
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Put back what `tensors` returned.
+
+        Raises:
+            ArtifactError: if a tensor belongs to no parameter of this model.
+        """
+        parameters = {name: p for p, name in self.names.items()}
+        owner = {
+            id(p): optimizer
+            for optimizer in self.all
+            for group in optimizer.param_groups
+            for p in group["params"]
+        }
+        for key, value in tensors.items():
+            name, _, what = key.rpartition("/")
+            if name not in parameters:
+                raise ArtifactError(f"optimizer state {key} belongs to no parameter of this model")
+            p = parameters[name]
+            owner[id(p)].state[p][what] = value.clone()
