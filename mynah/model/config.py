@@ -36,6 +36,9 @@ class ModelConfig(Config):
     value_embeddings: bool = Field(
         False, description="a second token embedding is added to the values of every other layer"
     )
+    bigram_buckets: int = Field(
+        0, ge=0, description="rows of a hashed table for pairs of tokens, added to the stream; 0: none"
+    )
     dropout: float = Field(0.0, ge=0, lt=1)
     init: Literal["gpt2", "zero_out"] = Field(
         "gpt2", description="gpt2: normal(0.02), outputs / sqrt(2 n_layer); zero_out: see init_weights"
@@ -87,7 +90,10 @@ class ModelConfig(Config):
         total = self.n_layer * (attention + mlp + biases + 2 * norm + scales) + norm
         if self.value_embeddings:
             total += (self.n_layer // 2) * self.kv_heads
+        if self.bigram_buckets:
+            total += self.n_layer
         if embeddings:
+            total += self.bigram_buckets * width
             total += self.vocab_size * width * (1 if self.tie_embeddings else 2)
             total += self.context_length * width if self.positions == "learned" else 0
             total += self.vocab_size * keys if self.value_embeddings else 0

@@ -103,6 +103,9 @@ class Transformer(nn.Module):
             if config.value_embeddings
             else None
         )
+        buckets = config.bigram_buckets
+        self.bigram_embed = nn.Embedding(buckets, config.n_embd) if buckets else None
+        self.bigram_scale = nn.Parameter(torch.empty(config.n_layer)) if buckets else None
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.norm = Norm(config)
         self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
@@ -116,6 +119,7 @@ class Transformer(nn.Module):
         segments: Tensor | None = None,
         cache: Cache | None = None,
         start: int = 0,
+        previous: Tensor | None = None,
     ) -> Tensor:
         """Return the normalised hidden states.
 
@@ -125,6 +129,7 @@ class Transformer(nn.Module):
                 beginning. None: each row is one.
             cache: earlier keys and values, for decoding.
             start: position of the first token, for decoding.
+            previous: (B, T) int64, the token before each, for decoding; None: the row shifted by one.
 
         Returns:
             (B, T, C).
@@ -139,8 +144,15 @@ class Transformer(nn.Module):
             x = x + self.position(where)
         rotary = self._rotary(tokens.device, start, T) if self.position is None else None
         values = self.value_embed(tokens) if self.value_embed is not None else None
+        pairs = None
+        if self.bigram_embed is not None:
+            if previous is None:
+                previous = F.pad(tokens[:, :-1], (1, 0))
+            pairs = self.bigram_embed(bigram_hash(previous, tokens, self.bigram_embed.num_embeddings))
         x = F.dropout(x, self.config.dropout, self.training)
-        for block in self.blocks:
+        for layer, block in enumerate(self.blocks):
+            if pairs is not None and self.bigram_scale is not None:
+                x = x + self.bigram_scale[layer] * pairs
             x = block(x, rotary, mask, values, cache)
         return self.norm(x)
 
@@ -182,6 +194,11 @@ class Transformer(nn.Module):
 
     def _piece_loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
         return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
+
+
+def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:
+    """Return the row of each pair of neighbouring tokens in a table of `buckets` rows, as `tokens` shaped."""
+    return (previous * 1_000_003 + tokens * 8_191) % buckets
 
 
 def packing(segments: Tensor) -> tuple[Tensor, Tensor]:

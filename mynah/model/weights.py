@@ -40,9 +40,13 @@ def init_weights(model: Transformer, seed: int) -> None:
         elif isinstance(module, nn.Embedding):
             std = 0.02 if config.init == "gpt2" else 1.0
             module.weight.normal_(0, std, generator=generator)
+    if model.bigram_scale is not None:
+        model.bigram_scale.fill_(0.1)
     if config.init == "zero_out":
         std = 0.02 if config.tie_embeddings else 0.001
         model.head.weight.normal_(0, std, generator=generator)
+        if model.bigram_embed is not None:
+            model.bigram_embed.weight.zero_()
         if model.value_embed is not None:  # of the size of the values that it is added to
             bound = math.sqrt(3 / config.n_embd)
             model.value_embed.weight.uniform_(-bound, bound, generator=generator)

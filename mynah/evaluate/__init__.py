@@ -1,0 +1,1 @@
+"""Evidence: how good the models are, measured on what was held out."""

@@ -1,0 +1,171 @@
+"""Measure a finished run on what was held out from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from mynah import artifacts
+from mynah.data.records import Conversation, Message, Record, read_records
+from mynah.errors import MissingDependency
+from mynah.evaluate.language_model import Score, score_ngram, score_network, summarise
+from mynah.evaluate.replies import (
+    Question,
+    exchanges,
+    holds_facts,
+    look_up,
+    read_questions,
+    reply_to_all,
+)
+from mynah.generate.chat import continue_text
+from mynah.generate.sampling import SamplingConfig
+from mynah.model.transformer import Transformer
+from mynah.model.weights import load_model
+from mynah.ngram.kneser_ney import NGramModel
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+
+#: A prompt made of running text is this many characters long.
+PROMPT_CHARACTERS = 80
+
+
+def evaluate_run(
+    run: Path,
+    *,
+    sampling: SamplingConfig,
+    max_tokens: int,
+    samples: int,
+    questions: Path | None,
+    tuned: bool,
+    device: torch.device,
+) -> dict[str, Any]:
+    """Return the scores of n-gram model, base and chat model on the same held-out tokens, and samples.
+
+    Raises:
+        ArtifactError: if a stage of the run is missing or damaged.
+        DataError: if `questions` is not a file of questions.
+    """
+    tokenizer = Tokenizer.load(run / "tokenizer")
+    held_out = first_records(TokenSet.load(run / "tokens" / "held_out.safetensors"), max_tokens)
+    ngram = artifacts.read_json(run / "ngram" / "scores.json")
+    base = load_model(run / "pretrain").to(device)
+    context = base.config.context_length
+    scores = score_network(base, held_out, context)
+    baseline = score_ngram(NGramModel.load(run / "ngram" / "ngram.safetensors"), held_out)
+    result: dict[str, Any] = {
+        "held_out": {"records": len(held_out), "tokens": len(held_out.tokens)},
+        "ngram": {
+            "order": ngram["order"],
+            "by_order": ngram["by_order"],
+            **_parts(summarise(baseline, held_out), summarise(baseline, held_out, replies_only=True)),
+        },
+        "base": _parts(summarise(scores, held_out), summarise(scores, held_out, replies_only=True)),
+        "parameters": base.config.n_params(),
+    }
+    talker = base
+    if tuned:
+        talker = load_model(run / "tune").to(device)
+        said = score_network(talker, held_out, context)
+        result["chat"] = _parts(None, summarise(said, held_out, replies_only=True))
+    records = list(read_records(run / "split" / "held_out.jsonl"))
+    result["samples"] = _samples(talker, tokenizer, records, samples, sampling, tuned)
+    if questions is not None and tuned:
+        known = exchanges(list(read_records(run / "split" / "train.jsonl")))
+        result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
+    result["verdict"] = _verdict(result)
+    return result
+
+
+def first_records(data: TokenSet, max_tokens: int) -> TokenSet:
+    """Return the first whole records that together hold at most `max_tokens` tokens (at least one record)."""
+    count = int(np.searchsorted(data.starts, max_tokens, side="right")) - 1
+    count = min(max(1, count), len(data))
+    end = int(data.starts[count])
+    return TokenSet(
+        data.tokens[:end], data.starts[: count + 1], data.reply[:end], data.n_bytes[:count]
+    )
+
+
+def ask(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    questions: Sequence[Question],
+    known: Sequence[tuple[str, str]],
+    sampling: SamplingConfig,
+) -> dict[str, Any]:
+    """Return how many questions model and lookup answer with the right facts, and where the model fails."""
+    histories = [[Message("user", q.question)] for q in questions]
+    replies = reply_to_all(model, tokenizer, histories, sampling)
+    right = [holds_facts(r, q.facts) for r, q in zip(replies, questions, strict=True)]
+    result: dict[str, Any] = {
+        "count": len(questions),
+        "right": sum(right),
+        "accuracy": sum(right) / max(1, len(questions)),
+        "wrong": [
+            {"question": q.question, "intent": q.intent, "reply": r, "expected": q.answer}
+            for q, r, ok in zip(questions, replies, right, strict=True)
+            if not ok
+        ][:40],
+    }
+    try:
+        found = look_up(known, [q.question for q in questions])
+        hits = sum(holds_facts(r, q.facts) for r, q in zip(found, questions, strict=True))
+        result["lookup_accuracy"] = hits / max(1, len(questions))
+    except MissingDependency as error:
+        result["lookup_accuracy"] = None
+        result["lookup_note"] = str(error)
+    return result
+
+
+def _samples(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    records: Sequence[Record],
+    count: int,
+    sampling: SamplingConfig,
+    tuned: bool,
+) -> list[dict[str, str]]:
+    """Answer (or continue) held-out prompts spread evenly over the held-out part."""
+    if tuned:
+        usable = [r for r in records if isinstance(r, Conversation) and r.can_teach_replies]
+    else:
+        usable = [r for r in records if len("".join(r.texts)) > PROMPT_CHARACTERS]  # type: ignore[misc]
+    chosen = [usable[i * len(usable) // count] for i in range(min(count, len(usable)))] if count else []
+    if not tuned:
+        made = []
+        for record in chosen:
+            text = "".join(record.texts)
+            prompt = text[:PROMPT_CHARACTERS]
+            reply = "".join(continue_text(model, tokenizer, prompt, sampling))
+            expected = text[PROMPT_CHARACTERS : 3 * PROMPT_CHARACTERS]
+            made.append({"prompt": prompt, "reply": reply, "expected": expected})
+        return made
+    prompts, expected = [], []
+    for record in chosen:
+        assert isinstance(record, Conversation)
+        roles = [m.role for m in record.messages]
+        at = roles.index("assistant", roles.index("user"))
+        prompts.append(record.messages[:at])
+        expected.append(record.messages[at].content)
+    replies = reply_to_all(model, tokenizer, prompts, sampling)
+    return [
+        {"prompt": p[-1].content, "reply": r, "expected": e}
+        for p, r, e in zip(prompts, replies, expected, strict=True)
+    ]
+
+
+def _parts(everything: Score | None, replies: Score | None) -> dict[str, Any]:
+    return {
+        "all": everything.to_json() if everything else None,
+        "replies": replies.to_json() if replies else None,
+    }
+
+
+def _verdict(result: dict[str, Any]) -> dict[str, Any]:
+    """Say plainly whether the network beats the n-gram model on the same tokens."""
+    network, ngram = result["base"]["all"]["bpb"], result["ngram"]["all"]["bpb"]
+    return {"beats_ngram": network < ngram, "network_bpb": network, "ngram_bpb": ngram}

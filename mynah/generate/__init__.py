@@ -1,0 +1,1 @@
+"""Tokens out of a trained model: cache, sampling, engine, chat."""

@@ -1,0 +1,43 @@
+"""From logits to the next token."""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from mynah.config import Config
+
+
+class SamplingConfig(Config):
+    """How the next token is drawn."""
+
+    temperature: float = Field(0.0, ge=0, description="0: always the most likely token")
+    top_k: int = Field(0, ge=0, description="draw among the k most likely, 0: all")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest that hold this mass")
+    max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
+    seed: int | None = Field(None, description="None: another reply each time")
+
+
+def sample(logits: Tensor, config: SamplingConfig, generator: torch.Generator) -> Tensor:
+    """Draw one token a row.
+
+    Args:
+        logits: (B, V) float32; -inf where a token is forbidden.
+
+    Returns:
+        (B,) int64.
+    """
+    if config.temperature == 0:
+        return logits.argmax(dim=-1)
+    logits = logits / config.temperature
+    if 0 < config.top_k < logits.shape[-1]:
+        least = logits.topk(config.top_k, dim=-1).values[:, -1:]
+        logits = logits.masked_fill(logits < least, float("-inf"))
+    if config.top_p < 1:
+        # Nucleus sampling (Holtzman et al. 2020): keep a token while the mass before it is below top_p.
+        ranked, order = logits.sort(dim=-1, descending=True)
+        mass = ranked.softmax(dim=-1)
+        outside = mass.cumsum(dim=-1) - mass >= config.top_p
+        logits = logits.masked_fill(outside.scatter(1, order, outside), float("-inf"))
+    return torch.multinomial(logits.softmax(dim=-1), 1, generator=generator)[:, 0]

@@ -1,0 +1,1 @@
+"""Other projects' formats. Foreign names for weights live here and nowhere else."""

@@ -1,0 +1,408 @@
+"""The whole path, stage by stage: each a directory in, a directory out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mynah import artifacts
+from mynah.artifacts import Manifest
+from mynah.data.clean import clean
+from mynah.data.collect import Source, collect
+from mynah.data.readers.encoding import check_is_file
+from mynah.data.records import Conversation, Rejected, read_records, write_records
+from mynah.data.split import split
+from mynah.device import pick_device
+from mynah.errors import ConfigError
+from mynah.evaluate.language_model import score_ngram, summarise
+from mynah.evaluate.run import evaluate_run
+from mynah.interop.huggingface import load_hugging_face
+from mynah.model.transformer import Transformer
+from mynah.model.weights import load_model, new_model, save_model
+from mynah.ngram.kneser_ney import NGramModel
+from mynah.plan.budget import Plan, make_plan
+from mynah.plan.settings import DEFAULT_MINUTES
+from mynah.recipe import Recipe, to_toml
+from mynah.report import write_report
+from mynah.stages import CHECKPOINTS, Reporter, Silent, Stages
+from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
+from mynah.train.checkpoint import Progress
+from mynah.train.loop import Step
+from mynah.train.phases import pretrain, tune
+
+#: Share of a build's minutes that evaluation and report may take, and the least in seconds.
+EVALUATION_SHARE, EVALUATION_SECONDS = 0.08, 8.0
+
+
+def build(
+    files: Sequence[Path],
+    recipe: Recipe,
+    directory: Path,
+    reporter: Reporter | None = None,
+) -> dict[str, Any]:
+    """Run every stage that is not done yet; return the evaluation.
+
+    Args:
+        files: the input.
+        recipe: all settings.
+        directory: the run; made if it is not there.
+        reporter: is told how it goes.
+
+    Raises:
+        MynahError: one of its kinds, if something is wrong with input, settings or the run directory.
+        Interrupted: on Ctrl-C in training, after saving.
+    """
+    reporter = reporter or Silent()
+    for path in files:  # a missing file is told before a run directory is made for it
+        check_is_file(path)
+    existed = directory.exists()
+    try:
+        with artifacts.locked(directory):
+            return _Build(files, recipe, Stages(directory, recipe.seed, reporter)).run()
+    except BaseException:
+        if not existed:
+            _remove_if_bare(directory)
+        raise
+
+
+def _remove_if_bare(directory: Path) -> None:
+    """Take away a run directory that a refused build made and put nothing into."""
+    left = {path.name for path in directory.iterdir()} if directory.is_dir() else {"?"}
+    if left <= {".lock", "recipe.toml"}:
+        for name in left:
+            (directory / name).unlink()
+        directory.rmdir()
+
+
+class _Build:
+    """One build: its stages in order, each given what the former ones made."""
+
+    def __init__(self, files: Sequence[Path], recipe: Recipe, stages: Stages) -> None:
+        self.files, self.recipe, self.stages = files, recipe, stages
+        self.dir, self.reporter = stages.directory, stages.reporter
+        self.device = pick_device(recipe.device)
+
+    def run(self) -> dict[str, Any]:
+        """Run all stages."""
+        collected = self._collect()
+        artifacts.write_text(self.dir / "recipe.toml", to_toml(self.recipe))
+        cleaned = self._clean(collected)
+        parts = self._split(cleaned)
+        tokenizer = self._tokenizer(parts)
+        tokens = self._tokens(parts, tokenizer)
+        ngram = self._ngram(tokens)
+        plan = self._plan(tokens, ngram)
+        base = self._pretrain(tokens, plan)
+        tuned = self._tune(tokens, plan, base)
+        evaluation = self._evaluate(parts, tokens, ngram, base, tuned)
+        if self.stages.ran or not (self.dir / "report.html").is_file():
+            write_report(self.dir, self.stages.timings())
+        value: dict[str, Any] = artifacts.read_json(self.dir / "evaluate" / "evaluation.json")
+        assert evaluation.stage == "evaluate"
+        return value
+
+    def _collect(self) -> Manifest:
+        settings = self.recipe.collect.model_dump(mode="json")
+        inputs = {
+            f"{i}:{path.name}": artifacts.sha256_of_file(path) for i, path in enumerate(self.files)
+        }
+
+        def work(out: Path) -> dict[str, Any]:
+            result = collect(self.files, self.recipe.collect)
+            write_records(out / "records.jsonl", result.records)
+            write_rejected(out / "rejected.jsonl", result.rejected)
+            artifacts.write_json(out / "sources.json", [asdict(s) for s in result.sources])
+            conversations = sum(isinstance(r, Conversation) for r in result.records)
+            return {
+                "rows": sum(s.rows for s in result.sources),
+                "rejected": len(result.rejected),
+                "conversations": conversations,
+                "documents": len(result.records) - conversations,
+            }
+
+        manifest = self.stages.run("collect", settings, inputs, work)
+        sources = artifacts.read_json(self.dir / "collect" / "sources.json")
+        for value in sources[:8]:
+            self.reporter.note(Source(**value).describe())
+        if len(sources) > 8:
+            self.reporter.note(f"... and {len(sources) - 8} files more")
+        if manifest.counts["rejected"]:
+            where = self.dir / "collect" / "rejected.jsonl"
+            self.reporter.note(f"{manifest.counts['rejected']:,} rows rejected, listed in {where}")
+        return manifest
+
+    def _clean(self, collected: Manifest) -> Manifest:
+        settings = self.recipe.clean.model_dump(mode="json")
+
+        def work(out: Path) -> dict[str, Any]:
+            records = read_records(self.dir / "collect" / "records.jsonl")
+            result = clean(records, self.recipe.clean)
+            write_records(out / "records.jsonl", result.records)
+            return {
+                "kept": len(result.records),
+                "changed": dict(sorted(result.changed.items())),
+                "dropped": dict(sorted(result.dropped.items())),
+            }
+
+        manifest = self.stages.run("clean", settings, {"collect": collected.output}, work)
+        dropped = manifest.counts["dropped"]
+        told = ", ".join(f"{n:,} dropped: {why}" for why, n in dropped.items())
+        self.reporter.note(f"{manifest.counts['kept']:,} records kept" + (f"; {told}" if told else ""))
+        if self.recipe.clean.stop_words:
+            self.reporter.note("stop words are removed: the bot will not write whole sentences")
+        return manifest
+
+    def _split(self, cleaned: Manifest) -> Manifest:
+        settings = self.recipe.split.model_dump(mode="json")
+
+        def work(out: Path) -> dict[str, Any]:
+            records = list(read_records(self.dir / "clean" / "records.jsonl"))
+            parts = split(records, self.recipe.split, self.recipe.seed)
+            write_records(out / "train.jsonl", parts.train)
+            write_records(out / "held_out.jsonl", parts.held_out)
+            return {"train": len(parts.train), "held_out": len(parts.held_out)}
+
+        manifest = self.stages.run("split", settings, {"clean": cleaned.output}, work)
+        counts = manifest.counts
+        self.reporter.note(f"{counts['train']:,} to learn from, {counts['held_out']:,} held out")
+        return manifest
+
+    def _tokenizer(self, parts: Manifest) -> Manifest:
+        recipe = self.recipe
+        settings: dict[str, Any] = recipe.tokenizer.model_dump(mode="json")
+        inputs = {"split": parts.output}
+        if recipe.base is not None:
+            inputs["base"] = _base_hash(Path(recipe.base))
+
+        def work(out: Path) -> dict[str, Any]:
+            if recipe.base is not None:
+                tokenizer = Tokenizer.from_hugging_face(Path(recipe.base))
+            else:
+                train_file = self.dir / "split" / "train.jsonl"
+                texts = [text for record in read_records(train_file) for text in record.texts]
+                size = recipe.tokenizer.vocab_size or choose_vocab_size(
+                    sum(len(text.encode()) for text in texts)
+                )
+                tokenizer = Tokenizer.train(texts, size)
+            tokenizer.save(out)
+            return {"vocab_size": tokenizer.vocab_size}
+
+        return self.stages.run("tokenizer", settings, inputs, work)
+
+    def _tokens(self, parts: Manifest, tokenizer: Manifest) -> Manifest:
+        def work(out: Path) -> dict[str, Any]:
+            trained = Tokenizer.load(self.dir / "tokenizer")
+            counts: dict[str, Any] = {}
+            for part in ("train", "held_out"):
+                records = read_records(self.dir / "split" / f"{part}.jsonl")
+                encoded = encode_records(records, trained)
+                encoded.save(out / f"{part}.safetensors")
+                counts[part] = {
+                    "tokens": len(encoded.tokens),
+                    "replies": int(encoded.reply.sum()),
+                    "bytes": int(encoded.n_bytes[:, 0].sum()),
+                }
+            return counts
+
+        inputs = {"split": parts.output, "tokenizer": tokenizer.output}
+        manifest = self.stages.run("tokens", {}, inputs, work)
+        counts = manifest.counts["train"]
+        self.reporter.note(
+            f"vocabulary of {tokenizer.counts['vocab_size']:,}, {counts['tokens']:,} tokens to learn "
+            f"from ({counts['bytes'] / max(1, counts['tokens']):.2f} bytes a token)"
+        )
+        return manifest
+
+    def _ngram(self, tokens: Manifest) -> Manifest:
+        settings = {**self.recipe.ngram.model_dump(mode="json"),
+                    "max_tokens": self.recipe.evaluate.max_tokens}
+
+        def work(out: Path) -> dict[str, Any]:
+            tokenizer = Tokenizer.load(self.dir / "tokenizer")
+            data, held_out = self._read_tokens()
+            stream = data.tokens.astype(np.int64)
+            by_order: dict[str, Any] = {}
+            best: tuple[float, int, NGramModel] | None = None
+            for order in range(1, self.recipe.ngram.max_order + 1):
+                model = NGramModel.estimate(
+                    stream, data.starts, order, tokenizer.vocab_size, tokenizer.control.bos
+                )
+                scores = score_ngram(model, held_out, with_hits=False)
+                score = summarise(scores, held_out)
+                if score is None:
+                    raise ConfigError("the held-out part has no text to measure on; give more rows")
+                by_order[str(order)] = {"bpb": score.bpb, "perplexity": score.perplexity}
+                if best is None or score.bpb < best[0]:
+                    best = score.bpb, order, model
+            assert best is not None
+            best[2].save(out / "ngram.safetensors")
+            scores = score_ngram(best[2], held_out)
+            result = {
+                "order": best[1],
+                "by_order": by_order,
+                "all": _json(summarise(scores, held_out)),
+                "replies": _json(summarise(scores, held_out, replies_only=True)),
+            }
+            artifacts.write_json(out / "scores.json", result)
+            return {"order": best[1], "bpb": best[0]}
+
+        manifest = self.stages.run("ngram", settings, {"tokens": tokens.output}, work)
+        counts = manifest.counts
+        self.reporter.note(
+            f"Kneser-Ney of order {counts['order']}: {counts['bpb']:.3f} bits per held-out byte"
+        )
+        return manifest
+
+    def _plan(self, tokens: Manifest, ngram: Manifest) -> Plan:
+        recipe = self.recipe
+        settings = recipe.plan.model_dump(mode="json")
+        inputs = {"tokens": tokens.output}
+        if recipe.base is not None:
+            inputs["base"] = _base_hash(Path(recipe.base))
+
+        def work(out: Path) -> dict[str, Any]:
+            vocab_size = Tokenizer.load(self.dir / "tokenizer").vocab_size
+            data, _ = self._read_tokens()
+            total = 60 * (recipe.plan.minutes or DEFAULT_MINUTES)
+            spent = sum(float(t["seconds"]) for t in self.stages.timings().values())
+            reserve = max(EVALUATION_SECONDS, EVALUATION_SHARE * total)
+            plan = make_plan(
+                recipe.plan,
+                data,
+                vocab_size,
+                has_replies=bool(data.reply.any()),
+                base=self._base_model(),
+                seconds=max(2.0, total - spent - reserve),
+                device=self.device,
+                seed=recipe.seed,
+            )
+            artifacts.write_json(out / "plan.json", plan.to_json())
+            return {}
+
+        self.stages.run("plan", settings, inputs, work)
+        path = self.dir / "plan" / "plan.json"
+        plan = Plan.from_json(artifacts.read_json(path), str(path))
+        for reason in plan.reasons:
+            self.reporter.note(reason)
+        return plan
+
+    def _pretrain(self, tokens: Manifest, plan: Plan) -> Manifest:
+        settings = {"model": plan.model.model_dump(mode="json"),
+                    "train": plan.pretrain.model_dump(mode="json")}
+        inputs = {"tokens": tokens.output}
+        if self.recipe.base is not None:
+            inputs["base"] = _base_hash(Path(self.recipe.base))
+
+        def work(out: Path) -> dict[str, Any]:
+            data, held_out = self._read_tokens()
+            model = self._base_model() or new_model(plan.model, self.recipe.seed)
+            done = pretrain(model.to(self.device), data, held_out, plan.pretrain,
+                            out / CHECKPOINTS, self._watch("pretrain"))
+            return _keep(model, done, out)
+
+        return self._trained("pretrain", self.stages.run("pretrain", settings, inputs, work))
+
+    def _tune(self, tokens: Manifest, plan: Plan, base: Manifest) -> Manifest | None:
+        if plan.tune is None:
+            self.reporter.note("no conversations: nothing to fine-tune, the model continues text")
+            return None
+        config = plan.tune
+
+        def work(out: Path) -> dict[str, Any]:
+            data, held_out = self._read_tokens()
+            model = load_model(self.dir / "pretrain").to(self.device)
+            done = tune(model, data, held_out, config, out / CHECKPOINTS, self._watch("tune"))
+            return _keep(model, done, out)
+
+        inputs = {"tokens": tokens.output, "pretrain": base.output}
+        settings = config.model_dump(mode="json")
+        return self._trained("tune", self.stages.run("tune", settings, inputs, work))
+
+    def _trained(self, stage: str, manifest: Manifest) -> Manifest:
+        counts = manifest.counts
+        if counts["best_loss"] is not None:
+            early = ", stopped early" if counts["stopped_early"] else ""
+            self.reporter.note(
+                f"best held-out loss {counts['best_loss']:.3f} nats a token "
+                f"after step {counts['best_step']:,} of {counts['steps']:,}{early}"
+            )
+        return manifest
+
+    def _evaluate(
+        self, parts: Manifest, tokens: Manifest, ngram: Manifest, base: Manifest,
+        tuned: Manifest | None,
+    ) -> Manifest:
+        recipe = self.recipe
+        inputs = {"split": parts.output, "tokens": tokens.output, "ngram": ngram.output,
+                  "pretrain": base.output}
+        if tuned is not None:
+            inputs["tune"] = tuned.output
+        questions = Path(recipe.evaluate.questions) if recipe.evaluate.questions else None
+        if questions is not None:
+            inputs["questions"] = artifacts.sha256_of_file(questions)
+        settings = {"evaluate": recipe.evaluate.model_dump(mode="json", exclude={"questions"}),
+                    "sampling": recipe.sampling.model_dump(mode="json")}
+
+        def work(out: Path) -> dict[str, Any]:
+            result = evaluate_run(
+                self.dir,
+                sampling=recipe.sampling,
+                max_tokens=recipe.evaluate.max_tokens,
+                samples=recipe.evaluate.samples,
+                questions=questions,
+                tuned=tuned is not None,
+                device=self.device,
+            )
+            artifacts.write_json(out / "evaluation.json", result)
+            return {}
+
+        return self.stages.run("evaluate", settings, inputs, work)
+
+    def _read_tokens(self) -> tuple[TokenSet, TokenSet]:
+        folder = self.dir / "tokens"
+        return TokenSet.load(folder / "train.safetensors"), TokenSet.load(folder / "held_out.safetensors")
+
+    def _base_model(self) -> Transformer | None:
+        if self.recipe.base is None:
+            return None
+        return load_hugging_face(Path(self.recipe.base))[0]
+
+    def _watch(self, stage: str) -> Any:
+        def watch(step: Step) -> None:
+            self.reporter.training(stage, step)
+
+        return watch
+
+
+def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
+    """Write rejected rows as JSON lines: file, line, reason, and never what the row said."""
+    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rejected)
+    artifacts.write_text(path, "".join(lines))
+
+
+def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
+    """Write a trained model and its curve; return the counts of the manifest."""
+    save_model(model.cpu(), out)
+    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in done.history)
+    artifacts.write_text(out / "metrics.jsonl", lines)
+    return {"steps": done.step, "best_step": done.best_step, "best_loss": done.best_loss,
+            "stopped_early": done.stopped_early}
+
+
+def _json(score: Any) -> dict[str, Any] | None:
+    return score.to_json() if score is not None else None
+
+
+def _base_hash(base: Path) -> str:
+    """Return a hash over the files of a base directory that decide what is loaded."""
+    names = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+    files = [base / name for name in names] + sorted(base.glob("*.safetensors"))
+    return artifacts.sha256_of_json(
+        {path.name: artifacts.sha256_of_file(path) for path in files if path.is_file()}
+    )

@@ -1,0 +1,229 @@
+"""From minutes or a size to a model, its steps and its rates; every choice says why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from mynah.config import build_config
+from mynah.model.config import ModelConfig
+from mynah.model.presets import preset
+from mynah.model.transformer import Transformer
+from mynah.model.weights import new_model
+from mynah.plan.settings import LADDER, PlanConfig
+from mynah.tokenizer.dataset import TokenSet
+from mynah.train.batches import Batch
+from mynah.train.config import TrainConfig
+from mynah.train.loop import Step, train
+
+#: Passes over the data after which a small model gains nothing more.
+MAX_EPOCHS = 16
+#: Passes a build by size makes.
+SIZE_EPOCHS = 8
+#: A larger model pays once it can make this many passes over a small log within the budget ...
+EPOCHS_FOR_NEXT = 8.0
+#: ... or see this many tokens for each of its parameters.
+TOKENS_PER_PARAM = 10.0
+#: Share of training time that goes to fine-tuning on replies.
+TUNE_SHARE = 0.4
+
+
+@dataclass
+class Plan:
+    """What will be trained, for how long, and why."""
+
+    model: ModelConfig
+    pretrain: TrainConfig
+    tune: TrainConfig | None
+    reasons: list[str] = field(default_factory=list)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the plan as plain values."""
+        return {
+            "model": self.model.model_dump(mode="json"),
+            "pretrain": self.pretrain.model_dump(mode="json"),
+            "tune": self.tune.model_dump(mode="json") if self.tune else None,
+            "reasons": self.reasons,
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], source: str) -> Plan:
+        """Read what `to_json` made.
+
+        Raises:
+            ConfigError: if a field is unknown or out of range.
+        """
+        tune = value["tune"]
+        return cls(
+            build_config(ModelConfig, value["model"], source),
+            build_config(TrainConfig, value["pretrain"], source),
+            build_config(TrainConfig, tune, source) if tune else None,
+            value["reasons"],
+        )
+
+
+def make_plan(
+    config: PlanConfig,
+    data: TokenSet,
+    vocab_size: int,
+    *,
+    has_replies: bool,
+    base: Transformer | None,
+    seconds: float,
+    device: torch.device,
+    seed: int,
+) -> Plan:
+    """Choose model and steps.
+
+    Args:
+        config: the dial; without one, five minutes.
+        data: the training tokens.
+        vocab_size: of the tokenizer.
+        has_replies: whether there are conversations to fine-tune on.
+        base: a model to start from, whose shape is then given.
+        seconds: what is left of the minutes for training.
+        device: where it will run; it is measured there.
+        seed: of the build.
+
+    Raises:
+        ConfigError: for an unknown size or field.
+    """
+    n_tokens = len(data.tokens)
+    share = TUNE_SHARE if has_replies else 0.0
+    shape = _row_shape(data)
+    reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
+    if base is not None:
+        candidates = [base.config]
+        reasons.append("the model's shape is that of the base")
+    else:
+        names = LADDER if config.size is None else (config.size,)
+        candidates = [_candidate(name, config, vocab_size, shape[1]) for name in names]
+    if base is None and config.size is not None:
+        epochs = SIZE_EPOCHS
+        model = candidates[0]
+        rows = shape_for(model, shape)
+        steps = max(20, round(epochs * n_tokens / (rows[0] * rows[1])))
+        reasons.append(f"size {config.size}: {epochs} passes over the data, no speed measured")
+    else:
+        model, steps, rows = _by_speed(
+            candidates, data, shape, seconds * (1 - share), device, reasons
+        )
+    own_rates = _rates(model, base is not None)
+    common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
+    pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
+    tune = None
+    if has_replies:
+        tune_steps = max(10, round(steps * share / (1 - share)))
+        # Replies are learned from weights that already know the text: gentler, and warmed up anew.
+        gentle = {
+            "learning_rate": own_rates["learning_rate"] * 0.7,
+            "matrix_learning_rate": own_rates.get("matrix_learning_rate", 0.02) * 0.7,
+        }
+        values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common, **gentle}
+        tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
+    built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
+    passes = built.steps * rows[0] * rows[1] / max(1, n_tokens)
+    reasons.append(
+        f"{built.steps:,} steps of {rows[0]} x {rows[1]} tokens, {passes:.1f} passes over the data"
+        + (f", then {tune.steps:,} steps on replies" if tune else "")
+    )
+    return Plan(model, built, tune, reasons)
+
+
+def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int) -> ModelConfig:
+    changes = dict(config.model)
+    if name in LADDER:
+        changes = {"context_length": max(context, 256), **changes}
+    model = preset(name, vocab_size)
+    return build_config(ModelConfig, {**model.model_dump(), **changes}, "[plan.model]")
+
+
+def _row_shape(data: TokenSet) -> tuple[int, int]:
+    """Return (rows, tokens a row) of a step: short records want short rows, little data small batches.
+
+    A thousand tokens a step was best on logs of a few hundred thousand tokens (docs/log.md).
+    """
+    lengths = np.diff(data.starts)
+    long = float(np.quantile(lengths, 0.9)) if len(lengths) else 128.0
+    context = 128 if long <= 128 else 256
+    tokens = 1024 if len(data.tokens) < 4_000_000 else 4096
+    return max(1, tokens // context), context
+
+
+def shape_for(model: ModelConfig, shape: tuple[int, int]) -> tuple[int, int]:
+    """Return a row shape that the model's context can hold."""
+    return shape[0], min(shape[1], model.context_length)
+
+
+def _rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
+    """Return optimizer settings: those of the small default, or AdamW as in the paper for GPT shapes."""
+    if from_base:
+        return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
+    if model.positions == "learned":
+        # Brown et al. 2020, appendix B: beta2 0.95, eps 1e-8, clipping 1, decay 0.1, cosine to 10 %. Its
+        # table 2.1 pairs widths with rates; the fall is about 1 / width, continued here to small widths.
+        rate = min(3e-3, 6e-4 * 768 / model.n_embd)
+        return {"optimizer": "adamw", "learning_rate": rate, "schedule": "cosine", "final": 0.1}
+    return {"optimizer": "muon", "learning_rate": 6e-3, "matrix_learning_rate": 0.02}
+
+
+def _by_speed(
+    candidates: list[ModelConfig],
+    data: TokenSet,
+    shape: tuple[int, int],
+    seconds: float,
+    device: torch.device,
+    reasons: list[str],
+) -> tuple[ModelConfig, int, tuple[int, int]]:
+    """Return the largest model that the seconds feed well, its steps and row shape."""
+    chosen: tuple[ModelConfig, int, tuple[int, int]] | None = None
+    begun = time.monotonic()
+    for model in candidates:
+        rows = shape_for(model, shape)
+        step_seconds = measure_step(model, rows, device)
+        left = max(1.0, seconds - (time.monotonic() - begun))
+        tokens = left / step_seconds * rows[0] * rows[1]
+        epochs = tokens / max(1, len(data.tokens))
+        per_param = tokens / model.n_params(embeddings=False)
+        fed = epochs >= EPOCHS_FOR_NEXT or per_param >= TOKENS_PER_PARAM
+        if chosen is None or fed:
+            most = MAX_EPOCHS * len(data.tokens) / (rows[0] * rows[1])
+            steps = max(20, int(min(left / step_seconds, most)))
+            chosen = model, steps, rows
+            reasons.append(
+                f"{model.n_layer} layers {model.n_embd} wide ({model.n_params() / 1e6:.1f}M parameters): "
+                f"{1000 * step_seconds:.0f} ms a step here, {epochs:.1f} passes in {left:.0f} s"
+            )
+        if not fed:
+            if model is not chosen[0]:
+                reasons.append(
+                    f"{model.n_layer} layers {model.n_embd} wide would see only {epochs:.1f} passes: too large"
+                )
+            break
+    assert chosen is not None
+    return chosen
+
+
+def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device) -> float:
+    """Return the median seconds of a training step of this shape on this machine."""
+    config = TrainConfig(
+        steps=7, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model)
+    )
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, model.vocab_size, (rows[0], rows[1] + 1), generator=generator)
+    batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+    times: list[float] = []
+
+    def watch(_: Step) -> None:
+        times.append(time.perf_counter())
+
+    train(new_model(model, 0).to(device), lambda step: batch, config, watch=watch)
+    return float(np.median(np.diff(times)[1:]))
+
+
+def _measured_optimizer(model: ModelConfig) -> dict[str, Any]:
+    return {"optimizer": _rates(model, from_base=False)["optimizer"]}

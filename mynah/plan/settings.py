@@ -1,0 +1,36 @@
+"""The one dial of a build, checked before any work is done. No torch here: `--help` reads this."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from mynah.config import Config
+from mynah.model.presets import preset
+
+DEFAULT_MINUTES = 5.0
+#: Small models, smallest first; a build by minutes takes the largest that the budget feeds.
+LADDER = ("nano", "micro", "mini", "small")
+#: Wider models than this are not trained by a build on one machine.
+WIDEST = 1600
+
+
+class PlanConfig(Config):
+    """The one dial and what may be turned besides it."""
+
+    minutes: float | None = Field(None, gt=0, description="about how long the whole build may take")
+    size: str | None = Field(None, description="a preset's name, trained for a fixed number of passes")
+    model: dict[str, Any] = Field({}, description="fields of the model to change")
+    pretrain: dict[str, Any] = Field({}, description="fields of the pretraining to change")
+    tune: dict[str, Any] = Field({}, description="fields of the fine-tuning to change")
+
+    @model_validator(mode="after")
+    def _check(self) -> PlanConfig:
+        if self.size is not None:
+            if preset(self.size, 2).n_embd > WIDEST:
+                raise ValueError(f"size {self.size} is too large to train on one machine; "
+                                 f"the small ones are {', '.join(LADDER)}")
+            if self.minutes is not None:
+                raise ValueError("minutes and size exclude each other; give one")
+        return self

@@ -1,0 +1,70 @@
+"""A recipe: everything that decides what a build makes. TOML file below, flags on top."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from mynah.config import Config, build_config, merge, read_recipe
+from mynah.data.clean import CleanConfig
+from mynah.data.collect import CollectConfig
+from mynah.data.split import SplitConfig
+from mynah.generate.sampling import SamplingConfig
+from mynah.ngram.kneser_ney import NGramConfig
+from mynah.plan.settings import PlanConfig
+from mynah.tokenizer.tokenizer import TokenizerConfig
+
+
+class EvaluateConfig(Config):
+    """What is measured at the end."""
+
+    questions: str | None = Field(
+        None, description="JSON lines of questions with the facts that a right reply holds"
+    )
+    max_tokens: int = Field(
+        50_000, ge=1000, description="held-out tokens that are scored, whole records from the first"
+    )
+    samples: int = Field(8, ge=0, description="held-out prompts answered in the report")
+
+
+class Recipe(Config):
+    """All settings of a build."""
+
+    seed: int = Field(0, ge=0)
+    device: str = "auto"
+    base: str | None = Field(None, description="a Hugging Face directory to start from")
+    collect: CollectConfig = CollectConfig()  # type: ignore[call-arg]
+    clean: CleanConfig = CleanConfig()  # type: ignore[call-arg]
+    split: SplitConfig = SplitConfig()  # type: ignore[call-arg]
+    tokenizer: TokenizerConfig = TokenizerConfig()  # type: ignore[call-arg]
+    ngram: NGramConfig = NGramConfig()  # type: ignore[call-arg]
+    plan: PlanConfig = PlanConfig()  # type: ignore[call-arg]
+    sampling: SamplingConfig = SamplingConfig()  # type: ignore[call-arg]
+    evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]
+
+
+def load_recipe(path: Path | None, flags: dict[str, Any]) -> Recipe:
+    """Return the recipe of a file (if any) with flags laid on top.
+
+    Raises:
+        ConfigError: for a missing file, an unknown key or a value out of range.
+    """
+    values = read_recipe(path) if path is not None else {}
+    if path is not None:
+        build_config(Recipe, values, str(path))  # so that an error names the file, not the flags
+    return build_config(Recipe, merge(values, flags), "settings")
+
+
+def to_toml(recipe: Recipe) -> str:
+    """Return a recipe as TOML; what is not set (None) is left out."""
+    import tomlkit
+
+    return tomlkit.dumps(_without_none(recipe.model_dump(mode="json")))
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {k: _without_none(v) for k, v in value.items() if v is not None}
+    return value

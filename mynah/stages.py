@@ -1,0 +1,132 @@
+"""Run a stage once: skip what is done, go on with what was cut off, never leave half a directory."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from mynah import __version__, artifacts
+from mynah.artifacts import Manifest
+from mynah.device import peak_memory
+from mynah.errors import ArtifactError
+
+#: In a partial directory: the key of the work that it holds.
+KEY = "key.json"
+#: In a partial directory: training checkpoints, gone when the stage is done.
+CHECKPOINTS = "checkpoints"
+
+
+class Reporter(Protocol):
+    """Whoever wants to know how a build gets on: the terminal, or nobody."""
+
+    def stage(self, name: str, state: str) -> None:
+        """A stage begins ("run"), is already done ("done") or goes on where it was cut off ("resume")."""
+
+    def note(self, text: str) -> None:
+        """One line for the user."""
+
+    def training(self, stage: str, step: Any) -> None:
+        """A training step was taken; `step` is a `mynah.train.loop.Step`."""
+
+
+class Silent:
+    """A reporter that says nothing."""
+
+    def stage(self, name: str, state: str) -> None:
+        """Say nothing."""
+
+    def note(self, text: str) -> None:
+        """Say nothing."""
+
+    def training(self, stage: str, step: Any) -> None:
+        """Say nothing."""
+
+
+@dataclass
+class Stages:
+    """The stage directories of one run."""
+
+    directory: Path
+    seed: int
+    reporter: Reporter
+    #: names of the stages that did work this time
+    ran: list[str] = field(default_factory=list)
+
+    def run(
+        self,
+        name: str,
+        settings: dict[str, Any],
+        inputs: dict[str, str],
+        work: Callable[[Path], dict[str, Any]],
+    ) -> Manifest:
+        """Do a stage's work unless its directory holds the result of the very same work.
+
+        Args:
+            name: of the stage and of its directory.
+            settings: everything that decides the result besides inputs, seed and version.
+            inputs: name -> SHA-256.
+            work: fills the directory it is given and returns counts for the manifest. It may find there
+                the checkpoints of an earlier, cut-off run of the same work.
+
+        Raises:
+            ArtifactError: if the finished directory is damaged, or the new one cannot be written.
+        """
+        directory, partial = self.directory / name, self.directory / f"{name}.partial"
+        key = artifacts.stage_key(name, settings, inputs, self.seed, __version__)
+        if (directory / artifacts.MANIFEST).is_file():
+            manifest = artifacts.read_manifest(directory)
+            if manifest.key == key:
+                self.reporter.stage(name, "done")
+                return manifest
+        resumed = self._same_work(partial, key)
+        self.reporter.stage(name, "resume" if resumed else "run")
+        began, before = time.monotonic(), self._seconds(partial) if resumed else 0.0
+        if not resumed:
+            shutil.rmtree(partial, ignore_errors=True)
+            artifacts.write_json(partial / KEY, {"key": key})
+        try:
+            counts = work(partial)
+        except BaseException:
+            if not (partial / CHECKPOINTS).is_dir():  # nothing here that a later run could use
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                self._note_seconds(partial, before + time.monotonic() - began)
+            raise
+        (partial / KEY).unlink()
+        shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
+        self._note_seconds(partial, before + time.monotonic() - began)
+        made = Manifest(name, key, __version__, settings, inputs, self.seed, counts)
+        self.ran.append(name)
+        return artifacts.finish(partial, directory, made)
+
+    def _same_work(self, partial: Path, key: str) -> bool:
+        try:
+            saved = artifacts.read_json(partial / KEY)
+        except ArtifactError:
+            return False
+        checkpoints = partial / CHECKPOINTS
+        return saved == {"key": key} and checkpoints.is_dir() and any(checkpoints.glob("step-*"))
+
+    def _note_seconds(self, directory: Path, seconds: float) -> None:
+        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        value = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory(), "finished": now}
+        artifacts.write_json(directory / artifacts.TIMING, value)
+
+    def _seconds(self, directory: Path) -> float:
+        try:
+            return float(artifacts.read_json(directory / artifacts.TIMING)["seconds"])
+        except (ArtifactError, KeyError, TypeError, ValueError):
+            return 0.0
+
+    def timings(self) -> dict[str, dict[str, Any]]:
+        """Return what each finished stage took, in the order in which they finished."""
+        found = {}
+        for path in self.directory.glob(f"*/{artifacts.TIMING}"):
+            if not path.parent.name.endswith(".partial"):
+                found[path.parent.name] = artifacts.read_json(path)
+        return dict(sorted(found.items(), key=lambda item: str(item[1].get("finished"))))

@@ -1,0 +1,83 @@
+"""The two phases of training: on all text, then on replies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mynah.errors import DataError
+from mynah.model.transformer import Transformer
+from mynah.tokenizer.dataset import TokenSet
+from mynah.train.batches import Batch, BatchAt, PackedBatches, StreamBatches
+from mynah.train.checkpoint import Progress
+from mynah.train.config import TrainConfig
+from mynah.train.loop import Step, held_out_loss, train
+
+#: Held-out tokens looked at in each measurement while training; the evaluation reads all.
+MEASURED_TOKENS = 8192
+
+Watch = Callable[[Step], None]
+
+
+def pretrain(
+    model: Transformer,
+    data: TokenSet,
+    held_out: TokenSet | None,
+    config: TrainConfig,
+    checkpoints: Path | None = None,
+    watch: Watch | None = None,
+) -> Progress:
+    """Train on every token of the text.
+
+    Raises:
+        DataError, TrainingError, ArtifactError, Interrupted: as `train`.
+    """
+    return _train(model, data, held_out, config, checkpoints, watch, StreamBatches)
+
+
+def tune(
+    model: Transformer,
+    data: TokenSet,
+    held_out: TokenSet | None,
+    config: TrainConfig,
+    checkpoints: Path | None = None,
+    watch: Watch | None = None,
+) -> Progress:
+    """Train on the assistant's tokens alone; conversations share rows but never see each other.
+
+    Raises:
+        DataError: if no conversation holds a reply; otherwise as `train`.
+    """
+    return _train(model, data, held_out, config, checkpoints, watch, PackedBatches)
+
+
+def _train(
+    model: Transformer,
+    data: TokenSet,
+    held_out: TokenSet | None,
+    config: TrainConfig,
+    checkpoints: Path | None,
+    watch: Watch | None,
+    batches_of: Callable[[TokenSet, int, int, int], BatchAt],
+) -> Progress:
+    batch_at = batches_of(data, config.batch_size, config.context_length, config.seed)
+    measured = _held_out_batches(held_out, config, batches_of) if held_out is not None else []
+    validate = (lambda: held_out_loss(model, measured)) if measured else None
+    return train(model, batch_at, config, checkpoints, validate=validate, watch=watch)
+
+
+def _held_out_batches(
+    data: TokenSet,
+    config: TrainConfig,
+    batches_of: Callable[[TokenSet, int, int, int], BatchAt],
+) -> list[Batch]:
+    """Return fixed batches of held-out rows, none twice; empty if nothing can be measured."""
+    rows_at_most = max(1, MEASURED_TOKENS // config.context_length)
+    try:
+        one = batches_of(data, 1, config.context_length, 0)
+    except DataError:
+        return []
+    rows = min(rows_at_most, one.rows)  # type: ignore[attr-defined]
+    size = min(rows, config.batch_size)
+    batch_at = batches_of(data, size, config.context_length, 0)
+    return [batch_at(i) for i in range(rows // size)]
