@@ -86,7 +86,7 @@ def first_records(data: TokenSet, max_tokens: int) -> TokenSet:
     count = min(max(1, count), len(data))
     end = int(data.starts[count])
     return TokenSet(
-        data.tokens[:end], data.starts[: count + 1], data.reply[:end], data.n_bytes[:count]
+        data.tokens[:end], data.starts[: count + 1], data.part[:end], data.n_bytes[:count]
     )
 
 

@@ -94,7 +94,7 @@ def make_plan(
     """
     n_tokens = len(data.tokens)
     share = TUNE_SHARE if has_replies else 0.0
-    shape = _row_shape(data)
+    shape = row_shape(data)
     reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
     if base is not None:
         candidates = [base.config]
@@ -112,7 +112,7 @@ def make_plan(
         model, steps, rows = _by_speed(
             candidates, data, shape, seconds * (1 - share), device, reasons
         )
-    own_rates = _rates(model, base is not None)
+    own_rates = rates(model, base is not None)
     common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
     pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
     tune = None
@@ -142,7 +142,7 @@ def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int) -> 
     return build_config(ModelConfig, {**model.model_dump(), **changes}, "[plan.model]")
 
 
-def _row_shape(data: TokenSet) -> tuple[int, int]:
+def row_shape(data: TokenSet) -> tuple[int, int]:
     """Return (rows, tokens a row) of a step: short records want short rows, little data small batches.
 
     A thousand tokens a step was best on logs of a few hundred thousand tokens (docs/log.md).
@@ -159,7 +159,7 @@ def shape_for(model: ModelConfig, shape: tuple[int, int]) -> tuple[int, int]:
     return shape[0], min(shape[1], model.context_length)
 
 
-def _rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
+def rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
     """Return optimizer settings: those of the small default, or AdamW as in the paper for GPT shapes."""
     if from_base:
         return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
@@ -226,4 +226,4 @@ def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device
 
 
 def _measured_optimizer(model: ModelConfig) -> dict[str, Any]:
-    return {"optimizer": _rates(model, from_base=False)["optimizer"]}
+    return {"optimizer": rates(model, from_base=False)["optimizer"]}

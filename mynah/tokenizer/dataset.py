@@ -16,6 +16,9 @@ from mynah.tokenizer.tokenizer import Tokenizer
 
 _BATCH = 4096
 
+#: What a token is: part of the layout, text that others say, or what the assistant says (its `<|end|>` too).
+LAYOUT, HEARD, SAID = 0, 1, 2
+
 
 @dataclass(frozen=True)
 class TokenSet:
@@ -28,21 +31,26 @@ class TokenSet:
     tokens: npt.NDArray[np.unsignedinteger]
     #: (R + 1,) int64: record r is tokens[starts[r]:starts[r + 1]]
     starts: npt.NDArray[np.int64]
-    #: (N,) bool: True where the token is said by the assistant (its `<|end|>` too)
-    reply: npt.NDArray[np.bool_]
+    #: (N,) uint8: LAYOUT, HEARD or SAID
+    part: npt.NDArray[np.uint8]
     #: (R, 2) int64: UTF-8 bytes of all text of the record, and of its assistant turns
     n_bytes: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.starts) - 1
 
+    @property
+    def reply(self) -> npt.NDArray[np.bool_]:
+        """(N,) bool: True where the assistant speaks."""
+        return self.part == SAID
+
     def record(self, index: int) -> npt.NDArray[np.int64]:
         """Return one record's ids, (T,) int64."""
         return self.tokens[self.starts[index] : self.starts[index + 1]].astype(np.int64)
 
-    def record_reply(self, index: int) -> npt.NDArray[np.bool_]:
-        """Return one record's reply mask, (T,) bool."""
-        return self.reply[self.starts[index] : self.starts[index + 1]]
+    def record_part(self, index: int) -> npt.NDArray[np.uint8]:
+        """Return what one record's tokens are, (T,) uint8."""
+        return self.part[self.starts[index] : self.starts[index + 1]]
 
     def save(self, path: Path) -> None:
         """Write the arrays as one safetensors file.
@@ -55,7 +63,7 @@ class TokenSet:
         arrays = {
             "tokens": self.tokens,
             "starts": self.starts,
-            "reply": self.reply,
+            "part": self.part,
             "n_bytes": self.n_bytes,
         }
         artifacts.write_bytes(path, save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
@@ -82,7 +90,7 @@ def encode_records(records: Iterable[Record], tokenizer: Tokenizer) -> TokenSet:
     """Encode records, each beginning with the tokenizer's beginning-of-text token."""
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     tokens: list[npt.NDArray[np.unsignedinteger]] = []
-    replies: list[npt.NDArray[np.bool_]] = []
+    parts: list[npt.NDArray[np.uint8]] = []
     lengths: list[int] = []
     n_bytes: list[tuple[int, int]] = []
     for batch in _batches(records):
@@ -90,20 +98,20 @@ def encode_records(records: Iterable[Record], tokenizer: Tokenizer) -> TokenSet:
         encoded = iter(tokenizer.encode_batch(texts))
         for record in batch:
             if isinstance(record, Conversation):
-                ids, mask = lay_out(record.messages, [next(encoded) for _ in record.messages], tokenizer)
+                ids, part = lay_out(record.messages, [next(encoded) for _ in record.messages], tokenizer)
                 said = [len(m.content.encode()) for m in record.messages if m.role == "assistant"]
             else:
                 ids = [tokenizer.control.bos, *next(encoded)]
-                mask, said = [False] * len(ids), []
+                part, said = [LAYOUT] + [HEARD] * (len(ids) - 1), []
             tokens.append(np.array(ids, dtype=dtype))
-            replies.append(np.array(mask, dtype=np.bool_))
+            parts.append(np.array(part, dtype=np.uint8))
             lengths.append(len(ids))
             n_bytes.append((sum(len(t.encode()) for t in record.texts), sum(said)))
     starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     return TokenSet(
         np.concatenate(tokens) if tokens else np.zeros(0, dtype),
         starts,
-        np.concatenate(replies) if replies else np.zeros(0, np.bool_),
+        np.concatenate(parts) if parts else np.zeros(0, np.uint8),
         np.array(n_bytes, dtype=np.int64).reshape(-1, 2),
     )
 
@@ -121,15 +129,16 @@ def _batches(records: Iterable[Record]) -> Iterable[list[Record]]:
 
 def lay_out(
     messages: Sequence[Message], encoded: Sequence[Sequence[int]], tokenizer: Tokenizer
-) -> tuple[list[int], list[bool]]:
-    """Return a conversation's ids by the chat template, and which of them the assistant says."""
+) -> tuple[list[int], list[int]]:
+    """Return a conversation's ids by the chat template, and what each is: LAYOUT, HEARD or SAID."""
     control = tokenizer.control
     roles = {"user": control.user, "assistant": control.assistant, "system": control.system}
-    ids, mask = [control.bos], [False]
+    ids, part = [control.bos], [LAYOUT]
     for message, text in zip(messages, encoded, strict=True):
         ids += [roles[message.role], *text, control.end]
-        mask += [False] + [message.role == "assistant"] * (len(text) + 1)
-    return ids, mask
+        said = message.role == "assistant"
+        part += [LAYOUT, *[SAID if said else HEARD] * len(text), SAID if said else LAYOUT]
+    return ids, part
 
 
 def render(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int]:

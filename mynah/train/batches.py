@@ -15,7 +15,7 @@ from torch import Tensor
 
 from mynah.errors import DataError
 from mynah.model.transformer import IGNORE
-from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.dataset import HEARD, SAID, TokenSet
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,24 @@ class PackedBatches:
 
     Tokens see their own conversation only (the segments say so). A conversation longer than a row is cut into
     pieces that overlap by half, so that every reply is learned once, and with context.
+
+    With `word_dropout`, that share of what others say is blanked out, anew each time (Bowman et al. 2016), so that
+    a reply hangs on all words of a question and not on the few that happened to come with it before.
     """
 
-    def __init__(self, data: TokenSet, batch_size: int, context_length: int, seed: int) -> None:
+    def __init__(
+        self,
+        data: TokenSet,
+        batch_size: int,
+        context_length: int,
+        seed: int,
+        word_dropout: float = 0.0,
+    ) -> None:
         """Raises DataError if no record holds a reply."""
         self.batch_size, self.seed, self.context_length = batch_size, seed, context_length
+        self.word_dropout = word_dropout
+        #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
+        self.blank = int(data.tokens[0])
         pieces = [p for r in range(len(data)) for p in _pieces(data, r, context_length)]
         if not pieces:
             raise DataError("no conversation with a reply to learn from")
@@ -90,27 +103,34 @@ class PackedBatches:
         tokens = torch.zeros(B, T, dtype=torch.int64)
         targets = torch.full((B, T), IGNORE, dtype=torch.int64)
         segments = torch.full((B, T), -1, dtype=torch.int64)
+        heard = torch.zeros(B, T, dtype=torch.bool)
         for b, number in enumerate(range(step * B, (step + 1) * B)):
             epoch, place = divmod(number, self.rows)
             order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
             t = 0
-            for s, (ids, wanted) in enumerate(self.packed[int(order[place])]):
+            for s, (ids, wanted, other) in enumerate(self.packed[int(order[place])]):
                 n = len(ids)
                 tokens[b, t : t + n] = torch.from_numpy(ids)
                 targets[b, t : t + n] = torch.from_numpy(wanted)
                 segments[b, t : t + n] = s
+                heard[b, t : t + n] = torch.from_numpy(other)
                 t += n
+        if self.word_dropout:
+            generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
+            blanked = torch.rand(B, T, generator=generator) < self.word_dropout
+            tokens = torch.where(blanked & heard, self.blank, tokens)
         return Batch(tokens, targets, segments)
 
 
-Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]
+#: ids, targets, and which of the ids somebody else than the assistant says
+Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
 
 
 def _pieces(data: TokenSet, record: int, context_length: int) -> list[Piece]:
-    """Return (ids, targets) of a record, cut so that each piece fits a row; only replies are targets."""
-    ids, reply = data.record(record), data.record_reply(record)
-    wanted = np.where(reply[1:], ids[1:], IGNORE)
-    ids = ids[:-1]
+    """Return a record cut so that each piece fits a row; only replies are targets."""
+    ids, part = data.record(record), data.record_part(record)
+    wanted = np.where(part[1:] == SAID, ids[1:], IGNORE)
+    ids, heard = ids[:-1], part[:-1] == HEARD
     pieces = []
     done = 0
     for begin in range(0, max(1, len(ids)), max(1, context_length // 2)):
@@ -118,7 +138,7 @@ def _pieces(data: TokenSet, record: int, context_length: int) -> list[Piece]:
         targets = wanted[begin:end].copy()
         targets[: max(0, done - begin)] = IGNORE
         if (targets != IGNORE).any():
-            pieces.append((ids[begin:end], targets))
+            pieces.append((ids[begin:end], targets, heard[begin:end]))
         done = end
         if end == len(ids):
             break

@@ -33,6 +33,9 @@ class TrainConfig(Config):
     decay: float = Field(0.5, gt=0, le=1, description="wsd: share of the steps in which it falls")
     final: float = Field(0.0, ge=0, le=1, description="share of the learning rate at the last step")
     grad_clip: float = Field(1.0, ge=0, description="largest norm of the gradient, 0: no limit")
+    word_dropout: float = Field(
+        0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
+    )
     eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
     patience: int = Field(6, ge=1, description="measurements without gain before it stops early")
     checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints")

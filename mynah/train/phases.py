@@ -32,7 +32,8 @@ def pretrain(
     Raises:
         DataError, TrainingError, ArtifactError, Interrupted: as `train`.
     """
-    return _train(model, data, held_out, config, checkpoints, watch, StreamBatches)
+    batch_at = StreamBatches(data, config.batch_size, config.context_length, config.seed)
+    return _train(model, batch_at, held_out, config, checkpoints, watch, StreamBatches)
 
 
 def tune(
@@ -48,19 +49,21 @@ def tune(
     Raises:
         DataError: if no conversation holds a reply; otherwise as `train`.
     """
-    return _train(model, data, held_out, config, checkpoints, watch, PackedBatches)
+    batch_at = PackedBatches(
+        data, config.batch_size, config.context_length, config.seed, config.word_dropout
+    )
+    return _train(model, batch_at, held_out, config, checkpoints, watch, PackedBatches)
 
 
 def _train(
     model: Transformer,
-    data: TokenSet,
+    batch_at: BatchAt,
     held_out: TokenSet | None,
     config: TrainConfig,
     checkpoints: Path | None,
     watch: Watch | None,
     batches_of: Callable[[TokenSet, int, int, int], BatchAt],
 ) -> Progress:
-    batch_at = batches_of(data, config.batch_size, config.context_length, config.seed)
     measured = _held_out_batches(held_out, config, batches_of) if held_out is not None else []
     validate = (lambda: held_out_loss(model, measured)) if measured else None
     return train(model, batch_at, config, checkpoints, validate=validate, watch=watch)

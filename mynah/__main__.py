@@ -1,0 +1,5 @@
+"""`python -m mynah`."""
+
+from mynah.cli.main import main
+
+main()

@@ -1,0 +1,278 @@
+"""The short way in: two classes that train and talk from a list of texts.
+
+    from mynah import GPT3, GPT3ChatBot
+
+    model = GPT3.from_pretrained("gpt3")
+    model.train(texts, epochs=10)
+    bot = GPT3ChatBot.from_pretrained(model)
+    bot.train(conversations, epochs=5)
+    bot.chat("Where is my parcel?")
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from mynah import artifacts
+from mynah.data.clean import CleanConfig, clean
+from mynah.data.exchanges import split_exchange
+from mynah.data.readers.json_records import to_conversation
+from mynah.data.records import Conversation, Document, Message, Record, Rejected
+from mynah.device import pick_device
+from mynah.errors import ConfigError, DataError
+from mynah.generate.chat import ChatSession, continue_text
+from mynah.generate.sampling import SamplingConfig
+from mynah.model.presets import PRESETS, preset
+from mynah.model.transformer import Transformer
+from mynah.model.weights import new_model, save_model
+from mynah.plan.budget import rates, row_shape, shape_for
+from mynah.run import ABOUT, open_run
+from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
+from mynah.train.config import TrainConfig
+from mynah.train.phases import pretrain, tune
+
+Text = str | Sequence[str] | Mapping[str, Any] | Conversation
+#: "gpt3" alone is the family: the size follows the data, largest first (tokens, preset).
+_FAMILY = ((2_000_000, "gpt3-mini"), (300_000, "gpt3-micro"), (0, "gpt3-nano"))
+
+
+class GPT3:
+    """A language model of GPT-3's make (or any preset), trained on your texts."""
+
+    def __init__(
+        self, model: Transformer | None, tokenizer: Tokenizer | None, name: str, seed: int, device: str
+    ) -> None:
+        """Use `from_pretrained`."""
+        self.model, self.tokenizer = model, tokenizer
+        self.name, self.seed = name, seed
+        self.device = pick_device(device)
+        #: whether it was fine-tuned on conversations
+        self.talks = False
+
+    @classmethod
+    def from_pretrained(
+        cls, source: str | Path | GPT3, *, seed: int = 0, device: str = "auto"
+    ) -> Self:
+        """Open a model.
+
+        Args:
+            source: a run of `mynah build`, a folder made by `save`, a Hugging Face directory (GPT-2, Llama),
+                another model, or a preset's name. "gpt3" is the family: its size follows the data. OpenAI
+                never published GPT-3's weights, so a name starts from random ones, and says so once.
+            seed: of random weights and of training.
+            device: "auto", "cpu", "cuda" or "mps".
+
+        Raises:
+            ConfigError: if `source` is neither a folder nor a preset.
+            ArtifactError: if the folder is damaged.
+        """
+        if isinstance(source, GPT3):
+            adopted = cls(source.model, source.tokenizer, source.name, seed, device)
+            adopted.talks = source.talks
+            return adopted
+        if Path(source).is_dir():
+            run = open_run(Path(source), pick_device(device))
+            opened = cls(run.model, run.tokenizer, str(source), seed, device)
+            opened.talks = run.talks
+            return opened
+        name = str(source)
+        if name != "gpt3" and name not in PRESETS:
+            raise ConfigError(
+                f"{name!r} is neither a folder nor a preset; presets: gpt3, {', '.join(PRESETS)}"
+            )
+        _say_random(name)
+        return cls(None, None, name, seed, device)
+
+    def train(
+        self, texts: Iterable[Text], epochs: float = 10, *, learning_rate: float | None = None
+    ) -> Self:
+        """Learn to predict texts.
+
+        Args:
+            texts: strings, lists of words, `{"messages": [...]}` or pairs (question, answer).
+            epochs: passes over them.
+            learning_rate: peak; None: what suits the model.
+
+        Raises:
+            DataError: if there is no text.
+            TrainingError: if the loss is not finite.
+        """
+        data = self._encode(to_records(texts))
+        assert self.model is not None
+        pretrain(self.model, data, None, self._config(data, epochs, learning_rate))
+        return self
+
+    def generate(self, prompt: str = "", **sampling: Any) -> str:
+        """Return the text that follows a prompt; keywords are those of `SamplingConfig`.
+
+        Raises:
+            ConfigError: if the model has not been trained, or a keyword is unknown.
+        """
+        model, tokenizer = self._ready()
+        config = SamplingConfig(**{"temperature": 0.8, **sampling})
+        return "".join(continue_text(model, tokenizer, prompt, config))
+
+    def save(self, directory: str | Path) -> Path:
+        """Write model and tokenizer into a folder that `from_pretrained` and `mynah chat` open.
+
+        Raises:
+            ConfigError: if the model has not been trained.
+            ArtifactError: if it cannot be written.
+        """
+        model, tokenizer = self._ready()
+        path = Path(directory)
+        tokenizer.save(path)
+        save_model(model, path)
+        artifacts.write_json(path / ABOUT, {"talks": self.talks})
+        return path
+
+    def _ready(self) -> tuple[Transformer, Tokenizer]:
+        if self.model is None or self.tokenizer is None:
+            raise ConfigError(f"{self.name!r} has no weights yet; call train first")
+        return self.model, self.tokenizer
+
+    def _encode(self, records: list[Record]) -> TokenSet:
+        """Clean and encode; a model without weights gets its tokenizer and its weights here."""
+        cleaned = clean(records, CleanConfig(deduplicate=False)).records  # type: ignore[call-arg]
+        if not cleaned:
+            raise DataError("no text to train on: every row is empty")
+        if self.tokenizer is None:
+            texts = [text for record in cleaned for text in record.texts]
+            size = choose_vocab_size(sum(len(text.encode()) for text in texts))
+            self.tokenizer = Tokenizer.train(texts, size)
+        data = encode_records(cleaned, self.tokenizer)
+        if self.model is None:
+            name = self.name
+            if name == "gpt3":
+                name = next(n for least, n in _FAMILY if len(data.tokens) >= least)
+            model = new_model(preset(name, self.tokenizer.vocab_size), self.seed)
+            self.model = model.to(self.device)
+        return data
+
+    def _config(self, data: TokenSet, epochs: float, learning_rate: float | None) -> TrainConfig:
+        assert self.model is not None
+        rows = shape_for(self.model.config, row_shape(data))
+        steps = max(1, math.ceil(epochs * len(data.tokens) / (rows[0] * rows[1])))
+        own = rates(self.model.config, from_base=False)
+        if learning_rate is not None:
+            own["learning_rate"] = learning_rate
+        return TrainConfig(
+            steps=steps, batch_size=rows[0], context_length=rows[1], seed=self.seed,
+            eval_every=max(1, steps // 20), **own,
+        )
+
+
+class GPT3ChatBot(GPT3):
+    """A model that talks: fine-tuned on conversations, with a memory of the present one."""
+
+    def __init__(
+        self, model: Transformer | None, tokenizer: Tokenizer | None, name: str, seed: int, device: str
+    ) -> None:
+        """Use `from_pretrained`."""
+        super().__init__(model, tokenizer, name, seed, device)
+        self._session: ChatSession | None = None
+
+    def train(
+        self, texts: Iterable[Text], epochs: float = 5, *, learning_rate: float | None = None
+    ) -> Self:
+        """Learn to reply: the loss counts what the assistant says.
+
+        Texts that name no speakers (single utterances) hold no replies; the model then learns to continue
+        them, and `chat` continues what it is given. It says so once.
+
+        Args:
+            texts, epochs, learning_rate: as `GPT3.train`; a string may name its speakers ("Q: ... A: ...").
+
+        Raises:
+            DataError, TrainingError: as `GPT3.train`.
+        """
+        data = self._encode(to_records(texts))
+        assert self.model is not None
+        self.talks = bool(data.reply.any())
+        if not self.talks:
+            warnings.warn(
+                "no text names its speakers: the bot learns to continue texts, not to answer; "
+                "give pairs (question, answer) or {'messages': [...]} for replies",
+                stacklevel=2,
+            )
+        phase = tune if self.talks else pretrain
+        phase(self.model, data, None, self._config(data, epochs, learning_rate))
+        self._session = None
+        return self
+
+    def chat(self, text: str, **sampling: Any) -> str:
+        """Return the reply to a text, given the conversation so far.
+
+        Raises:
+            ConfigError: if the bot has not been trained, or a keyword is unknown.
+        """
+        model, tokenizer = self._ready()
+        config = SamplingConfig(**sampling)
+        if not self.talks:
+            return "".join(continue_text(model, tokenizer, text, config))
+        if self._session is None:
+            self._session = ChatSession(model, tokenizer, config)
+        self._session.config = config
+        return "".join(self._session.reply(text))
+
+    def reset(self) -> None:
+        """Forget the conversation so far."""
+        self._session = None
+
+
+def to_records(texts: Iterable[Text]) -> list[Record]:
+    """Read texts in any of the accepted forms.
+
+    Raises:
+        DataError: naming the place of the first that is none of them.
+    """
+    if isinstance(texts, str):
+        texts = [texts]
+    return [_to_record(value, number) for number, value in enumerate(texts)]
+
+
+def _to_record(value: Text, number: int) -> Record:
+    if isinstance(value, Conversation):
+        return value
+    if isinstance(value, str):
+        turns = split_exchange(value)
+        return Conversation(turns) if turns else Document(value)
+    if isinstance(value, Mapping):
+        made = to_conversation(Path("texts"), number, dict(value))
+        if isinstance(made, Rejected):
+            raise DataError(f"text {number}: {made.reason}")
+        return made
+    if isinstance(value, tuple) and len(value) == 2:
+        return Conversation((Message("user", str(value[0])), Message("assistant", str(value[1]))))
+    if isinstance(value, Sequence) and all(isinstance(word, str) for word in value):
+        return Document(join_words(value))
+    raise DataError(
+        f"text {number}: found {type(value).__name__}, expected a string, a list of words, "
+        "a pair (question, answer) or {'messages': [...]}"
+    )
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words with spaces, except between Han characters."""
+    return re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", " ".join(words))
+
+
+_told: set[str] = set()
+
+
+def _say_random(name: str) -> None:
+    """Say once a process that a name has no weights."""
+    if name in _told:
+        return
+    _told.add(name)
+    warnings.warn(
+        f"{name!r} names an architecture, not weights (OpenAI never published GPT-3's): "
+        "the model starts from random ones and knows only what you train it on",
+        stacklevel=3,
+    )

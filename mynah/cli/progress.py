@@ -1,0 +1,127 @@
+"""A build on the terminal: a line a stage, a bar in training."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from mynah.pipeline import build
+from mynah.recipe import Recipe
+from mynah.train.loop import Interrupted, Step
+
+#: Without a terminal a line of progress comes this often, in seconds.
+LINE_SECONDS = 20.0
+
+_DOES = {
+    "collect": "reading the input",
+    "clean": "cleaning",
+    "split": "holding a part out",
+    "tokenizer": "learning the vocabulary",
+    "tokens": "encoding",
+    "ngram": "counting n-grams",
+    "plan": "choosing model and steps",
+    "pretrain": "training on all text",
+    "tune": "fine-tuning on replies",
+    "evaluate": "measuring on what was held out",
+}
+
+
+class TerminalReporter:
+    """Prints stages and notes; shows training as a bar, or as a line now and then where there is no terminal."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.progress: Progress | None = None
+        self.task: TaskID | None = None
+        self.running: str | None = None
+        self.last_line = time.monotonic()
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self.progress is not None:
+            self.progress.stop()
+        self.progress = self.task = self.running = None
+
+    def stage(self, name: str, state: str) -> None:
+        """Print that a stage begins, goes on or is done already."""
+        self.close()
+        what = _DOES.get(name, name)
+        more = {"done": "already done", "resume": f"{what}, from the last checkpoint"}.get(state, what)
+        style = "dim" if state == "done" else "bold"
+        self.console.print(f"[{style}]{name:<10}[/] {more}", highlight=False)
+        self.last_line = time.monotonic()
+
+    def note(self, text: str) -> None:
+        """Print a line of explanation."""
+        self.close()
+        self.console.print(f"{'':<11}{text}", style="dim", highlight=False, markup=False, soft_wrap=True)
+
+    def training(self, stage: str, step: Step) -> None:
+        """Move the bar."""
+        held = "" if step.best_loss is None else f"best held-out {step.best_loss:.3f}  "
+        told = f"loss {step.loss:.3f}  {held}{step.tokens_per_second:,.0f} tokens/s"
+        if not self.console.is_terminal:
+            now = time.monotonic()
+            if now - self.last_line > LINE_SECONDS:
+                self.last_line = now
+                self.console.print(f"{'':<11}step {step.step:,}/{step.steps:,}  {told}", highlight=False)
+            return
+        if self.progress is None or self.running != stage:
+            self.progress = Progress(
+                TextColumn(f"{'':<10}"), BarColumn(bar_width=24),
+                TextColumn("{task.completed:,}/{task.total:,}  {task.fields[told]}"),
+                TimeRemainingColumn(compact=True), console=self.console, transient=True,
+                speed_estimate_period=30,
+            )
+            self.task = self.progress.add_task("", total=step.steps, told=told)
+            self.running = stage
+            self.progress.start()
+        assert self.task is not None
+        self.progress.update(self.task, completed=step.step, told=told)
+
+
+def run_build(files: list[Path], recipe: Recipe, directory: Path, *, again: str) -> None:
+    """Build with progress on the terminal; say at the end where everything is.
+
+    Raises:
+        MynahError: as `build`.
+    """
+    console = Console(file=sys.stdout, soft_wrap=True)
+    reporter = TerminalReporter(console)
+    before = (directory / "report.html").is_file()
+    try:
+        result = build(files, recipe, directory, reporter)
+    except Interrupted:
+        reporter.close()
+        console.print("Stopped; everything so far is saved. To go on, run the same command again:")
+        console.print(f"  {again}", markup=False, highlight=False)
+        sys.exit(130)
+    finally:
+        reporter.close()
+    _summary(console, result, directory, fresh=not before)
+
+
+def _summary(console: Console, result: dict[str, Any], directory: Path, *, fresh: bool) -> None:
+    verdict = result["verdict"]
+    figures = f"{verdict['network_bpb']:.3f} bits per held-out byte, n-gram model {verdict['ngram_bpb']:.3f}"
+    lines = [f"network {figures}"]
+    if not verdict["beats_ngram"]:
+        lines.append(
+            "the network does not beat the n-gram model: give it more --minutes, more text, or a --base"
+        )
+    if questions := result.get("questions"):
+        lookup = questions["lookup_accuracy"]
+        shown = f"; a TF-IDF lookup {lookup:.1%}" if lookup is not None else ""
+        lines.append(
+            f"{questions['accuracy']:.1%} of {questions['count']} held-out questions answered with the "
+            f"right facts{shown}"
+        )
+    for line in lines:
+        console.print(line, highlight=False, markup=False)
+    console.print(f"report     {directory / 'report.html'}", highlight=False, markup=False)
+    console.print(f"talk       mynah chat {directory}", highlight=False, markup=False)

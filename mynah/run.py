@@ -1,0 +1,71 @@
+"""Open a finished run, or a Hugging Face directory, for talking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from mynah import artifacts
+from mynah.data.clean import CleanConfig
+from mynah.errors import ArtifactError
+from mynah.generate.sampling import SamplingConfig
+from mynah.interop.huggingface import load_hugging_face
+from mynah.model.transformer import Transformer
+from mynah.model.weights import load_model
+from mynah.recipe import load_recipe
+from mynah.tokenizer.tokenizer import Tokenizer
+
+
+#: In a folder that `GPT3.save` wrote: whether the model talks.
+ABOUT = "about.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model that can be talked to."""
+
+    model: Transformer
+    tokenizer: Tokenizer
+    #: whether it was fine-tuned on conversations; otherwise it continues text
+    talks: bool
+    sampling: SamplingConfig
+    clean: CleanConfig
+
+
+def open_run(directory: Path, device: torch.device) -> Run:
+    """Open the newest model of a run (fine-tuned if there is one), every file checked against its hash.
+
+    Raises:
+        ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
+    """
+    if not directory.exists():
+        raise ArtifactError(f"{directory}: no such run; make one with: mynah build FILE")
+    if (directory / "config.json").is_file():
+        model, tokenizer = load_hugging_face(directory)
+        return Run(model.to(device), tokenizer, False, SamplingConfig(), CleanConfig())  # type: ignore[call-arg]
+    if (directory / "model.json").is_file():
+        return _open_saved(directory, device)
+    if not (directory / "recipe.toml").is_file():
+        raise ArtifactError(f"{directory}: not a run (no recipe.toml in it)")
+    recipe = load_recipe(directory / "recipe.toml", {})
+    talks = (directory / "tune" / artifacts.MANIFEST).is_file()
+    stage = directory / ("tune" if talks else "pretrain")
+    for part in (directory / "tokenizer", stage):
+        if not (part / artifacts.MANIFEST).is_file():
+            raise ArtifactError(
+                f"{directory}: the build is not finished (no {part.name}/{artifacts.MANIFEST}); "
+                "run the same mynah build again to go on"
+            )
+        artifacts.read_manifest(part)
+    tokenizer = Tokenizer.load(directory / "tokenizer")
+    return Run(load_model(stage).to(device), tokenizer, talks, recipe.sampling, recipe.clean)
+
+
+def _open_saved(directory: Path, device: torch.device) -> Run:
+    """Open a folder that `GPT3.save` wrote."""
+    about = artifacts.read_json(directory / ABOUT)
+    tokenizer = Tokenizer.load(directory)
+    model = load_model(directory).to(device)
+    return Run(model, tokenizer, bool(about["talks"]), SamplingConfig(), CleanConfig())  # type: ignore[call-arg]
