@@ -1,12 +1,12 @@
 """The short way in: two classes that train and talk from a list of texts.
 
-    from mynah import GPT3, GPT3ChatBot
+from mynah import GPT3, GPT3ChatBot
 
-    model = GPT3.from_pretrained("gpt3")
-    model.train(texts, epochs=10)
-    bot = GPT3ChatBot.from_pretrained(model)
-    bot.train(conversations, epochs=5)
-    bot.chat("Where is my parcel?")
+model = GPT3.from_pretrained("gpt3")
+model.train(texts, epochs=10)
+bot = GPT3ChatBot.from_pretrained(model)
+bot.train(conversations, epochs=5)
+bot.chat("Where is my parcel?")
 """
 
 from __future__ import annotations
@@ -56,9 +56,7 @@ class GPT3:
         self.talks = False
 
     @classmethod
-    def from_pretrained(
-        cls, source: str | Path | GPT3, *, seed: int = 0, device: str = "auto"
-    ) -> Self:
+    def from_pretrained(cls, source: str | Path | GPT3, *, seed: int = 0, device: str = "auto") -> Self:
         """Open a model.
 
         Args:
@@ -89,9 +87,7 @@ class GPT3:
         _say_random(name)
         return cls(None, None, name, seed, device)
 
-    def train(
-        self, texts: Iterable[Text], epochs: float = 10, *, learning_rate: float | None = None
-    ) -> Self:
+    def train(self, texts: Iterable[Text], epochs: float = 10, *, learning_rate: float | None = None) -> Self:
         """Learn to predict texts.
 
         Args:
@@ -139,7 +135,7 @@ class GPT3:
 
     def _encode(self, records: list[Record]) -> TokenSet:
         """Clean and encode; a model without weights gets its tokenizer and its weights here."""
-        cleaned = clean(records, CleanConfig(deduplicate=False)).records  # type: ignore[call-arg]
+        cleaned = clean(records, CleanConfig(deduplicate=False)).records
         if not cleaned:
             raise DataError("no text to train on: every row is empty")
         if self.tokenizer is None:
@@ -163,8 +159,12 @@ class GPT3:
         if learning_rate is not None:
             own["learning_rate"] = learning_rate
         return TrainConfig(
-            steps=steps, batch_size=rows[0], context_length=rows[1], seed=self.seed,
-            eval_every=max(1, steps // 20), **own,
+            steps=steps,
+            batch_size=rows[0],
+            context_length=rows[1],
+            seed=self.seed,
+            eval_every=max(1, steps // 20),
+            **own,
         )
 
 
@@ -178,9 +178,7 @@ class GPT3ChatBot(GPT3):
         super().__init__(model, tokenizer, name, seed, device)
         self._session: ChatSession | None = None
 
-    def train(
-        self, texts: Iterable[Text], epochs: float = 5, *, learning_rate: float | None = None
-    ) -> Self:
+    def train(self, texts: Iterable[Text], epochs: float = 5, *, learning_rate: float | None = None) -> Self:
         """Learn to reply: the loss counts what the assistant says.
 
         Texts that name no speakers (single utterances) hold no replies; the model then learns to continue

@@ -138,9 +138,7 @@ class Manifest:
         return sha256_of_json({name: info["sha256"] for name, info in self.files.items()})
 
 
-def stage_key(
-    stage: str, settings: dict[str, Any], inputs: dict[str, str], seed: int, version: str
-) -> str:
+def stage_key(stage: str, settings: dict[str, Any], inputs: dict[str, str], seed: int, version: str) -> str:
     """Return the key that decides whether a stage must run again."""
     return sha256_of_json([FORMAT, stage, settings, inputs, seed, version])
 
@@ -205,9 +203,7 @@ def finish(partial: Path, directory: Path, manifest: Manifest) -> Manifest:
     except OSError as error:
         if isinstance(error, ArtifactError):
             raise
-        raise ArtifactError(
-            f"{directory}: cannot be written: {error.strerror or error}"
-        ) from None
+        raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from None
     return done
 
 
@@ -229,9 +225,7 @@ def locked(directory: Path) -> Iterator[None]:
             f"{directory}: another build is at work here; wait for it, or give this one another --name"
         ) from None
     except OSError as error:
-        raise ArtifactError(
-            f"{directory}: cannot be written: {error.strerror or error}"
-        ) from None
+        raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from None
     try:
         yield
     finally:

@@ -109,9 +109,7 @@ class _Build:
 
     def _collect(self) -> Manifest:
         settings = self.recipe.collect.model_dump(mode="json")
-        inputs = {
-            f"{i}:{path.name}": artifacts.sha256_of_file(path) for i, path in enumerate(self.files)
-        }
+        inputs = {f"{i}:{path.name}": artifacts.sha256_of_file(path) for i, path in enumerate(self.files)}
 
         def work(out: Path) -> dict[str, Any]:
             result = collect(self.files, self.recipe.collect)
@@ -220,8 +218,10 @@ class _Build:
         return manifest
 
     def _ngram(self, tokens: Manifest) -> Manifest:
-        settings = {**self.recipe.ngram.model_dump(mode="json"),
-                    "max_tokens": self.recipe.evaluate.max_tokens}
+        settings = {
+            **self.recipe.ngram.model_dump(mode="json"),
+            "max_tokens": self.recipe.evaluate.max_tokens,
+        }
 
         def work(out: Path) -> dict[str, Any]:
             tokenizer = Tokenizer.load(self.dir / "tokenizer")
@@ -293,8 +293,10 @@ class _Build:
         return plan
 
     def _pretrain(self, tokens: Manifest, plan: Plan) -> Manifest:
-        settings = {"model": plan.model.model_dump(mode="json"),
-                    "train": plan.pretrain.model_dump(mode="json")}
+        settings = {
+            "model": plan.model.model_dump(mode="json"),
+            "train": plan.pretrain.model_dump(mode="json"),
+        }
         inputs = {"tokens": tokens.output}
         if self.recipe.base is not None:
             inputs["base"] = _base_hash(Path(self.recipe.base))
@@ -302,8 +304,14 @@ class _Build:
         def work(out: Path) -> dict[str, Any]:
             data, held_out = self._read_tokens()
             model = self._base_model() or new_model(plan.model, self.recipe.seed)
-            done = pretrain(model.to(self.device), data, held_out, plan.pretrain,
-                            out / CHECKPOINTS, self._watch("pretrain"))
+            done = pretrain(
+                model.to(self.device),
+                data,
+                held_out,
+                plan.pretrain,
+                out / CHECKPOINTS,
+                self._watch("pretrain"),
+            )
             return _keep(model, done, out)
 
         return self._trained("pretrain", self.stages.run("pretrain", settings, inputs, work))
@@ -335,19 +343,29 @@ class _Build:
         return manifest
 
     def _evaluate(
-        self, parts: Manifest, tokens: Manifest, ngram: Manifest, base: Manifest,
+        self,
+        parts: Manifest,
+        tokens: Manifest,
+        ngram: Manifest,
+        base: Manifest,
         tuned: Manifest | None,
     ) -> Manifest:
         recipe = self.recipe
-        inputs = {"split": parts.output, "tokens": tokens.output, "ngram": ngram.output,
-                  "pretrain": base.output}
+        inputs = {
+            "split": parts.output,
+            "tokens": tokens.output,
+            "ngram": ngram.output,
+            "pretrain": base.output,
+        }
         if tuned is not None:
             inputs["tune"] = tuned.output
         questions = Path(recipe.evaluate.questions) if recipe.evaluate.questions else None
         if questions is not None:
             inputs["questions"] = artifacts.sha256_of_file(questions)
-        settings = {"evaluate": recipe.evaluate.model_dump(mode="json", exclude={"questions"}),
-                    "sampling": recipe.sampling.model_dump(mode="json")}
+        settings = {
+            "evaluate": recipe.evaluate.model_dump(mode="json", exclude={"questions"}),
+            "sampling": recipe.sampling.model_dump(mode="json"),
+        }
 
         def work(out: Path) -> dict[str, Any]:
             result = evaluate_run(
@@ -391,8 +409,12 @@ def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
     save_model(model.cpu(), out)
     lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in done.history)
     artifacts.write_text(out / "metrics.jsonl", lines)
-    return {"steps": done.step, "best_step": done.best_step, "best_loss": done.best_loss,
-            "stopped_early": done.stopped_early}
+    return {
+        "steps": done.step,
+        "best_step": done.best_step,
+        "best_loss": done.best_loss,
+        "stopped_early": done.stopped_early,
+    }
 
 
 def _json(score: Any) -> dict[str, Any] | None:

@@ -35,14 +35,14 @@ class Recipe(Config):
     seed: int = Field(0, ge=0)
     device: str = "auto"
     base: str | None = Field(None, description="a Hugging Face directory to start from")
-    collect: CollectConfig = CollectConfig()  # type: ignore[call-arg]
-    clean: CleanConfig = CleanConfig()  # type: ignore[call-arg]
-    split: SplitConfig = SplitConfig()  # type: ignore[call-arg]
-    tokenizer: TokenizerConfig = TokenizerConfig()  # type: ignore[call-arg]
-    ngram: NGramConfig = NGramConfig()  # type: ignore[call-arg]
-    plan: PlanConfig = PlanConfig()  # type: ignore[call-arg]
-    sampling: SamplingConfig = SamplingConfig()  # type: ignore[call-arg]
-    evaluate: EvaluateConfig = EvaluateConfig()  # type: ignore[call-arg]
+    collect: CollectConfig = CollectConfig()
+    clean: CleanConfig = CleanConfig()
+    split: SplitConfig = SplitConfig()
+    tokenizer: TokenizerConfig = TokenizerConfig()
+    ngram: NGramConfig = NGramConfig()
+    plan: PlanConfig = PlanConfig()
+    sampling: SamplingConfig = SamplingConfig()
+    evaluate: EvaluateConfig = EvaluateConfig()
 
 
 def load_recipe(path: Path | None, flags: dict[str, Any]) -> Recipe:

@@ -13,15 +13,27 @@ from mynah.artifacts import read_manifest
 from mynah.report_words import WORDS
 
 STYLE = """
-body{font:16px/1.55 system-ui,"Noto Sans CJK SC",sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;
-color:#1d2327;background:#fff}h1{font-size:1.7rem}h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
-table{border-collapse:collapse;margin:.6rem 0}td,th{padding:.25rem .8rem .25rem 0;text-align:left;vertical-align:top;
-border-bottom:1px solid #eee}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
+body{font:16px/1.55 system-ui,"Noto Sans CJK SC",sans-serif;max-width:62rem;margin:2rem auto;
+padding:0 1rem;color:#1d2327;background:#fff}
+h1{font-size:1.7rem}
+h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
+table{border-collapse:collapse;margin:.6rem 0}
+td,th{padding:.25rem .8rem .25rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #eee}
+td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .verdict{padding:.8rem 1rem;border-left:4px solid #2b7a4b;background:#f0f7f2}
-.verdict.bad{border-color:#b4552d;background:#fbf3ee}.talk td{white-space:pre-wrap}
-small{color:#666}svg{max-width:100%;height:auto}body.zh .en,body:not(.zh) .zh{display:none}
-button{float:right}@media(prefers-color-scheme:dark){body{color:#ddd;background:#181a1b}td,th{border-color:#333}
-.verdict{background:#1c2a21}.verdict.bad{background:#2e211a}svg{background:#fff}}
+.verdict.bad{border-color:#b4552d;background:#fbf3ee}
+.talk td{white-space:pre-wrap}
+small{color:#666}
+svg{max-width:100%;height:auto}
+body.zh .en,body:not(.zh) .zh{display:none}
+button{float:right}
+@media(prefers-color-scheme:dark){
+body{color:#ddd;background:#181a1b}
+td,th{border-color:#333}
+.verdict{background:#1c2a21}
+.verdict.bad{background:#2e211a}
+svg{background:#fff}
+}
 """
 SWITCH = "document.body.classList.toggle('zh')"
 
@@ -94,6 +106,7 @@ def _question_figures(questions: dict[str, Any]) -> dict[str, str]:
 
 def _table(head: list[str], rows: list[list[str]], numbers: int = 1, kind: str = "") -> str:
     """Return a table; cells are HTML, the first `numbers` columns are words and the rest figures."""
+
     def row(cells: list[str], tag: str) -> str:
         marks = ["" if i < numbers else " class=n" for i in range(len(cells))]
         return "<tr>" + "".join(f"<{tag}{m}>{c}</{tag}>" for m, c in zip(marks, cells, strict=True))
@@ -120,7 +133,8 @@ def _data(run: Path) -> str:
     sources = artifacts.read_json(run / "collect" / "sources.json")
     shown = "".join(
         f"<li>{html.escape(Path(s['path']).name)}: {html.escape(s['form'])}, "
-        f"{html.escape(s['encoding'])}; {html.escape(s['layout'])}" for s in sources[:20]
+        f"{html.escape(s['encoding'])}; {html.escape(s['layout'])}"
+        for s in sources[:20]
     )
     reasons: dict[str, list[str]] = {}
     for line in (run / "collect" / "rejected.jsonl").read_text(encoding="utf-8").splitlines():
@@ -147,10 +161,15 @@ def _scores(run: Path) -> str:
         for part in ("all", "replies"):
             score = result.get(key, {}).get(part)
             if score:
-                main.append([
-                    _w(label), _w(part), f"{score['bpb']:.3f}", f"{score['perplexity']:.1f}",
-                    f"{score['accuracy']:.1%}",
-                ])
+                main.append(
+                    [
+                        _w(label),
+                        _w(part),
+                        f"{score['bpb']:.3f}",
+                        f"{score['perplexity']:.1f}",
+                        f"{score['accuracy']:.1%}",
+                    ]
+                )
     head = [_w("model"), _w("measured_on"), _w("bpb"), _w("perplexity"), _w("accuracy")]
     orders = _table([_w("model"), _w("bpb"), _w("perplexity"), "", ""], rows)
     held = result["held_out"]

@@ -6,7 +6,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "beats": (
         "The network reaches {network} bits per held-out byte; the n-gram model of order {order}, counted on "
         "the same tokens, reaches {ngram}. The network is the better model of this text.",
-        "神经网络在留出文本上每字节 {network} 比特；用同样词元统计的 {order} 元模型为 {ngram}。神经网络更好。",
+        "神经网络在留出文本上每字节 {network} 比特；"
+        "用同样词元统计的 {order} 元模型为 {ngram}。神经网络更好。",
     ),
     "loses": (
         "The network reaches {network} bits per held-out byte and does not beat the n-gram model of order "

@@ -17,7 +17,6 @@ from mynah.model.weights import load_model
 from mynah.recipe import load_recipe
 from mynah.tokenizer.tokenizer import Tokenizer
 
-
 #: In a folder that `GPT3.save` wrote: whether the model talks.
 ABOUT = "about.json"
 
@@ -44,7 +43,7 @@ def open_run(directory: Path, device: torch.device) -> Run:
         raise ArtifactError(f"{directory}: no such run; make one with: mynah build FILE")
     if (directory / "config.json").is_file():
         model, tokenizer = load_hugging_face(directory)
-        return Run(model.to(device), tokenizer, False, SamplingConfig(), CleanConfig())  # type: ignore[call-arg]
+        return Run(model.to(device), tokenizer, False, SamplingConfig(), CleanConfig())
     if (directory / "model.json").is_file():
         return _open_saved(directory, device)
     if not (directory / "recipe.toml").is_file():
@@ -68,4 +67,4 @@ def _open_saved(directory: Path, device: torch.device) -> Run:
     about = artifacts.read_json(directory / ABOUT)
     tokenizer = Tokenizer.load(directory)
     model = load_model(directory).to(device)
-    return Run(model, tokenizer, bool(about["talks"]), SamplingConfig(), CleanConfig())  # type: ignore[call-arg]
+    return Run(model, tokenizer, bool(about["talks"]), SamplingConfig(), CleanConfig())

@@ -6,7 +6,7 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -113,7 +113,7 @@ class Stages:
         return saved == {"key": key} and checkpoints.is_dir() and any(checkpoints.glob("step-*"))
 
     def _note_seconds(self, directory: Path, seconds: float) -> None:
-        now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+        now = datetime.now(UTC).isoformat(timespec="seconds")
         value = {"seconds": round(seconds, 3), "peak_memory_bytes": peak_memory(), "finished": now}
         artifacts.write_json(directory / artifacts.TIMING, value)
 

@@ -84,8 +84,18 @@ class Flags:
         """Return the given flags as a nested dict of recipe keys."""
         columns = {
             key: getattr(self, f"{key}_column")
-            for key in ("text", "question", "answer", "conversation", "message_id", "reply_to",
-                        "speaker", "direction", "time", "label")
+            for key in (
+                "text",
+                "question",
+                "answer",
+                "conversation",
+                "message_id",
+                "reply_to",
+                "speaker",
+                "direction",
+                "time",
+                "label",
+            )
         }
         delimiter = "\t" if self.delimiter in ("\\t", "tab") else self.delimiter
         values: dict[str, Any] = {
@@ -116,8 +126,8 @@ def _given(value: dict[str, Any]) -> dict[str, Any]:
 def build(*files: Path, flags: Flags = Flags()) -> None:
     """Turn files of text or chat into a model, with an honest report: runs/NAME/.
 
-    Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, evaluate, report. What is done
-    already is not done again; a build cut off anywhere goes on where it was.
+    Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, evaluate, report.
+    What is done already is not done again; a build cut off anywhere goes on where it was.
 
     Parameters
     ----------

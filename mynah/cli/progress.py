@@ -32,7 +32,7 @@ _DOES = {
 
 
 class TerminalReporter:
-    """Prints stages and notes; shows training as a bar, or as a line now and then where there is no terminal."""
+    """Prints stages and notes; shows training as a bar, or as a line now and then without a terminal."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -73,9 +73,12 @@ class TerminalReporter:
             return
         if self.progress is None or self.running != stage:
             self.progress = Progress(
-                TextColumn(f"{'':<10}"), BarColumn(bar_width=24),
+                TextColumn(f"{'':<10}"),
+                BarColumn(bar_width=24),
                 TextColumn("{task.completed:,}/{task.total:,}  {task.fields[told]}"),
-                TimeRemainingColumn(compact=True), console=self.console, transient=True,
+                TimeRemainingColumn(compact=True),
+                console=self.console,
+                transient=True,
                 speed_estimate_period=30,
             )
             self.task = self.progress.add_task("", total=step.steps, told=told)

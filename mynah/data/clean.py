@@ -41,9 +41,7 @@ class Cleaned:
 
 def repair_unicode(text: str) -> str:
     """Mend mojibake and normalise to NFC; full-width punctuation stays, it is right in Chinese."""
-    return ftfy.fix_text(
-        text, fix_character_width=False, uncurl_quotes=False, normalization="NFC"
-    )
+    return str(ftfy.fix_text(text, fix_character_width=False, uncurl_quotes=False, normalization="NFC"))
 
 
 # Zero-width joiner and non-joiner stay: emoji and several scripts are spelled with them.

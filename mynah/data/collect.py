@@ -37,7 +37,7 @@ class CollectConfig(Config):
     encoding: str | None = Field(None, description="encoding of the input, such as gb18030")
     delimiter: str | None = Field(None, description="one character between the cells of a table")
     form: Form | None = Field(None, description="read every file as this form")
-    columns: Columns = Columns()  # type: ignore[call-arg]
+    columns: Columns = Columns()
 
 
 @dataclass
@@ -55,8 +55,11 @@ class Source:
 
     def describe(self) -> str:
         """Say in one line what the file is and what came out of it."""
-        made = [f"{n:,} {what}" for n, what in
-                ((self.conversations, "conversations"), (self.documents, "texts")) if n]
+        made = [
+            f"{n:,} {what}"
+            for n, what in ((self.conversations, "conversations"), (self.documents, "texts"))
+            if n
+        ]
         bad = f", {self.rejected:,} rows rejected" if self.rejected else ""
         return (
             f"{Path(self.path).name}: {self.form}, {self.encoding}; {self.layout}; "
@@ -130,9 +133,7 @@ def _form(path: Path, encoding: str, config: CollectConfig) -> Form:
     return "table" if sniff_delimiter(path, encoding) else "text"
 
 
-def _read_one(
-    path: Path, form: Form, encoding: str, config: CollectConfig, result: Collected
-) -> None:
+def _read_one(path: Path, form: Form, encoding: str, config: CollectConfig, result: Collected) -> None:
     source = Source(str(path), form, encoding, "")
     items: Iterable[Record | Rejected]
     if form == "text":
@@ -213,9 +214,7 @@ def _read_json(
     yield from _rows_to_records(path, columns, flat, rows(), config, source)
 
 
-def _read_table(
-    table: Table, config: CollectConfig, source: Source
-) -> Iterator[Record | Rejected]:
+def _read_table(table: Table, config: CollectConfig, source: Source) -> Iterator[Record | Rejected]:
     source.form = "table cut by " + {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(
         table.delimiter, f"'{table.delimiter}'"
     )
@@ -223,9 +222,7 @@ def _read_table(
         source.form += " without a header"
     head = itertools.islice(table.rows(), SAMPLE_ROWS)
     sample = [row.cells for row in head if isinstance(row, Row)]
-    yield from _rows_to_records(
-        table.path, table.columns, sample, table.rows(), config, source
-    )
+    yield from _rows_to_records(table.path, table.columns, sample, table.rows(), config, source)
 
 
 def _rows_to_records(
@@ -273,9 +270,7 @@ def _row_to_record(path: Path, row: Row, layout: Layout) -> Record | Rejected:
     if not question.strip() or not answer.strip():
         missing = "question" if not question.strip() else "answer"
         return Rejected(str(path), row.line, f"empty {missing}")
-    return Conversation(
-        merge_turns([Message("user", question), Message("assistant", answer)]), place
-    )
+    return Conversation(merge_turns([Message("user", question), Message("assistant", answer)]), place)
 
 
 def _read_cornell(files: dict[Path, str], result: Collected) -> None:

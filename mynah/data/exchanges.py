@@ -9,7 +9,8 @@ from mynah.data.records import Message, Role, merge_turns
 _USER = r"q|question|user|human|customer|client|visitor|问|問|用户|用戶|客户|客戶|顾客"
 _ASSISTANT = r"a|answer|assistant|bot|agent|support|ai|答|助手|客服|机器人|回答"
 _MARK = re.compile(
-    rf"(?:^|\n|(?<=[.?!。？！]\s)|(?<=[。？！]))[ \t]*(?:(?P<user>{_USER})|(?P<assistant>{_ASSISTANT}))[ \t]*[:：]",
+    r"(?:^|\n|(?<=[.?!。？！]\s)|(?<=[。？！]))[ \t]*"
+    rf"(?:(?P<user>{_USER})|(?P<assistant>{_ASSISTANT}))[ \t]*[:：]",
     re.IGNORECASE,
 )
 

@@ -18,53 +18,181 @@ Kind = Literal["messages", "pairs", "labelled", "text"]
 #: Usual names, most telling first, compared after `normal_name`.
 NAMES: Mapping[str, tuple[str, ...]] = {
     "question": (
-        "question", "questions", "prompt", "instruction", "query", "user", "human", "customer",
-        "input", "q", "request", "source", "context", "customermessage", "userinput", "usermessage",
-        "问", "问题", "提问", "用户", "用户输入", "客户", "输入", "指令", "問", "問題", "用戶",
+        "question",
+        "questions",
+        "prompt",
+        "instruction",
+        "query",
+        "user",
+        "human",
+        "customer",
+        "input",
+        "q",
+        "request",
+        "source",
+        "context",
+        "customermessage",
+        "userinput",
+        "usermessage",
+        "问",
+        "问题",
+        "提问",
+        "用户",
+        "用户输入",
+        "客户",
+        "输入",
+        "指令",
+        "問",
+        "問題",
+        "用戶",
     ),
     "answer": (
-        "answer", "answers", "response", "reply", "output", "completion", "assistant", "bot",
-        "agent", "a", "target", "agentreply", "botresponse", "chosen",
-        "答", "回答", "答案", "回复", "答复", "助手", "输出", "客服", "回覆",
+        "answer",
+        "answers",
+        "response",
+        "reply",
+        "output",
+        "completion",
+        "assistant",
+        "bot",
+        "agent",
+        "a",
+        "target",
+        "agentreply",
+        "botresponse",
+        "chosen",
+        "答",
+        "回答",
+        "答案",
+        "回复",
+        "答复",
+        "助手",
+        "输出",
+        "客服",
+        "回覆",
     ),
     "text": (
-        "text", "message", "msg", "content", "body", "utterance", "sentence", "tweet", "review",
-        "comment", "processedtext", "post", "title",
-        "文本", "内容", "消息", "正文", "评论", "句子", "消息内容", "內容", "訊息",
+        "text",
+        "message",
+        "msg",
+        "content",
+        "body",
+        "utterance",
+        "sentence",
+        "tweet",
+        "review",
+        "comment",
+        "processedtext",
+        "post",
+        "title",
+        "文本",
+        "内容",
+        "消息",
+        "正文",
+        "评论",
+        "句子",
+        "消息内容",
+        "內容",
+        "訊息",
     ),
     "label": (
-        "intent", "label", "category", "class", "sentiment", "topic",
-        "标签", "类别", "意图", "分类", "標籤",
+        "intent",
+        "label",
+        "category",
+        "class",
+        "sentiment",
+        "topic",
+        "标签",
+        "类别",
+        "意图",
+        "分类",
+        "標籤",
     ),
     "conversation": (
-        "conversationid", "conversation", "convid", "dialogid", "dialogueid", "dialogue", "dialog",
-        "threadid", "thread", "sessionid", "session", "chatid", "chat", "ticketid", "ticket",
-        "caseid", "roomid", "channel", "会话", "会话id", "对话", "对话id", "会话编号", "对话编号",
+        "conversationid",
+        "conversation",
+        "convid",
+        "dialogid",
+        "dialogueid",
+        "dialogue",
+        "dialog",
+        "threadid",
+        "thread",
+        "sessionid",
+        "session",
+        "chatid",
+        "chat",
+        "ticketid",
+        "ticket",
+        "caseid",
+        "roomid",
+        "channel",
+        "会话",
+        "会话id",
+        "对话",
+        "对话id",
+        "会话编号",
+        "对话编号",
     ),
     "message_id": ("messageid", "msgid", "tweetid", "id", "消息id", "编号"),
     "reply_to": (
-        "inresponsetotweetid", "inreplytotweetid", "inresponseto", "inreplyto", "inreplytoid",
-        "replyto", "replytoid", "parentid", "parent", "回复id", "回复对象",
+        "inresponsetotweetid",
+        "inreplytotweetid",
+        "inresponseto",
+        "inreplyto",
+        "inreplytoid",
+        "replyto",
+        "replytoid",
+        "parentid",
+        "parent",
+        "回复id",
+        "回复对象",
     ),
     "speaker": (
-        "speaker", "role", "sender", "author", "authorid", "from", "fromname", "name", "username",
-        "nick", "talker", "who", "发送者", "发送人", "说话人", "角色", "昵称", "發送者",
+        "speaker",
+        "role",
+        "sender",
+        "author",
+        "authorid",
+        "from",
+        "fromname",
+        "name",
+        "username",
+        "nick",
+        "talker",
+        "who",
+        "发送者",
+        "发送人",
+        "说话人",
+        "角色",
+        "昵称",
+        "發送者",
     ),
     "direction": ("inbound", "isinbound", "direction", "issender", "outbound", "fromme", "方向"),
     "time": (
-        "time", "timestamp", "createdat", "createtime", "datetime", "date", "senttime", "sentat",
-        "时间", "日期", "发送时间", "時間",
+        "time",
+        "timestamp",
+        "createdat",
+        "createtime",
+        "datetime",
+        "date",
+        "senttime",
+        "sentat",
+        "时间",
+        "日期",
+        "发送时间",
+        "時間",
     ),
 }
 
 #: Words for a speaker or a direction that settle the role without asking.
 USER_WORDS = frozenset(
-    "user customer client human visitor guest inbound incoming in received question buyer "
-    "caller patient student 用户 客户 顾客 买家 问 访客 學生".split()
+    "user customer client human visitor guest inbound incoming in received question buyer caller "
+    "patient student 用户 客户 顾客 买家 问 访客 學生".split()
 )
 ASSISTANT_WORDS = frozenset(
-    "assistant agent bot support rep representative operator staff system_bot outbound outgoing out "
-    "sent answer seller gpt chatgpt ai model 助手 客服 机器人 卖家 答 店家".split()
+    "assistant agent bot support rep representative operator staff system_bot outbound outgoing "
+    "out sent answer seller gpt chatgpt ai model 助手 客服 机器人 卖家 答 店家".split()
 )
 
 
@@ -81,9 +209,7 @@ class Columns(Config):
     direction: str | None = Field(None, description="column true (or 'in') for the user's messages")
     time: str | None = Field(None, description="column with the time, to order messages")
     label: str | None = Field(None, description="column with the class of a text")
-    assistant: tuple[str, ...] = Field(
-        (), description="who the assistant is: values of the speaker column"
-    )
+    assistant: tuple[str, ...] = Field((), description="who the assistant is: values of the speaker column")
 
 
 @dataclass(frozen=True)
@@ -182,9 +308,7 @@ def _check_given(path: str, columns: Sequence[str], given: Columns) -> None:
         column = getattr(given, purpose)
         if column is not None and column not in columns:
             flag = f"--{purpose.replace('_', '-')}-column"
-            raise ConfigError(
-                f"{path}: {flag} {column}: no such column; columns: {', '.join(columns)}"
-            )
+            raise ConfigError(f"{path}: {flag} {column}: no such column; columns: {', '.join(columns)}")
 
 
 def _find(purpose: str, columns: Sequence[str]) -> str | None:
@@ -202,10 +326,9 @@ def _filled(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | No
     return column if filled * 2 >= len(sample) else None
 
 
-def _longest(
-    columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str]
-) -> str | None:
+def _longest(columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str]) -> str | None:
     """Return the one column that plainly holds the text: long on average, words with spaces or Han."""
+
     def mean(column: str) -> float:
         return statistics.fmean(len(row.get(column, "")) for row in sample) if sample else 0.0
 

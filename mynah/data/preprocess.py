@@ -38,9 +38,7 @@ def words(text: str) -> list[str]:
     return _WORD.findall(text)
 
 
-def preprocess(
-    text: str, *, lower: bool = True, stop_words: Collection[str] = frozenset()
-) -> list[str]:
+def preprocess(text: str, *, lower: bool = True, stop_words: Collection[str] = frozenset()) -> list[str]:
     """Cut a text into words, lower-cased by default, without the given stop words.
 
     >>> preprocess("Where is my Parcel?", stop_words={"is", "my"})

@@ -111,11 +111,13 @@ def write_records(path: Path, records: Iterable[Record]) -> int:
         ArtifactError: if the file cannot be written.
     """
     count = 0
-    with artifacts.replacing(path) as temporary:
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            for record in records:
-                file.write(json.dumps(to_json(record), ensure_ascii=False) + "\n")
-                count += 1
+    with (
+        artifacts.replacing(path) as temporary,
+        temporary.open("w", encoding="utf-8", newline="\n") as file,
+    ):
+        for record in records:
+            file.write(json.dumps(to_json(record), ensure_ascii=False) + "\n")
+            count += 1
     return count
 
 

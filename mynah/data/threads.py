@@ -6,7 +6,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 from mynah.data.layout import ASSISTANT_WORDS, USER_WORDS, Layout
 from mynah.data.readers.table import Row
@@ -130,7 +130,7 @@ def parse_time(text: str) -> datetime | None:
     parsed: datetime | None = None
     if re.fullmatch(r"\d{9,10}(\.\d+)?|\d{13}", text):
         seconds = float(text) / (1000 if len(text) == 13 else 1)
-        return datetime.fromtimestamp(seconds, tz=timezone.utc)
+        return datetime.fromtimestamp(seconds, tz=UTC)
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
@@ -141,7 +141,7 @@ def parse_time(text: str) -> datetime | None:
             except ValueError:
                 continue
     if parsed is not None and parsed.tzinfo is None:
-        parsed = parsed.replace(tzinfo=timezone.utc)
+        parsed = parsed.replace(tzinfo=UTC)
     return parsed
 
 
@@ -180,7 +180,10 @@ def _cast(groups: Sequence[Sequence[Row]], layout: Layout) -> tuple[_Cast, str]:
         values = Counter(_fold(row.cells[direction]) for group in groups for row in group)
         sent = "issender" in direction.lower().replace("_", "") or "out" in direction.lower()
         sent = sent or "fromme" in direction.lower().replace("_", "")
-        yes, no = frozenset({"true", "1", "yes", "t", "y", "1.0"}), frozenset({"false", "0", "no", "f", "n", "0.0"})
+        yes, no = (
+            frozenset({"true", "1", "yes", "t", "y", "1.0"}),
+            frozenset({"false", "0", "no", "f", "n", "0.0"}),
+        )
         user = (no if sent else yes) | USER_WORDS
         assistant = (yes if sent else no) | ASSISTANT_WORDS
         if any(v in user or v in assistant for v in values):
@@ -188,9 +191,9 @@ def _cast(groups: Sequence[Sequence[Row]], layout: Layout) -> tuple[_Cast, str]:
             return _Cast(direction, user, assistant), f"assistant where {direction} is {shown}"
     if not speaker:
         return _Cast(None, frozenset(), frozenset()), "one speaker"
-    names = Counter(_fold(row.cells[speaker]) for group in groups for row in group)
-    if sum(n for name, n in names.items() if name in USER_WORDS | ASSISTANT_WORDS) > 0.8 * names.total():
-        found = sorted(name for name in names if name in ASSISTANT_WORDS)
+    spoken = Counter(_fold(row.cells[speaker]) for group in groups for row in group)
+    if sum(n for name, n in spoken.items() if name in USER_WORDS | ASSISTANT_WORDS) > 0.8 * spoken.total():
+        found = sorted(name for name in spoken if name in ASSISTANT_WORDS)
         return _Cast(speaker, USER_WORDS, ASSISTANT_WORDS), f"assistant = {', '.join(found)}"
     return _by_presence(groups, speaker)
 

@@ -48,9 +48,7 @@ def read_questions(path: Path) -> list[Question]:
                 Question(value["question"], facts, value.get("intent", ""), value.get("answer", ""))
             )
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise DataError(
-                f'{path}:{number}: expected {{"question": ..., "facts": [...]}}'
-            ) from None
+            raise DataError(f'{path}:{number}: expected {{"question": ..., "facts": [...]}}') from None
     return questions
 
 
@@ -111,9 +109,7 @@ def look_up(pairs: Sequence[tuple[str, str]], questions: Sequence[str]) -> list[
     if han * 3 > sum(map(len, known[:500])):
         vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
     else:
-        vectorizer = TfidfVectorizer(
-            token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), sublinear_tf=True
-        )
+        vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), sublinear_tf=True)
     table = vectorizer.fit_transform(known)
     nearest = (vectorizer.transform(questions) @ table.T).toarray().argmax(axis=1)
     return [pairs[int(i)][1] for i in nearest]

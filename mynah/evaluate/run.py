@@ -12,7 +12,7 @@ import torch
 from mynah import artifacts
 from mynah.data.records import Conversation, Message, Record, read_records
 from mynah.errors import MissingDependency
-from mynah.evaluate.language_model import Score, score_ngram, score_network, summarise
+from mynah.evaluate.language_model import Score, score_network, score_ngram, summarise
 from mynah.evaluate.replies import (
     Question,
     exchanges,
@@ -85,9 +85,7 @@ def first_records(data: TokenSet, max_tokens: int) -> TokenSet:
     count = int(np.searchsorted(data.starts, max_tokens, side="right")) - 1
     count = min(max(1, count), len(data))
     end = int(data.starts[count])
-    return TokenSet(
-        data.tokens[:end], data.starts[: count + 1], data.part[:end], data.n_bytes[:count]
-    )
+    return TokenSet(data.tokens[:end], data.starts[: count + 1], data.part[:end], data.n_bytes[:count])
 
 
 def ask(
@@ -144,17 +142,18 @@ def _samples(
             expected = text[PROMPT_CHARACTERS : 3 * PROMPT_CHARACTERS]
             made.append({"prompt": prompt, "reply": reply, "expected": expected})
         return made
-    prompts, expected = [], []
+    prompts: list[Sequence[Message]] = []
+    expected_replies: list[str] = []
     for record in chosen:
         assert isinstance(record, Conversation)
         roles = [m.role for m in record.messages]
         at = roles.index("assistant", roles.index("user"))
         prompts.append(record.messages[:at])
-        expected.append(record.messages[at].content)
+        expected_replies.append(record.messages[at].content)
     replies = reply_to_all(model, tokenizer, prompts, sampling)
     return [
         {"prompt": p[-1].content, "reply": r, "expected": e}
-        for p, r, e in zip(prompts, replies, expected, strict=True)
+        for p, r, e in zip(prompts, replies, expected_replies, strict=True)
     ]
 
 

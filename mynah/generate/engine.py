@@ -51,9 +51,7 @@ def decode(
     B, T = prompts.shape
     context = model.config.context_length
     if not 0 < T < context:
-        raise ConfigError(
-            f"the prompt has {T} tokens, expected 1 to {context - 1} (context {context})"
-        )
+        raise ConfigError(f"the prompt has {T} tokens, expected 1 to {context - 1} (context {context})")
     model.eval()
     weight = model.embed.weight
     generator = torch.Generator(device=weight.device)

@@ -162,9 +162,7 @@ def _llama_config(foreign: dict[str, Any], directory: Path) -> ModelConfig:
     return build_config(ModelConfig, values, str(directory / "config.json"))
 
 
-def _llama_tensors(
-    foreign: dict[str, Tensor], config: ModelConfig, directory: Path
-) -> dict[str, Tensor]:
+def _llama_tensors(foreign: dict[str, Tensor], config: ModelConfig, directory: Path) -> dict[str, Tensor]:
     foreign = {name.removeprefix("model."): t for name, t in foreign.items()}
     tensors = _rename(foreign, _LLAMA_NAMES, config.n_layer)
     for i in range(config.n_layer):
@@ -178,9 +176,7 @@ def _llama_tensors(
     return tensors
 
 
-def _rename(
-    foreign: dict[str, Tensor], names: dict[str, str], n_layer: int
-) -> dict[str, Tensor]:
+def _rename(foreign: dict[str, Tensor], names: dict[str, str], n_layer: int) -> dict[str, Tensor]:
     renamed = {}
     for theirs, ours in names.items():
         for i in range(n_layer if "{i}" in theirs else 1):

@@ -102,7 +102,8 @@ class Attention(nn.Module):
             k = k.repeat_interleave(self.n_head // self.n_kv_head, dim=1)  # (B, H, S, D)
             v = v.repeat_interleave(self.n_head // self.n_kv_head, dim=1)
         y = self._mix(q, k, v, mask)
-        return self.out(y.transpose(1, 2).reshape(B, T, -1))
+        mixed: Tensor = self.out(y.transpose(1, 2).reshape(B, T, -1))
+        return mixed
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         dropout = self.dropout if self.training else 0.0
@@ -110,9 +111,7 @@ class Attention(nn.Module):
         windowed = 0 < self.window < S
         if mask is None and not windowed:
             if T == S or T == 1:
-                return F.scaled_dot_product_attention(
-                    q, k, v, is_causal=T == S and T > 1, dropout_p=dropout
-                )
+                return F.scaled_dot_product_attention(q, k, v, is_causal=T == S and T > 1, dropout_p=dropout)
             mask = causal_mask(T, S, q.device)
         if mask is None and T == S:
             return banded_attention(q, k, v, self.window, dropout)
@@ -129,10 +128,10 @@ def causal_mask(T: int, S: int, device: torch.device) -> Tensor:
 
 
 def banded_attention(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
-    """Locally banded attention (Child et al. 2019): each query sees the last `window` tokens, itself included.
+    """Locally banded attention (Child et al. 2019): a query sees the last `window` tokens, itself included.
 
-    The sequence is cut into blocks of `window`; a block's queries need the keys of their own block and of the one
-    before it, nothing else, so time and memory grow with T * window and not with T * T.
+    The sequence is cut into blocks of `window`; a block's queries need the keys of their own block and of
+    the one before it, nothing else, so time and memory grow with T * window and not with T * T.
 
     Args:
         q, k, v: (B, H, T, D), of one length.

@@ -1,7 +1,7 @@
 """Families and sizes, as data.
 
-A preset leaves out the vocabulary: that comes from the tokenizer. GPT-3's eight sizes are those of table 2.1 of
-Brown et al. 2020; below them stand small ones of the same make. The paper does not give the width of its
+A preset leaves out the vocabulary: that comes from the tokenizer. GPT-3's eight sizes are those of table 2.1
+of Brown et al. 2020; below them stand small ones of the same make. The paper does not give the width of its
 locally banded attention; 256 tokens is used here, in every second layer, the first dense.
 """
 

@@ -44,9 +44,7 @@ class MLP(nn.Module):
         self.kind = config.mlp
         self.up = nn.Linear(config.n_embd, config.hidden, bias=config.bias)
         self.gate = (
-            nn.Linear(config.n_embd, config.hidden, bias=config.bias)
-            if config.mlp == "swiglu"
-            else None
+            nn.Linear(config.n_embd, config.hidden, bias=config.bias) if config.mlp == "swiglu" else None
         )
         self.down = nn.Linear(config.hidden, config.n_embd, bias=config.bias)
 
@@ -59,7 +57,8 @@ class MLP(nn.Module):
             h = F.relu(h).square()  # So et al. 2021
         else:
             h = F.gelu(h, approximate="tanh" if self.kind == "gelu_tanh" else "none")
-        return self.down(h)
+        out: Tensor = self.down(h)
+        return out
 
 
 class Block(nn.Module):
@@ -94,9 +93,7 @@ class Transformer(nn.Module):
         self.config = config
         self.embed = nn.Embedding(config.vocab_size, config.n_embd)
         self.position = (
-            nn.Embedding(config.context_length, config.n_embd)
-            if config.positions == "learned"
-            else None
+            nn.Embedding(config.context_length, config.n_embd) if config.positions == "learned" else None
         )
         self.value_embed = (
             nn.Embedding(config.vocab_size, config.kv_heads * config.head_size)
@@ -140,7 +137,9 @@ class Transformer(nn.Module):
         if segments is not None:
             mask, positions = packing(segments)
         if self.position is not None:
-            where = positions if positions is not None else torch.arange(start, start + T, device=tokens.device)
+            where = (
+                positions if positions is not None else torch.arange(start, start + T, device=tokens.device)
+            )
             x = x + self.position(where)
         rotary = self._rotary(tokens.device, start, T) if self.position is None else None
         values = self.value_embed(tokens) if self.value_embed is not None else None
@@ -154,7 +153,8 @@ class Transformer(nn.Module):
             if pairs is not None and self.bigram_scale is not None:
                 x = x + self.bigram_scale[layer] * pairs
             x = block(x, rotary, mask, values, cache)
-        return self.norm(x)
+        hidden: Tensor = self.norm(x)
+        return hidden
 
     def _rotary(self, device: torch.device, start: int, T: int) -> tuple[Tensor, Tensor]:
         """Rotary positions are relative, so a packed row needs no positions of its own."""
@@ -167,7 +167,7 @@ class Transformer(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Return (..., V) logits of (..., C) hidden states."""
-        logits = self.head(hidden)
+        logits: Tensor = self.head(hidden)
         if cap := self.config.logit_softcap:
             logits = cap * torch.tanh(logits / cap)
         return logits
@@ -187,7 +187,7 @@ class Transformer(nn.Module):
         if len(flat) <= rows:
             return F.cross_entropy(self.logits(hidden), flat, reduction="sum")
         total = hidden.new_zeros(())
-        for h, t in zip(hidden.split(rows), flat.split(rows), strict=True):
+        for h, t in zip(torch.split(hidden, rows), torch.split(flat, rows), strict=True):
             piece = torch.utils.checkpoint.checkpoint(self._piece_loss, h, t, use_reentrant=False)
             total = total + piece
         return total

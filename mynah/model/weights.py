@@ -31,7 +31,9 @@ def init_weights(model: Transformer, seed: int) -> None:
     """
     generator = torch.Generator().manual_seed(seed)
     config = model.config
-    back = {id(m) for block in model.blocks for m in (block.attention.out, block.mlp.down)}
+    back = {
+        id(module) for name, module in model.named_modules() if name.endswith(("attention.out", "mlp.down"))
+    }
     for module in model.modules():
         if isinstance(module, nn.Linear):
             _init_matrix(module.weight, config, id(module) in back, generator)
@@ -52,9 +54,7 @@ def init_weights(model: Transformer, seed: int) -> None:
             model.value_embed.weight.uniform_(-bound, bound, generator=generator)
 
 
-def _init_matrix(
-    weight: Tensor, config: ModelConfig, back: bool, generator: torch.Generator
-) -> None:
+def _init_matrix(weight: Tensor, config: ModelConfig, back: bool, generator: torch.Generator) -> None:
     if config.init == "gpt2":
         std = 0.02 / math.sqrt(2 * config.n_layer) if back else 0.02
         weight.normal_(0, std, generator=generator)
@@ -123,7 +123,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        tensors: dict[str, Tensor] = load_file(path)
+        return tensors
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing") from None
     except (SafetensorError, OSError) as error:

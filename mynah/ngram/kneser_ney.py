@@ -3,8 +3,8 @@
     p(w | h) = max(c(hw) - D(c(hw)), 0) / c(h.)  +  gamma(h) * p(w | h')
 
 where h' is the context without its oldest token, c are raw counts at the highest order and adjusted counts
-(in how many distinct contexts an n-gram was seen) below it, D is one of three discounts an order, and gamma(h)
-is the mass that discounting freed. The recursion ends in the uniform distribution over the vocabulary.
+(in how many distinct contexts an n-gram was seen) below it, D is one of three discounts an order, and
+gamma(h) is the mass that discounting freed. The recursion ends in the uniform distribution.
 
 Everything is sorted integer arrays: an n-gram's id is its place among the sorted keys
 `id of its first n-1 tokens * vocab_size + last token`. No dictionaries, so a million tokens take a second.
@@ -65,9 +65,7 @@ class NGramModel:
     discounts: Floats
 
     @classmethod
-    def estimate(
-        cls, tokens: Ints, starts: Ints, order: int, vocab_size: int, bos: int
-    ) -> NGramModel:
+    def estimate(cls, tokens: Ints, starts: Ints, order: int, vocab_size: int, bos: int) -> NGramModel:
         """Estimate a model from records laid end to end.
 
         Args:
@@ -122,7 +120,7 @@ class NGramModel:
             own = np.where(found >= 0, level.own[found], 0.0)
             gamma = np.where(context >= 0, level.gamma[context], 1.0)
             probability = own + gamma * probability
-        result = np.log(probability)
+        result: Floats = np.log(probability)
         result[starts[:-1][starts[:-1] < len(tokens)]] = 0.0
         return result
 
@@ -141,9 +139,7 @@ class NGramModel:
             if row < 0:
                 break
             probability = probability * level.gamma[row]
-            low, high = np.searchsorted(
-                level.keys, [row * self.vocab_size, (row + 1) * self.vocab_size]
-            )
+            low, high = np.searchsorted(level.keys, [row * self.vocab_size, (row + 1) * self.vocab_size])
             probability[level.keys[low:high] - row * self.vocab_size] += level.own[low:high]
         return probability
 
@@ -200,13 +196,10 @@ class NGramModel:
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata()
-                order, vocab_size, bos = (
-                    int(metadata[name]) for name in ("order", "vocab_size", "bos")
-                )
+                order, vocab_size, bos = (int(metadata[name]) for name in ("order", "vocab_size", "bos"))
                 get = file.get_tensor
                 levels = tuple(
-                    _Order(get(f"keys.{n}"), get(f"own.{n}"), get(f"gamma.{n}"))
-                    for n in range(1, order + 1)
+                    _Order(get(f"keys.{n}"), get(f"own.{n}"), get(f"gamma.{n}")) for n in range(1, order + 1)
                 )
                 return cls(order, vocab_size, bos, levels, get("discounts"))
         except FileNotFoundError:

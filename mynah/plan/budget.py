@@ -109,9 +109,7 @@ def make_plan(
         steps = max(20, round(epochs * n_tokens / (rows[0] * rows[1])))
         reasons.append(f"size {config.size}: {epochs} passes over the data, no speed measured")
     else:
-        model, steps, rows = _by_speed(
-            candidates, data, shape, seconds * (1 - share), device, reasons
-        )
+        model, steps, rows = _by_speed(candidates, data, shape, seconds * (1 - share), device, reasons)
     own_rates = rates(model, base is not None)
     common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
     pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
@@ -201,7 +199,7 @@ def _by_speed(
         if not fed:
             if model is not chosen[0]:
                 reasons.append(
-                    f"{model.n_layer} layers {model.n_embd} wide would see only {epochs:.1f} passes: too large"
+                    f"{model.n_layer} layers {model.n_embd} wide: only {epochs:.1f} passes, too large"
                 )
             break
     assert chosen is not None
@@ -210,9 +208,7 @@ def _by_speed(
 
 def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device) -> float:
     """Return the median seconds of a training step of this shape on this machine."""
-    config = TrainConfig(
-        steps=7, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model)
-    )
+    config = TrainConfig(steps=7, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model))
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (rows[0], rows[1] + 1), generator=generator)
     batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())

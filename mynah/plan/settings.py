@@ -29,8 +29,10 @@ class PlanConfig(Config):
     def _check(self) -> PlanConfig:
         if self.size is not None:
             if preset(self.size, 2).n_embd > WIDEST:
-                raise ValueError(f"size {self.size} is too large to train on one machine; "
-                                 f"the small ones are {', '.join(LADDER)}")
+                raise ValueError(
+                    f"size {self.size} is too large to train on one machine; "
+                    f"the small ones are {', '.join(LADDER)}"
+                )
             if self.minutes is not None:
                 raise ValueError("minutes and size exclude each other; give one")
         return self

@@ -42,7 +42,7 @@ class TokenSet:
     @property
     def reply(self) -> npt.NDArray[np.bool_]:
         """(N,) bool: True where the assistant speaks."""
-        return self.part == SAID
+        return np.equal(self.part, SAID)
 
     def record(self, index: int) -> npt.NDArray[np.int64]:
         """Return one record's ids, (T,) int64."""

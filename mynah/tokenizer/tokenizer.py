@@ -80,11 +80,12 @@ class Tokenizer:
         backend.encode_special_tokens = True
         self.backend = backend
         self.bos_token = bos
-        ids = {name: backend.token_to_id(name) for name in (bos, END, USER, ASSISTANT, SYSTEM)}
-        missing = [name for name, value in ids.items() if value is None]
-        if missing:
-            raise ArtifactError(f"tokenizer.json lacks the control tokens {', '.join(missing)}")
-        self.control = ControlIds(ids[bos], ids[END], ids[USER], ids[ASSISTANT], ids[SYSTEM])
+        ids = []
+        for name in (bos, END, USER, ASSISTANT, SYSTEM):
+            if (value := backend.token_to_id(name)) is None:
+                raise ArtifactError(f"tokenizer.json lacks the control token {name}")
+            ids.append(value)
+        self.control = ControlIds(*ids)
 
     @property
     def vocab_size(self) -> int:

@@ -73,8 +73,8 @@ class PackedBatches:
     Tokens see their own conversation only (the segments say so). A conversation longer than a row is cut into
     pieces that overlap by half, so that every reply is learned once, and with context.
 
-    With `word_dropout`, that share of what others say is blanked out, anew each time (Bowman et al. 2016), so that
-    a reply hangs on all words of a question and not on the few that happened to come with it before.
+    With `word_dropout`, that share of what others say is blanked out, anew each time (Bowman et al. 2016),
+    so that a reply hangs on all words of a question and not on the few that came with it before.
     """
 
     def __init__(

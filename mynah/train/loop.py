@@ -65,7 +65,8 @@ def train(
     """
     device = next(model.parameters()).device
     optimizers = Optimizers(model, config)
-    progress, best = Progress(), {}
+    progress = Progress()
+    best: dict[str, Tensor] = {}
     if checkpoints is not None and (resumed := load_checkpoint(checkpoints, model, optimizers)):
         progress, best = resumed
     begun, saved, tokens_done = time.monotonic() - progress.seconds, time.monotonic(), 0
@@ -91,7 +92,7 @@ def train(
                 loss = 0.0
                 for part in _parts(batch, config.grad_accum_steps):
                     part_loss = _loss(model, part, device) / max(1, counted)
-                    part_loss.backward()
+                    part_loss.backward()  # type: ignore[no-untyped-call]
                     loss += float(part_loss.detach())
                 factor = rate_factor(step, config)
                 if not math.isfinite(loss):

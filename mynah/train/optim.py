@@ -121,10 +121,10 @@ class Optimizers:
     def tensors(self) -> dict[str, Tensor]:
         """Return the state as named tensors: `<parameter>/<what>`."""
         return {
-            f"{self.names[p]}/{what}": value
+            f"{name}/{what}": value
             for optimizer in self.all
-            for p, state in optimizer.state.items()
-            for what, value in state.items()
+            for p, name in self.names.items()
+            for what, value in optimizer.state.get(p, {}).items()
         }
 
     def load(self, tensors: dict[str, Tensor]) -> None:

@@ -49,9 +49,7 @@ def tune(
     Raises:
         DataError: if no conversation holds a reply; otherwise as `train`.
     """
-    batch_at = PackedBatches(
-        data, config.batch_size, config.context_length, config.seed, config.word_dropout
-    )
+    batch_at = PackedBatches(data, config.batch_size, config.context_length, config.seed, config.word_dropout)
     return _train(model, batch_at, held_out, config, checkpoints, watch, PackedBatches)
 
 

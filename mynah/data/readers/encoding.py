@@ -67,8 +67,8 @@ def detect_encoding(path: Path) -> str:
     for magic, what in _MAGIC:
         if head.startswith(magic):
             raise DataError(f"{path}: is {what}, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")
-    if name := _utf16_without_mark(head):
-        return name
+    if unmarked := _utf16_without_mark(head):
+        return unmarked
     control = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
     if control > 0.02 * len(head):
         raise DataError(f"{path}: is binary, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")

@@ -75,9 +75,7 @@ def is_cornell_lines(path: Path, encoding: str) -> bool:
         return re.search(r"\[.*\]\s*$", file.readline()) is None
 
 
-def read_cornell(
-    lines: Path, conversations: Path, encoding: str
-) -> Iterator[Conversation | Rejected]:
+def read_cornell(lines: Path, conversations: Path, encoding: str) -> Iterator[Conversation | Rejected]:
     """Yield conversations from the two files of a Cornell-style corpus.
 
     The first to speak is the user, everybody else the assistant.

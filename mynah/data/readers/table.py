@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from mynah.data.records import Rejected
 from mynah.errors import DataError
@@ -40,8 +42,8 @@ class Table:
         """Yield each row, or what was wrong with it; a bad row never stops the walk."""
         csv.field_size_limit(MAX_CELL)
         with self.path.open(encoding=self.encoding, errors="replace", newline="") as file:
-            quoting = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
-            reader = csv.reader(file, delimiter=self.delimiter, strict=True, quoting=quoting)
+            quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
+            reader = csv.reader(file, delimiter=self.delimiter, strict=True, quoting=quotes)
             line = 1
             skipped_header = not self.has_header
             while True:
@@ -88,8 +90,7 @@ def open_table(path: Path, encoding: str, delimiter: str | None, known: frozense
     first, rest = rows[0], rows[1:]
     header = _is_header(first, rest, known)
     if header:
-        names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}")
-                 for i, cell in enumerate(first)]
+        names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}") for i, cell in enumerate(first)]
     else:
         names = [f"column{i + 1}" for i in range(len(first))]
     seen: dict[str, int] = {}
@@ -126,10 +127,8 @@ def _first_rows(path: Path, encoding: str, delimiter: str, count: int) -> list[l
     rows: list[list[str]] = []
     with path.open(encoding=encoding, errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
-        try:
+        with contextlib.suppress(csv.Error):  # rows() names the place; the rows so far are enough here
             rows.extend(row for row in itertools.islice(reader, count) if row)
-        except csv.Error:
-            pass  # rows() names the place; here the rows so far are enough to go by
     return rows
 
 
