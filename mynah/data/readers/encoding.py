@@ -117,7 +117,7 @@ def _legacy_encoding(head: bytes) -> str:
         if not beyond:
             continue
         bad = sum(c == "\ufffd" for c in beyond)
-        common = sum(_is_east_asian(c) for c in beyond)
+        common = sum(_is_everyday_east_asian(c) for c in beyond)
         score = common / len(beyond) - 4 * bad / len(beyond)
         if score > best_score + 0.02:
             best, best_score = name, score
@@ -129,12 +129,18 @@ def _legacy_encoding(head: bytes) -> str:
     return best
 
 
-def _is_east_asian(char: str) -> bool:
-    """Han, kana and the full-width punctuation between them."""
+def _is_everyday_east_asian(char: str) -> bool:
+    """Kana, full-width punctuation, or Han of the first (everyday) level of GB 2312 or Big5.
+
+    Bytes read in the wrong East Asian encoding give Han too, but mostly rare ones.
+    """
     code = ord(char)
-    return (
-        0x4E00 <= code <= 0x9FFF
-        or 0x3040 <= code <= 0x30FF
-        or 0x3000 <= code <= 0x303F
-        or 0xFF00 <= code <= 0xFF65
-    )
+    if 0x3000 <= code <= 0x30FF or 0xFF00 <= code <= 0xFF5E:
+        return True
+    for name, first, last in (("gb2312", 0xB0, 0xD7), ("big5", 0xA4, 0xC6)):
+        try:
+            if first <= char.encode(name)[0] <= last:
+                return True
+        except UnicodeEncodeError:
+            continue
+    return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,7 +136,7 @@ def _first_rows(path: Path, encoding: str, delimiter: str, count: int) -> list[l
 def _is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -> bool:
     """Tell a header from data: by a known name, else by short, distinct, wordy cells over longer ones."""
     names = [cell.strip().lower() for cell in first]
-    if any(name in known for name in names):
+    if any(re.sub(r"[\W_]+", "", name) in known for name in names):
         return True
     if len(set(names)) < len(names) or any(not n or len(n) > 40 or n[0].isdigit() for n in names):
         return False

@@ -1,0 +1,37 @@
+# Two commands matter: `make demo` and `make test`. Both set up the same virtual environment first.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: setup demo test lint clean
+
+setup: .venv/ready
+
+# PyTorch comes first and by itself: asked for by a range, pip would take a build with CUDA of several GB.
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) torch==2.13.0
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+# Builds a bot from the bundled shop log, then talks: by keyboard, or a few scripted lines without a terminal.
+demo: setup
+	$(BIN)/mynah build --sample en --minutes 3 --name demo
+	@if [ -t 0 ] && [ -t 1 ]; then \
+		$(BIN)/mynah chat runs/demo; \
+	else \
+		for line in "How many days do I have to return something?" "My lamp arrived broken, what now?"; do \
+			echo "> $$line"; echo "$$line" | $(BIN)/mynah chat runs/demo; \
+		done; \
+	fi
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv build dist runs .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,64 @@
+"""Fixtures that more than one test package uses."""
+
+from __future__ import annotations
+
+import csv
+import os
+from pathlib import Path
+
+import pytest
+
+SHARED = Path(os.environ.get("MYNAH_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+
+TINY = {
+    "plan": {
+        "size": "nano",
+        "model": {"n_layer": 2, "n_embd": 32, "n_head": 2, "context_length": 64, "bigram_buckets": 64},
+        "pretrain": {"steps": 6, "eval_every": 3, "batch_size": 4, "context_length": 32},
+        "tune": {"steps": 4, "eval_every": 2, "batch_size": 4, "context_length": 32},
+    },
+    "tokenizer": {"vocab_size": 300},
+    "ngram": {"max_order": 3},
+    "evaluate": {"samples": 2},
+    "sampling": {"max_tokens": 8},
+}
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Real data sets, where they are at hand."""
+    if not SHARED.is_dir():
+        pytest.skip(f"no real data at {SHARED}")
+    return SHARED
+
+
+def write_chats(path: Path, count: int = 60) -> Path:
+    """Write a CSV of questions and answers, no two alike."""
+    goods = ["tent", "lamp", "chair", "pot", "rake", "seed"]
+    places = ["Leeds", "Bonn", "Lyon", "Turin", "Graz", "Ghent", "Porto", "Basel", "Brno", "Malmo"]
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["question", "answer"])
+        for i in range(count):
+            what, where = goods[i % 6], places[i // 6 % 10]
+            writer.writerow(
+                [f"Do you send a {what} to {where}?", f"Yes, a {what} goes to {where} in {i} days."]
+            )
+    return path
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    """A small CSV of questions and answers."""
+    return write_chats(tmp_path / "chats.csv")
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished build of a tiny model; tests must not change it."""
+    from mynah.pipeline import build
+    from mynah.recipe import load_recipe
+
+    folder = tmp_path_factory.mktemp("tiny")
+    build([write_chats(folder / "chats.csv")], load_recipe(None, TINY), folder / "run")
+    return folder / "run"

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mynah.data.clean import CleanConfig, clean, clean_text, fold_whitespace, remove_control, repair_unicode
+from mynah.data.preprocess import preprocess, stop_words
+from mynah.data.records import Conversation, Document, Message
+from mynah.data.split import SplitConfig, split
+
+
+def test_unicode_repair_keeps_chinese_punctuation() -> None:
+    assert repair_unicode("schÃ¶n") == "schön"
+    assert repair_unicode("你好，世界！") == "你好，世界！"
+    assert repair_unicode("e\u0301") == "é"
+
+
+def test_control_characters() -> None:
+    assert remove_control("a\x00b\u200bc\ufeff\r\nd\te") == "abc\nd\te"
+    assert remove_control("👨\u200d👩") == "👨\u200d👩"
+
+
+def test_whitespace_keeps_indentation_and_one_blank_line() -> None:
+    assert fold_whitespace("  if x:\n      y   =  1  \n\n\n\nend ") == "if x:\n      y = 1\n\nend"
+
+
+@given(st.text())
+def test_cleaning_twice_changes_nothing(text: str) -> None:
+    once = clean_text(text, CleanConfig(repair=False))
+    assert clean_text(once, CleanConfig(repair=False)) == once
+
+
+def test_duplicates_and_empty_records_are_counted() -> None:
+    talk = (Message("user", "Hi"), Message("assistant", "Hello"))
+    shout = (Message("user", "HI "), Message("assistant", "hello"))
+    swapped = (Message("assistant", "Hi"), Message("user", "Hello"))
+    result = clean(
+        [Conversation(talk), Conversation(shout), Conversation(swapped), Document("\u200b ")], CleanConfig()
+    )
+    assert len(result.records) == 2
+    assert result.dropped == {"exact repeat": 1, "empty after cleaning": 1}
+
+
+def test_lowercase_and_stop_words_are_options() -> None:
+    config = CleanConfig(lowercase=True, stop_words=("en",))
+    assert "the" not in clean_text("The parcel of the day", config).split()
+    assert clean_text("The Parcel", CleanConfig()) == "The Parcel"
+    assert "的" in stop_words("zh")
+
+
+def test_preprocess_as_in_the_tutorial() -> None:
+    assert preprocess("Where is my Parcel?", stop_words={"is", "my"}) == ["where", "parcel"]
+    assert preprocess("包裹在哪") == ["包", "裹", "在", "哪"]
+
+
+def test_split_depends_on_content_alone() -> None:
+    records = [Document(f"text number {i}") for i in range(400)]
+    parts = split(records, SplitConfig(held_out=0.1), seed=0)
+    assert 20 <= len(parts.held_out) <= 60
+    again = split([*reversed(records), Document("one more")], SplitConfig(held_out=0.1), seed=0)
+    assert {r.text for r in parts.held_out if isinstance(r, Document)} <= {
+        r.text for r in again.held_out if isinstance(r, Document)
+    }
+    assert split(records, SplitConfig(held_out=0.1), seed=1).held_out != parts.held_out
+
+
+def test_a_small_set_still_holds_one_out() -> None:
+    for count in (2, 3, 5):
+        parts = split([Document(str(i)) for i in range(count)], SplitConfig(), seed=0)
+        assert parts.train
+        assert parts.held_out

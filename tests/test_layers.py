@@ -1,0 +1,67 @@
+"""Who imports whom: lower layers never import higher ones, and `data` never imports torch."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1] / "mynah"
+LAYERS = {
+    "errors": 0, "config": 0, "artifacts": 0, "device": 0, "samples": 0,
+    "data": 1, "tokenizer": 1,
+    "ngram": 2, "model": 2,
+    "train": 3, "generate": 3, "plan": 3, "interop": 3,
+    "tune": 4, "evaluate": 4,
+    "explain": 5, "privacy": 5,
+    "serve": 6,
+    "stages": 7, "recipe": 7, "run": 7, "report": 7, "report_words": 7, "pipeline": 7, "api": 7, "cli": 7,
+    "__main__": 7,
+}  # fmt: skip
+#: Packages of one number that may import each other, with the reason.
+WITHIN = {
+    ("tokenizer", "data"),  # records are what is encoded
+    ("plan", "train"),  # measured speed is the speed of the training loop itself
+}
+
+
+def imports() -> list[tuple[str, str, str]]:
+    """Return (file, top-level package, imported module) for every import, deferred ones too."""
+    found = []
+    for path in ROOT.rglob("*.py"):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                assert node.level == 0, f"{path}: relative import"
+                names = [node.module]
+                if node.module == "mynah":
+                    names = [f"mynah.{alias.name}" for alias in node.names]
+            elif isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            else:
+                continue
+            found += [(str(path), parts[0], name) for name in names]
+    return found
+
+
+def test_no_module_imports_a_higher_layer() -> None:
+    for path, package, name in imports():
+        if package == "__init__" or not name.startswith("mynah."):
+            continue
+        target = name.split(".")[1]
+        if target == "__version__" or target == package:
+            continue
+        assert package in LAYERS, f"{package}: not in the table of layers"
+        if LAYERS[package] == 7 == LAYERS[target] or (package, target) in WITHIN:
+            continue
+        assert LAYERS[target] < LAYERS[package], f"{path} imports {name}"
+
+
+def test_data_and_tokenizer_do_not_import_torch() -> None:
+    used = [(p, n) for p, package, n in imports() if package in ("data", "tokenizer")]
+    assert used
+    assert not [(p, n) for p, n in used if n.split(".")[0] == "torch"]
+
+
+def test_files_are_of_readable_length() -> None:
+    long = [p for p in ROOT.rglob("*.py") if len(p.read_text(encoding="utf-8").splitlines()) > 450]
+    assert not long
