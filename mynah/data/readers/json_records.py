@@ -36,11 +36,14 @@ def read_objects(path: Path, encoding: str) -> Iterator[tuple[int, Any] | Reject
     if start.startswith("["):
         yield from _array(path, encoding)
         return
-    first_line = start.partition("\n")[0]
+    first_line, _, rest = start.partition("\n")
     try:
         json.loads(first_line)
+        lines = bool(rest.strip())
     except (ValueError, RecursionError):
-        yield from _array(path, encoding)  # one object over several lines
+        lines = False
+    if not lines:  # one object, on one line or over several
+        yield from _array(path, encoding)
         return
     with path.open(encoding=encoding, errors="replace") as file:
         for number, line in enumerate(file, start=1):
