@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from mynah.data.records import Conversation, Document, Message
+from mynah.errors import ConfigError
+from mynah.model.presets import preset
+from mynah.plan import budget
+from mynah.plan.budget import Plan, make_plan
+from mynah.plan.flops import training_flops_per_token
+from mynah.plan.settings import LADDER, PlanConfig
+from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.tokenizer import Tokenizer
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data() -> TokenSet:
+    talks = [Conversation((Message("user", f"a {i}"), Message("assistant", f"b {i}"))) for i in range(300)]
+    return encode_records(talks, Tokenizer.train([t for talk in talks for t in talk.texts], 300))
+
+
+def plan_of(data: TokenSet, config: PlanConfig, seconds: float = 60.0, replies: bool = True) -> Plan:
+    return make_plan(config, data, 300, has_replies=replies, base=None, seconds=seconds, device=CPU, seed=1)
+
+
+def test_minutes_become_steps_by_measured_speed(data: TokenSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = {128: 0.01, 192: 0.02, 256: 0.05, 384: 0.1}
+    monkeypatch.setattr(budget, "measure_step", lambda model, rows, device: speeds[model.n_embd])
+    plan = plan_of(data, PlanConfig(minutes=1), seconds=2.0)
+    assert plan.model.n_embd == 128
+    assert plan.tune is not None
+    total = (plan.pretrain.steps + plan.tune.steps) * speeds[128]
+    assert total == pytest.approx(2.0, rel=0.15)
+    assert any("ms a step" in reason for reason in plan.reasons)
+    # More time than a small log can use: a larger model, and no more passes than help.
+    rich = plan_of(data, PlanConfig(minutes=60), seconds=3600)
+    assert rich.model.n_embd == 384
+    tokens = rich.pretrain.steps * rich.pretrain.batch_size * rich.pretrain.context_length
+    assert tokens <= (budget.MAX_EPOCHS + 1) * len(data.tokens) or rich.pretrain.steps == 20
+
+
+def test_a_size_is_not_measured(data: TokenSet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure_step", None)
+    plan = plan_of(data, PlanConfig(size="micro"), replies=False)
+    assert plan.tune is None
+    assert plan.model.n_embd == 192
+    assert plan.pretrain.optimizer == "muon"
+    paper = plan_of(data, PlanConfig(size="gpt3-nano")).pretrain
+    assert (paper.optimizer, paper.schedule, paper.final, paper.beta2) == ("adamw", "cosine", 0.1, 0.95)
+
+
+def test_fields_can_be_changed_and_round_trip(data: TokenSet) -> None:
+    config = PlanConfig(size="nano", model={"n_layer": 5}, pretrain={"steps": 7}, tune={"steps": 3})
+    plan = plan_of(data, config)
+    assert (plan.model.n_layer, plan.pretrain.steps) == (5, 7)
+    assert plan.tune is not None
+    assert plan.tune.steps == 3
+    assert Plan.from_json(plan.to_json(), "x") == plan
+    with pytest.raises(ConfigError, match="did you mean 'steps'"):
+        plan_of(data, PlanConfig(size="nano", pretrain={"step": 7}))
+    with pytest.raises(ConfigError, match="did you mean 'n_layer'"):
+        plan_of(data, PlanConfig(size="nano", model={"n_layers": 7}))
+
+
+def test_a_real_step_is_measured() -> None:
+    config = preset("nano", 300, n_layer=1, n_embd=32, context_length=32)
+    assert 0 < budget.measure_step(config, (2, 16), CPU) < 5
+
+
+def test_flops_of_gpt2_small_by_the_book() -> None:
+    config = preset("gpt2", 50257)
+    # 6 x (124.4M - 0.8M learned positions) + 12 x 12 layers x 768 x 512 keys on average
+    expected = 6 * (config.n_params() - 1024 * 768) + 12 * 12 * 768 * 512
+    assert training_flops_per_token(config, 1024) == pytest.approx(expected)
+    assert set(LADDER) == {"nano", "micro", "mini", "small"}
+
+
+def test_documents_are_fine_without_replies() -> None:
+    tokenizer = Tokenizer.train(["some words"], 300)
+    data = encode_records([Document("some words " * 50)], tokenizer)
+    assert plan_of(data, PlanConfig(size="nano"), replies=False).tune is None

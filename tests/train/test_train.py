@@ -1,0 +1,234 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mynah.data.records import Conversation, Document, Message
+from mynah.errors import DataError, TrainingError
+from mynah.model.config import ModelConfig
+from mynah.model.transformer import IGNORE, Transformer
+from mynah.model.weights import new_model
+from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.batches import PackedBatches, StreamBatches
+from mynah.train.config import TrainConfig
+from mynah.train.loop import Interrupted, Step, train
+from mynah.train.optim import Optimizers, orthogonalize
+from mynah.train.phases import pretrain, tune
+from mynah.train.schedule import rate_factor
+
+TALKS = [
+    Conversation((Message("user", f"say {i}"), Message("assistant", f"{i} it is, and {i} again")))
+    for i in range(40)
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return Tokenizer.train([t for talk in TALKS for t in talk.texts], 300)
+
+
+@pytest.fixture(scope="module")
+def data(tokenizer: Tokenizer) -> TokenSet:
+    return encode_records(TALKS, tokenizer)
+
+
+def model_of(tokenizer: Tokenizer, **changes: object) -> Transformer:
+    values = {
+        "vocab_size": tokenizer.vocab_size, "context_length": 32, "n_layer": 2, "n_head": 2, "n_embd": 32,
+        "norm_weight": False, "qk_norm": True, "tie_embeddings": False, "init": "zero_out", "mlp": "relu2",
+        "dropout": 0.1,
+    }  # fmt: skip
+    return new_model(ModelConfig(**{**values, **changes}), 0)  # type: ignore[arg-type]
+
+
+# Batches
+
+
+def test_stream_covers_each_epoch_once(data: TokenSet) -> None:
+    batches = StreamBatches(data, 1, 16, seed=3)
+    rows = [batches(step) for step in range(batches.rows)]
+    begins = sorted(row.tokens[0].tolist() for row in rows)
+    assert len({tuple(b) for b in begins}) == batches.rows
+    offset, _ = batches._epoch(0)
+    stream = data.tokens[offset : offset + batches.rows * 16].astype(int).reshape(-1, 16).tolist()
+    assert begins == sorted(stream)
+    for row in rows:
+        assert torch.equal(row.targets[0, :-1], row.tokens[0, 1:])
+
+
+def test_batches_are_pure_functions_of_seed_and_step(data: TokenSet) -> None:
+    for kind in (StreamBatches, PackedBatches):
+        a, b = kind(data, 4, 32, seed=1), kind(data, 4, 32, seed=1)
+        b(0), b(7)
+        assert torch.equal(a(5).tokens, b(5).tokens)
+        assert not torch.equal(a(5).tokens, kind(data, 4, 32, seed=2)(5).tokens)
+
+
+def test_packing_loses_no_reply_and_adds_none(data: TokenSet) -> None:
+    batches = PackedBatches(data, 1, 32, seed=0)
+    counted = []
+    for step in range(batches.rows):
+        batch = batches(step)
+        assert batch.segments is not None
+        wanted = batch.targets[0] != IGNORE
+        counted += batch.targets[0][wanted].tolist()
+        assert (batch.segments[0][wanted] >= 0).all()
+    said = data.tokens[data.reply].tolist()
+    assert sorted(counted) == sorted(said)
+
+
+def test_a_long_conversation_is_learned_once(tokenizer: Tokenizer) -> None:
+    turns = [Message(("user", "assistant")[i % 2], f"turn {i} of it") for i in range(40)]  # type: ignore[arg-type]
+    data = encode_records([Conversation(tuple(turns))], tokenizer)
+    batches = PackedBatches(data, 1, 32, seed=0)
+    counted = [t for s in range(batches.rows) for t in batches(s).targets[0].tolist() if t != IGNORE]
+    assert sorted(counted) == sorted(data.tokens[data.reply].tolist())
+
+
+def test_word_dropout_blanks_only_what_others_say(data: TokenSet) -> None:
+    plain, blanked = PackedBatches(data, 8, 32, 0), PackedBatches(data, 8, 32, 0, word_dropout=0.5)
+    a, b = plain(0), blanked(0)
+    changed = a.tokens != b.tokens
+    heard = torch.from_numpy(np.isin(a.tokens.numpy(), data.tokens[data.part == 1]))
+    assert 0.2 * int(heard.sum()) < int(changed.sum())
+    assert (b.tokens[changed] == int(data.tokens[0])).all()
+    assert not (changed & ~heard).any()
+    assert torch.equal(a.targets, b.targets)
+    assert torch.equal(b.tokens, blanked(0).tokens)
+
+
+def test_nothing_to_learn_from(tokenizer: Tokenizer) -> None:
+    text = encode_records([Document("only text")], tokenizer)
+    with pytest.raises(DataError, match="no conversation with a reply"):
+        PackedBatches(text, 1, 16, 0)
+
+
+# Optimizers and schedule
+
+
+def test_orthogonalize_sets_singular_values_near_one() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for shape in ((3, 16, 16), (2, 8, 32), (2, 32, 8)):
+        x = torch.randn(shape, generator=generator)
+        values = torch.linalg.svdvals(orthogonalize(x))
+        assert values.min() > 0.6
+        assert values.max() < 1.3
+        u, _, v = torch.linalg.svd(x, full_matrices=False)
+        assert (
+            torch.nn.functional.cosine_similarity(orthogonalize(x).flatten(), (u @ v).flatten(), dim=0) > 0.98
+        )
+
+
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_every_parameter_has_one_optimizer(tokenizer: Tokenizer, kind: str) -> None:
+    model = model_of(tokenizer, value_embeddings=True, bigram_buckets=16, bias=True)
+    config = TrainConfig(steps=1, optimizer=kind)  # type: ignore[arg-type]
+    groups = [g for o in Optimizers(model, config).all for g in o.param_groups]
+    held = [id(p) for g in groups for p in g["params"]]
+    assert sorted(held) == sorted(id(p) for p in model.parameters())
+
+
+def test_schedules() -> None:
+    linear = TrainConfig(steps=100, warmup=0.1, final=0.1)
+    assert rate_factor(0, linear) == pytest.approx(1 / 11)
+    assert rate_factor(10, linear) == 1
+    assert rate_factor(100, linear) == pytest.approx(0.1)
+    cosine = linear.model_copy(update={"schedule": "cosine"})
+    assert rate_factor(55, cosine) == pytest.approx(0.1 + 0.9 * 0.5)
+    wsd = TrainConfig(steps=100, warmup=0.0, schedule="wsd", decay=0.5)
+    assert [rate_factor(s, wsd) for s in (0, 49, 75, 100)] == pytest.approx([1, 1, 0.5, 0])
+
+
+# The loop
+
+
+def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: TokenSet) -> None:
+    model = model_of(tokenizer, dropout=0.0)
+    losses: list[float] = []
+    held_out = iter([5.0, 4.0, 6.0, 7.0])
+    kept: list[torch.Tensor] = []
+
+    def validate() -> float:
+        kept.append(model.head.weight.detach().clone())
+        return next(held_out)
+
+    config = TrainConfig(steps=40, batch_size=4, context_length=32, eval_every=10, learning_rate=0.01)
+    done = train(model, StreamBatches(data, 4, 32, 0), config, validate=validate,
+                 watch=lambda s: losses.append(s.loss))  # fmt: skip
+    assert losses[-1] < 0.7 * losses[0]
+    assert (done.best_loss, done.best_step) == (4.0, 20)
+    assert torch.equal(model.head.weight, kept[1])
+
+
+def test_it_stops_early(tokenizer: Tokenizer, data: TokenSet) -> None:
+    config = TrainConfig(steps=40, batch_size=1, context_length=16, eval_every=2, patience=3)
+    values = iter([1.0, 2.0, 2.0, 2.0, 2.0])
+    done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    assert done.stopped_early
+    assert done.step == 8
+
+
+@pytest.mark.parametrize("phase", [pretrain, tune])
+@pytest.mark.parametrize("kind", ["muon", "adamw"])
+def test_a_run_cut_off_goes_on_bit_for_bit(
+    tokenizer: Tokenizer, data: TokenSet, tmp_path: Path, phase: object, kind: str
+) -> None:
+    config = TrainConfig(
+        steps=9, batch_size=2, context_length=32, eval_every=2, checkpoint_seconds=0, optimizer=kind,  # type: ignore[arg-type]
+        word_dropout=0.3,
+    )  # fmt: skip
+    whole = model_of(tokenizer)
+    done = phase(whole, data, data, config)  # type: ignore[operator]
+
+    def cut(step: Step) -> None:
+        if step.step == 5:
+            raise KeyboardInterrupt
+
+    resumed = model_of(tokenizer)
+    with pytest.raises(Interrupted):
+        phase(resumed, data, data, config, tmp_path, cut)  # type: ignore[operator]
+    torch.manual_seed(99)  # the state of the global generator must not matter
+    resumed = model_of(tokenizer)
+    again = phase(resumed, data, data, config, tmp_path)  # type: ignore[operator]
+    assert again.history == done.history
+    for name, tensor in whole.state_dict().items():
+        assert torch.equal(tensor, resumed.state_dict()[name]), name
+    assert len(list(tmp_path.iterdir())) == 1  # only the newest checkpoint stays
+
+
+def test_a_damaged_checkpoint_does_not_count(tokenizer: Tokenizer, data: TokenSet, tmp_path: Path) -> None:
+    config = TrainConfig(steps=4, batch_size=1, context_length=16, checkpoint_seconds=0)
+    batches = StreamBatches(data, 1, 16, 0)
+    first = model_of(tokenizer)
+    train(first, batches, config, tmp_path)
+    weights = next(tmp_path.glob("step-*/model.safetensors"))
+    raw = bytearray(weights.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    weights.write_bytes(raw)
+    second = model_of(tokenizer)
+    seen: list[int] = []
+    train(second, batches, config, tmp_path, watch=lambda s: seen.append(s.step))
+    assert seen == [1, 2, 3, 4]
+
+
+def test_a_loss_that_is_not_finite_stops(tokenizer: Tokenizer, data: TokenSet) -> None:
+    model = model_of(tokenizer)
+    with torch.no_grad():
+        model.head.weight[0, 0] = float("nan")
+    with pytest.raises(TrainingError, match=r"nan at step 0, learning rate .*lower learning rate"):
+        train(model, StreamBatches(data, 1, 16, 0), TrainConfig(steps=3))
+
+
+def test_accumulated_gradients_are_those_of_the_whole(tokenizer: Tokenizer, data: TokenSet) -> None:
+    results = []
+    for parts in (1, 2, 4):
+        model = model_of(tokenizer, dropout=0.0)
+        config = TrainConfig(steps=3, batch_size=4, context_length=32, grad_accum_steps=parts)
+        train(model, PackedBatches(data, 4, 32, 0), config)
+        results.append(model.head.weight.detach())
+    for other in results[1:]:
+        torch.testing.assert_close(other, results[0], rtol=1e-3, atol=1e-5)
