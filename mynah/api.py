@@ -11,6 +11,7 @@ bot.chat("Where is my parcel?")
 
 from __future__ import annotations
 
+import copy
 import math
 import re
 import warnings
@@ -71,7 +72,8 @@ class GPT3:
             ArtifactError: if the folder is damaged.
         """
         if isinstance(source, GPT3):
-            adopted = cls(source.model, source.tokenizer, source.name, seed, device)
+            # A copy: training the bot must not change the model it came from.
+            adopted = cls(copy.deepcopy(source.model), source.tokenizer, source.name, seed, device)
             adopted.talks = source.talks
             return adopted
         if Path(source).is_dir():

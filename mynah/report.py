@@ -132,14 +132,14 @@ def _data(run: Path) -> str:
     ]
     sources = artifacts.read_json(run / "collect" / "sources.json")
     shown = "".join(
-        f"<li>{html.escape(Path(s['path']).name)}: {html.escape(s['form'])}, "
+        f"<li>{html.escape(s['file'])}: {html.escape(s['form'])}, "
         f"{html.escape(s['encoding'])}; {html.escape(s['layout'])}"
         for s in sources[:20]
     )
     reasons: dict[str, list[str]] = {}
     for line in (run / "collect" / "rejected.jsonl").read_text(encoding="utf-8").splitlines():
         row = json.loads(line)
-        reasons.setdefault(row["reason"], []).append(f"{Path(row['file']).name}:{row['line']}")
+        reasons.setdefault(row["reason"], []).append(f"{row['file']}:{row['line']}")
     listed = [
         [html.escape(why), html.escape(", ".join(where[:3])), f"{len(where):,}"]
         for why, where in sorted(reasons.items(), key=lambda item: -len(item[1]))[:12]

@@ -41,7 +41,14 @@ class Cleaned:
 
 def repair_unicode(text: str) -> str:
     """Mend mojibake and normalise to NFC; full-width punctuation stays, it is right in Chinese."""
-    return str(ftfy.fix_text(text, fix_character_width=False, uncurl_quotes=False, normalization="NFC"))
+    fixed = ftfy.fix_text(
+        text,
+        fix_character_width=False,
+        uncurl_quotes=False,
+        remove_control_chars=False,  # a step of its own, so that it is counted as what it is
+        normalization="NFC",
+    )
+    return str(fixed)
 
 
 # Zero-width joiner and non-joiner stay: emoji and several scripts are spelled with them.

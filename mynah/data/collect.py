@@ -44,7 +44,7 @@ class CollectConfig(Config):
 class Source:
     """What was understood of one file, for the user to check."""
 
-    path: str
+    file: str
     form: str
     encoding: str
     layout: str
@@ -62,7 +62,7 @@ class Source:
         ]
         bad = f", {self.rejected:,} rows rejected" if self.rejected else ""
         return (
-            f"{Path(self.path).name}: {self.form}, {self.encoding}; {self.layout}; "
+            f"{self.file}: {self.form}, {self.encoding}; {self.layout}; "
             f"{self.rows:,} rows -> {' and '.join(made) or 'nothing'}{bad}"
         )
 
@@ -134,7 +134,7 @@ def _form(path: Path, encoding: str, config: CollectConfig) -> Form:
 
 
 def _read_one(path: Path, form: Form, encoding: str, config: CollectConfig, result: Collected) -> None:
-    source = Source(str(path), form, encoding, "")
+    source = Source(path.name, form, encoding, "")
     items: Iterable[Record | Rejected]
     if form == "text":
         source.layout = "running text"
@@ -169,7 +169,7 @@ def _take(items: Iterable[Record | Rejected], source: Source, result: Collected)
     if source.rejected * 2 > source.rows:
         first = examples[0]
         raise DataError(
-            f"{source.path}: {source.rejected:,} of {source.rows:,} rows are bad, more than half; "
+            f"{source.file}: {source.rejected:,} of {source.rows:,} rows are bad, more than half; "
             f"the first is line {first.line}: {first.reason}; "
             "check --encoding, --delimiter and the column flags"
         )
@@ -188,7 +188,7 @@ def _read_json(
             if isinstance(item, Rejected):
                 yield item
             elif not json_records.conversation_keys(item[1]):
-                yield Rejected(str(path), item[0], "not a conversation")
+                yield Rejected(path.name, item[0], "not a conversation")
             else:
                 yield json_records.to_conversation(path, item[0], item[1])
         return
@@ -207,7 +207,7 @@ def _read_json(
                 continue
             cells = json_records.flat_cells(item[1])
             if cells is None:
-                yield Rejected(str(path), item[0], "not a flat record")
+                yield Rejected(path.name, item[0], "not a flat record")
             else:
                 yield Row(item[0], {name: cells.get(name, "") for name in columns})
 
@@ -242,7 +242,7 @@ def _rows_to_records(
             if isinstance(row, Rejected):
                 yield row
             elif not row.cells[layout.text or ""].strip():
-                yield Rejected(str(path), row.line, "empty text")
+                yield Rejected(path.name, row.line, "empty text")
             else:
                 good.append(row)
         threaded = build_conversations(good, layout, path.name)
@@ -259,7 +259,7 @@ def _row_to_record(path: Path, row: Row, layout: Layout) -> Record | Rejected:
     if layout.kind == "text":
         text = row.cells[layout.text or ""]
         if not text.strip():
-            return Rejected(str(path), row.line, "empty text")
+            return Rejected(path.name, row.line, "empty text")
         turns = split_exchange(text)
         return Conversation(turns, place) if turns else Document(text, place)
     if layout.kind == "labelled":
@@ -269,7 +269,7 @@ def _row_to_record(path: Path, row: Row, layout: Layout) -> Record | Rejected:
         question, answer = "\n".join(p for p in parts if p), row.cells[layout.answer or ""]
     if not question.strip() or not answer.strip():
         missing = "question" if not question.strip() else "answer"
-        return Rejected(str(path), row.line, f"empty {missing}")
+        return Rejected(path.name, row.line, f"empty {missing}")
     return Conversation(merge_turns([Message("user", question), Message("assistant", answer)]), place)
 
 
@@ -282,5 +282,5 @@ def _read_cornell(files: dict[Path, str], result: Collected) -> None:
             "conversations; name both"
         )
     encoding = files[lines[0]]
-    source = Source(str(conversations[0]), "cornell", encoding, "first speaker = user")
+    source = Source(conversations[0].name, "cornell", encoding, "first speaker = user")
     _take(plain.read_cornell(lines[0], conversations[0], encoding), source, result)

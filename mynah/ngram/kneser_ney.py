@@ -178,11 +178,13 @@ class NGramModel:
         """
         from safetensors.numpy import save
 
-        arrays: dict[str, npt.NDArray[Any]] = {"discounts": self.discounts}
+        # The three numbers are a tensor too: the metadata of safetensors comes in no fixed order, and equal
+        # models are to be equal files.
+        shape = np.array([self.order, self.vocab_size, self.bos], np.int64)
+        arrays: dict[str, npt.NDArray[Any]] = {"shape": shape, "discounts": self.discounts}
         for n, level in enumerate(self.orders, start=1):
             arrays |= {f"keys.{n}": level.keys, f"own.{n}": level.own, f"gamma.{n}": level.gamma}
-        metadata = {name: str(getattr(self, name)) for name in ("order", "vocab_size", "bos")}
-        artifacts.write_bytes(path, save(arrays, metadata))
+        artifacts.write_bytes(path, save(arrays))
 
     @classmethod
     def load(cls, path: Path) -> NGramModel:
@@ -191,17 +193,17 @@ class NGramModel:
         Raises:
             ArtifactError: if it is missing or damaged.
         """
-        from safetensors import SafetensorError, safe_open
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
 
         try:
-            with safe_open(path, framework="numpy") as file:
-                metadata = file.metadata()
-                order, vocab_size, bos = (int(metadata[name]) for name in ("order", "vocab_size", "bos"))
-                get = file.get_tensor
-                levels = tuple(
-                    _Order(get(f"keys.{n}"), get(f"own.{n}"), get(f"gamma.{n}")) for n in range(1, order + 1)
-                )
-                return cls(order, vocab_size, bos, levels, get("discounts"))
+            arrays = load_file(path)
+            order, vocab_size, bos = (int(number) for number in arrays["shape"])
+            levels = tuple(
+                _Order(arrays[f"keys.{n}"], arrays[f"own.{n}"], arrays[f"gamma.{n}"])
+                for n in range(1, order + 1)
+            )
+            return cls(order, vocab_size, bos, levels, arrays["discounts"])
         except FileNotFoundError:
             raise ArtifactError(f"{path}: missing") from None
         except (SafetensorError, KeyError, ValueError) as error:

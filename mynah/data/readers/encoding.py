@@ -83,10 +83,14 @@ def _utf16_without_mark(head: bytes) -> str | None:
         return None
     pairs = len(head) // 2
     if head[1::2].count(0) > 0.4 * pairs and head[::2].count(0) < 0.05 * pairs:
-        return "utf-16-le"
-    if head[::2].count(0) > 0.4 * pairs and head[1::2].count(0) < 0.05 * pairs:
-        return "utf-16-be"
-    return None
+        name = "utf-16-le"
+    elif head[::2].count(0) > 0.4 * pairs and head[1::2].count(0) < 0.05 * pairs:
+        name = "utf-16-be"
+    else:
+        return None
+    text = head.decode(name, errors="replace")
+    readable = sum(char.isprintable() or char in "\r\n\t" for char in text)
+    return name if readable > 0.95 * len(text) else None
 
 
 def _is_utf8(path: Path) -> bool:

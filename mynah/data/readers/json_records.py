@@ -52,7 +52,7 @@ def read_objects(path: Path, encoding: str) -> Iterator[tuple[int, Any] | Reject
             try:
                 yield number, json.loads(line.lstrip("\ufeff"))
             except (ValueError, RecursionError):
-                yield Rejected(str(path), number, "not JSON")
+                yield Rejected(path.name, number, "not JSON")
 
 
 def _array(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
@@ -88,7 +88,7 @@ def to_conversation(path: Path, number: int, value: dict[str, Any]) -> Conversat
         messages.append(Message("system", value["system"]))
     for turn in turns:
         if not isinstance(turn, dict):
-            return Rejected(str(path), number, "a turn is not an object")
+            return Rejected(path.name, number, "a turn is not an object")
         name = str(turn.get("role") or turn.get("from") or "").lower()
         text = turn.get("content", turn.get("value"))
         if isinstance(text, list):  # OpenAI's content parts
@@ -96,12 +96,12 @@ def to_conversation(path: Path, number: int, value: dict[str, Any]) -> Conversat
         if name in ("tool", "function", "observation", "function_call"):
             continue
         if name not in _ROLES:
-            return Rejected(str(path), number, "a turn has an unknown role")
+            return Rejected(path.name, number, "a turn has an unknown role")
         if not isinstance(text, str):
-            return Rejected(str(path), number, "a turn has no text")
+            return Rejected(path.name, number, "a turn has no text")
         messages.append(Message(_ROLES[name], text))
     if not messages:
-        return Rejected(str(path), number, "no turns")
+        return Rejected(path.name, number, "no turns")
     return Conversation(merge_turns(messages), f"{path.name}:{number}")
 
 

@@ -55,9 +55,9 @@ def read_chatterbot(path: Path, encoding: str) -> Iterator[Conversation | Reject
     roles: tuple[Role, Role] = ("user", "assistant")
     for number, exchange in enumerate(turns, start=1):
         if not isinstance(exchange, list) or len(exchange) < 2:
-            yield Rejected(str(path), number, "a conversation is not a list of two or more turns")
+            yield Rejected(path.name, number, "a conversation is not a list of two or more turns")
         elif any(isinstance(turn, dict | list) for turn in exchange):
-            yield Rejected(str(path), number, "a turn is not text")
+            yield Rejected(path.name, number, "a turn is not text")
         else:
             messages = [Message(roles[i % 2], str(turn)) for i, turn in enumerate(exchange)]
             yield Conversation(merge_turns(messages), f"{path.name}#{number}")
@@ -85,7 +85,7 @@ def read_cornell(lines: Path, conversations: Path, encoding: str) -> Iterator[Co
         for number, line in enumerate(file, start=1):
             fields = [field.strip() for field in line.rstrip("\n").split(CORNELL)]
             if len(fields) < 3:
-                yield Rejected(str(lines), number, f"{len(fields)} fields found, 3 expected")
+                yield Rejected(lines.name, number, f"{len(fields)} fields found, 3 expected")
                 continue
             said[fields[0]] = (fields[1], fields[-1])
     with conversations.open(encoding=encoding, errors="replace") as file:
@@ -94,7 +94,7 @@ def read_cornell(lines: Path, conversations: Path, encoding: str) -> Iterator[Co
             ids = [part.strip(" '\"") for part in listed.group(1).split(",")] if listed else []
             known = [said[i] for i in ids if i in said]
             if len(known) < 2:
-                yield Rejected(str(conversations), number, "fewer than two known lines")
+                yield Rejected(conversations.name, number, "fewer than two known lines")
                 continue
             first = known[0][0]
             messages = [Message("user" if who == first else "assistant", t) for who, t in known]

@@ -53,7 +53,7 @@ class Table:
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Rejected(str(self.path), line, f"malformed row: {error}")
+                    yield Rejected(self.path.name, line, f"malformed row: {error}")
                     line = reader.line_num + 1
                     continue
                 start, line = line, reader.line_num + 1
@@ -61,10 +61,10 @@ class Table:
                     skipped_header = True
                 elif not any(cell.strip() for cell in cells):
                     if len(cells) > 1:  # a row of nothing but delimiters; a blank line is no row
-                        yield Rejected(str(self.path), start, "empty row")
+                        yield Rejected(self.path.name, start, "empty row")
                 elif len(cells) != len(self.columns):
                     yield Rejected(
-                        str(self.path),
+                        self.path.name,
                         start,
                         f"{len(cells)} fields found, {len(self.columns)} expected",
                     )
