@@ -32,7 +32,7 @@ _MYNAH: dict[str, Any] = {
     "qk_norm": True,
     "tie_embeddings": False,
     "value_embeddings": True,
-    "logit_softcap": 20.0,
+    "bigram_buckets": 20_480,
     "init": "zero_out",
 }
 
@@ -61,7 +61,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gpt3-micro": _GPT3 | _shape(4, 192, 6, context_length=256, windows=(0, 64)),
     "gpt3-mini": _GPT3 | _shape(6, 384, 6, context_length=256, windows=(0, 64)),
     # the modern small default
-    "nano": _MYNAH | _shape(3, 128, 2),
+    "nano": _MYNAH | _shape(2, 128, 2),
     "micro": _MYNAH | _shape(4, 192, 3),
     "mini": _MYNAH | _shape(6, 256, 4),
     "small": _MYNAH | _shape(6, 384, 6),

@@ -29,7 +29,9 @@ EPOCHS_FOR_NEXT = 8.0
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
 #: Share of training time that goes to fine-tuning on replies.
-TUNE_SHARE = 0.4
+TUNE_SHARE = 0.5
+#: Share of the user's words blanked out in fine-tuning.
+WORD_DROPOUT = 0.3
 
 
 @dataclass
@@ -116,12 +118,9 @@ def make_plan(
     tune = None
     if has_replies:
         tune_steps = max(10, round(steps * share / (1 - share)))
-        # Replies are learned from weights that already know the text: gentler, and warmed up anew.
-        gentle = {
-            "learning_rate": own_rates["learning_rate"] * 0.7,
-            "matrix_learning_rate": own_rates.get("matrix_learning_rate", 0.02) * 0.7,
-        }
-        values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common, **gentle}
+        values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common}
+        if base is None:  # a small model on a small log learns single questions by heart otherwise
+            values["word_dropout"] = WORD_DROPOUT
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
     passes = built.steps * rows[0] * rows[1] / max(1, n_tokens)
@@ -166,7 +165,7 @@ def rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
         # table 2.1 pairs widths with rates; the fall is about 1 / width, continued here to small widths.
         rate = min(3e-3, 6e-4 * 768 / model.n_embd)
         return {"optimizer": "adamw", "learning_rate": rate, "schedule": "cosine", "final": 0.1}
-    return {"optimizer": "muon", "learning_rate": 6e-3, "matrix_learning_rate": 0.02}
+    return {"optimizer": "muon", "learning_rate": 1e-2, "matrix_learning_rate": 0.02}
 
 
 def _by_speed(

@@ -37,6 +37,6 @@ class TrainConfig(Config):
         0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
     )
     eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
-    patience: int = Field(6, ge=1, description="measurements without gain before it stops early")
+    patience: int = Field(10, ge=1, description="measurements without gain before it stops early")
     checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints")
     seed: int = 0

@@ -1,0 +1,44 @@
+"""What a result was measured on: printed at the head of every benchmark's output."""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+
+def matmul_rate(size: int = 2048, repeats: int = 5) -> float:
+    """Return the best float32 matrix-product rate seen, in FLOP/s."""
+    import torch
+
+    a = torch.randn(size, size)
+    best = 0.0
+    for _ in range(repeats):
+        begun = time.perf_counter()
+        a @ a
+        best = max(best, 2 * size**3 / (time.perf_counter() - begun))
+    return best
+
+
+def describe() -> str:
+    """Return date, processor, cores, memory and versions in a few lines."""
+    import torch
+
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        lines = [
+            line for line in info.read_text(encoding="utf-8").splitlines() if line.startswith("model name")
+        ]
+        cpu = lines[0].partition(":")[2].strip() if lines else cpu
+    memory = ""
+    if hasattr(os, "sysconf"):
+        memory = f", {os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB"
+    now = datetime.now(timezone.utc).isoformat(timespec="minutes")
+    return (
+        f"date      {now}\n"
+        f"machine   {cpu}, {os.cpu_count()} cores{memory}, {torch.get_num_threads()} threads\n"
+        f"versions  Python {platform.python_version()}, torch {torch.__version__}"
+    )

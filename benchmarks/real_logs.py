@@ -1,0 +1,72 @@
+"""Build real logs with a three-minute budget each, one after the other, and keep what the builds printed.
+
+    python benchmarks/real_logs.py DATA_DIR [NAME ...] > benchmarks/results/real-logs.txt
+
+DATA_DIR holds the data sets' folders (see the table below). Nothing of their text is printed: figures only.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from machine import describe
+
+MINUTES = 3
+#: name -> files, by pattern under DATA_DIR
+SETS = {
+    "chat_twitter_support_csv": ["chat_twitter_support_csv/*.csv"],
+    "cls_bitext_support_csv": ["cls_bitext_support_csv/*.csv"],
+    "chat_chatterbot": ["chat_chatterbot/*/*.yml"],
+    "chat_egret_wenda_zh": ["chat_egret_wenda_zh/*.txt"],
+    "instruct_demo": ["instruct_demo/*.json"],
+    "text_tinyshakespeare": ["text_tinyshakespeare/input.txt"],
+}
+
+
+def main() -> None:
+    data = Path(sys.argv[1])
+    chosen = sys.argv[2:] or list(SETS)
+    print(f"$ python benchmarks/real_logs.py DATA_DIR {' '.join(sys.argv[2:])}".rstrip())
+    print(describe(), flush=True)
+    rows = []
+    with tempfile.TemporaryDirectory() as runs:
+        for name in chosen:
+            files = [str(path) for pattern in SETS[name] for path in sorted(data.glob(pattern))]
+            command = ["mynah", "build", *files, "--minutes", str(MINUTES), "--name", name, "--runs", runs]
+            print(f"\n$ mynah build {' '.join(SETS[name])} --minutes {MINUTES} --name {name}", flush=True)
+            done = subprocess.run(
+                [sys.executable, "-m", *command], capture_output=True, text=True, check=False
+            )
+            print(
+                (done.stdout + done.stderr).replace(str(data), "DATA_DIR").replace(runs, "runs"), flush=True
+            )
+            if done.returncode == 0:
+                rows.append((name, Path(runs) / name))
+        print(
+            f"{'':<26} {'seconds':>8} {'n-gram':>8} {'network':>8} {'replies: n-gram':>16} {'base':>7} {'chat':>7}"
+        )
+        for name, run in rows:
+            print(summary(name, run))
+
+
+def summary(name: str, run: Path) -> str:
+    """Return a line of figures: whole build in seconds, bits per held-out byte."""
+    result = json.loads((run / "evaluate" / "evaluation.json").read_text(encoding="utf-8"))
+    timings = [json.loads(p.read_text(encoding="utf-8"))["seconds"] for p in run.glob("*/timing.json")]
+
+    def bpb(model: str, part: str) -> str:
+        score = result.get(model, {}).get(part)
+        return f"{score['bpb']:.3f}" if score else "-"
+
+    return (
+        f"{name:<26} {sum(timings):>8.0f} {bpb('ngram', 'all'):>8} {bpb('base', 'all'):>8} "
+        f"{bpb('ngram', 'replies'):>16} {bpb('base', 'replies'):>7} {bpb('chat', 'replies'):>7}"
+    )
+
+
+if __name__ == "__main__":
+    main()
