@@ -46,9 +46,8 @@ def main() -> None:
             )
             if done.returncode == 0:
                 rows.append((name, Path(runs) / name))
-        print(
-            f"{'':<26} {'seconds':>8} {'n-gram':>8} {'network':>8} {'replies: n-gram':>16} {'base':>7} {'chat':>7}"
-        )
+        print("bits per held-out byte; the first two on all text, the last three on replies alone")
+        print(f"{'':<26} {'seconds':>8} {'n-gram':>8} {'network':>8} {'n-gram':>16} {'base':>7} {'chat':>7}")
         for name, run in rows:
             print(summary(name, run))
 

@@ -1,0 +1,21 @@
+"""Every shipped recipe is valid and says how it is used."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mynah.recipe import load_recipe
+
+RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+
+
+def test_there_are_recipes() -> None:
+    assert RECIPES
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
+def test_recipe(path: Path) -> None:
+    load_recipe(path, {})
+    assert f"--recipe recipes/{path.name}" in path.read_text(encoding="utf-8")
