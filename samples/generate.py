@@ -35,7 +35,7 @@ TARGET = HERE.parent / "mynah" / "samples"
 SEED = 20240229
 
 # Share of the training questions that appear a second time, dressed up as customers write them.
-SECOND_SHARE = 0.9
+SECOND_SHARE = 0.4
 # What becomes of the questions of one intent.  Those not named here stand alone in their
 # conversation; as a pair uses up two questions, this leaves about 70 % single exchanges.
 FOLLOWUP_SHARE = 0.05

@@ -24,8 +24,9 @@ from mynah.train.loop import Step, train
 MAX_EPOCHS = 16
 #: Passes a build by size makes.
 SIZE_EPOCHS = 8
-#: A larger model pays once it can make this many passes over a small log within the budget ...
-EPOCHS_FOR_NEXT = 8.0
+#: A larger model pays as soon as it can make this many passes over a small log within the budget: two passes of
+#: four layers beat five of two (docs/log.md) ...
+EPOCHS_FOR_NEXT = 1.5
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
 #: Share of training time that goes to fine-tuning on replies.
@@ -120,7 +121,7 @@ def make_plan(
         tune_steps = max(10, round(steps * share / (1 - share)))
         values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
-            values["word_dropout"] = WORD_DROPOUT
+            values |= {"word_dropout": WORD_DROPOUT, "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
     passes = built.steps * rows[0] * rows[1] / max(1, n_tokens)
@@ -165,7 +166,14 @@ def rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
         # table 2.1 pairs widths with rates; the fall is about 1 / width, continued here to small widths.
         rate = min(3e-3, 6e-4 * 768 / model.n_embd)
         return {"optimizer": "adamw", "learning_rate": rate, "schedule": "cosine", "final": 0.1}
-    return {"optimizer": "muon", "learning_rate": 1e-2, "matrix_learning_rate": 0.02}
+    return {
+        "optimizer": "muon",
+        # Best at 1e-2 for a width of 128, at 5e-3 for 192; the fall is taken as 1 / width.
+        "learning_rate": 1e-2 * 128 / model.n_embd,
+        "matrix_learning_rate": 0.02,
+        "schedule": "wsd",
+        "stall": 2,
+    }
 
 
 def _by_speed(

@@ -50,7 +50,7 @@ def choose_vocab_size(text_bytes: int) -> int:
     Larger, and most entries are too rare to be learned; smaller, and words fall into pieces: on a log of
     400 kB, bots with 512, 1,024 and 2,048 entries gave 64, 83 and 91 % right answers (docs/log.md).
     """
-    size = 2 ** round(math.log2(3.2 * math.sqrt(max(1, text_bytes))))
+    size: int = 2 ** round(math.log2(3.2 * math.sqrt(max(1, text_bytes))))
     return min(LARGEST, max(SMALLEST, size))
 
 

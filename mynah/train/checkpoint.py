@@ -30,6 +30,8 @@ class Progress:
     #: seconds of training so far; an observation, it steers nothing
     seconds: float = 0.0
     stopped_early: bool = False
+    #: steps at which the rate begins to fall and has fallen, once a stall has brought that forward
+    fall: tuple[int, int] | None = None
 
 
 def save_checkpoint(
@@ -77,6 +79,7 @@ def load_checkpoint(
         load_tensors(model, read_tensors(weights), weights)
         optimizers.load(read_tensors(path / "optimizer.safetensors"))
         saved: dict[str, Any] = artifacts.read_json(path / "progress.json")
+        saved["fall"] = tuple(saved["fall"]) if saved["fall"] else None
         best = path / "best.safetensors"
         return Progress(**saved), read_tensors(best) if best.exists() else {}
     return None

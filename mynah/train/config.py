@@ -30,7 +30,13 @@ class TrainConfig(Config):
     schedule: Literal["linear", "cosine", "wsd"] = Field(
         "linear", description="how the rate falls after warm-up; wsd: flat, then linear"
     )
-    decay: float = Field(0.5, gt=0, le=1, description="wsd: share of the steps in which it falls")
+    decay: float = Field(0.5, gt=0, lt=1, description="wsd: share of the steps in which it falls")
+    stall: int = Field(
+        0,
+        ge=0,
+        description="wsd: measurements without gain after which it goes back to the best weights and the "
+        "rate begins to fall at once; 0: never before its time",
+    )
     final: float = Field(0.0, ge=0, le=1, description="share of the learning rate at the last step")
     grad_clip: float = Field(1.0, ge=0, description="largest norm of the gradient, 0: no limit")
     word_dropout: float = Field(

@@ -18,7 +18,7 @@ from mynah.train.batches import Batch, BatchAt
 from mynah.train.checkpoint import Progress, load_checkpoint, save_checkpoint
 from mynah.train.config import TrainConfig
 from mynah.train.optim import Optimizers
-from mynah.train.schedule import rate_factor
+from mynah.train.schedule import early_fall, planned_fall, rate_factor
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,9 @@ def train(
     if checkpoints is not None and (resumed := load_checkpoint(checkpoints, model, optimizers)):
         progress, best = resumed
     begun, saved, tokens_done = time.monotonic() - progress.seconds, time.monotonic(), 0
-    waited = 0  # held-out measurements since the best one
-    if progress.history:
-        waited = sum(row["step"] > progress.best_step for row in progress.history)  # type: ignore[operator]
+    # held-out measurements since the best one, or since the rate began to fall early
+    since_step = max(progress.best_step, progress.fall[0] if progress.fall else 0)
+    waited = sum(float(row["step"] or 0) > since_step for row in progress.history)
 
     def save() -> None:
         if checkpoints is not None:
@@ -82,7 +82,7 @@ def train(
     with torch.random.fork_rng():
         try:
             since = time.monotonic()
-            while progress.step < config.steps and not progress.stopped_early:
+            while progress.step < last_step(progress, config) and not progress.stopped_early:
                 step = progress.step
                 # Dropout depends on (seed, step) alone, as the batch does: no generator state to save.
                 torch.manual_seed(config.seed * 1_000_003 + step)
@@ -94,7 +94,7 @@ def train(
                     part_loss = _loss(model, part, device) / max(1, counted)
                     part_loss.backward()  # type: ignore[no-untyped-call]
                     loss += float(part_loss.detach())
-                factor = rate_factor(step, config)
+                factor = rate_factor(step, config, progress.fall)
                 if not math.isfinite(loss):
                     where = f", the last good checkpoint is in {checkpoints}" if checkpoints else ""
                     raise TrainingError(
@@ -108,7 +108,7 @@ def train(
                 tokens_done += batch.tokens.numel()
 
                 held_out = None
-                last = progress.step == config.steps
+                last = progress.step == last_step(progress, config)
                 if validate is not None and (progress.step % config.eval_every == 0 or last):
                     model.eval()
                     held_out = validate()
@@ -121,13 +121,26 @@ def train(
                     else:
                         waited += 1
                         progress.stopped_early = waited >= config.patience
+                        if _stalls(progress, config, waited):
+                            # More of the same only learns the training text by heart: go back and anneal.
+                            load_tensors(model, best, Path("best weights"))
+                            progress.fall, waited = early_fall(progress.step, config), 0
                 elif validate is None and (progress.step % config.eval_every == 0 or last):
                     progress.history.append(
                         {"step": progress.step, "loss": loss, "rate": factor, "held_out": None}
                     )
                 if watch is not None:
                     speed = tokens_done / max(1e-9, time.monotonic() - since)
-                    watch(Step(progress.step, config.steps, loss, progress.best_loss, held_out, speed))
+                    watch(
+                        Step(
+                            progress.step,
+                            last_step(progress, config),
+                            loss,
+                            progress.best_loss,
+                            held_out,
+                            speed,
+                        )
+                    )
                 if time.monotonic() - saved > config.checkpoint_seconds:
                     save()
                     saved = time.monotonic()
@@ -139,6 +152,17 @@ def train(
         load_tensors(model, best, Path("best weights"))
     model.eval()
     return progress
+
+
+def last_step(progress: Progress, config: TrainConfig) -> int:
+    """Return the step at which training ends: as planned, or earlier if a stall brought the end forward."""
+    return progress.fall[1] if progress.fall else config.steps
+
+
+def _stalls(progress: Progress, config: TrainConfig, waited: int) -> bool:
+    """Whether it is time to bring the fall of the rate forward."""
+    flat = progress.fall is None and progress.step < planned_fall(config)[0]
+    return config.schedule == "wsd" and flat and 0 < config.stall <= waited
 
 
 def _parts(batch: Batch, count: int) -> list[Batch]:

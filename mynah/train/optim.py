@@ -93,7 +93,7 @@ class Optimizers:
         rate, decay = config.learning_rate, config.weight_decay
         muon = config.optimizer == "muon"
         groups = [
-            {"params": tables, "lr": rate, "weight_decay": 0.0 if muon else decay},
+            {"params": tables, "lr": rate, "weight_decay": decay},
             {"params": scales, "lr": rate, "weight_decay": 0.0},
         ]
         self.all: list[torch.optim.Optimizer] = []

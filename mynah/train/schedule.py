@@ -7,20 +7,32 @@ import math
 from mynah.train.config import TrainConfig
 
 
-def rate_factor(step: int, config: TrainConfig) -> float:
+def rate_factor(step: int, config: TrainConfig, fall: tuple[int, int] | None = None) -> float:
     """Return the factor for a step (from 0): linear warm-up, then linear, cosine or flat-then-linear decay.
 
     cosine is GPT-3's (Brown et al. 2020, appendix B, with `final` 0.1); wsd is warm-up-stable-decay
-    (Hu et al. 2024).
+    (Hu et al. 2024), which can begin to fall at any step: `fall` says at which it does and where it ends.
     """
     warmup = round(config.warmup * config.steps)
-    if step < warmup:
+    begin, end = fall or planned_fall(config)
+    if step < min(warmup, begin):
         return (step + 1) / (warmup + 1)
     done = (step - warmup) / max(1, config.steps - warmup)
     if config.schedule == "cosine":
-        fall = 0.5 * (1 + math.cos(math.pi * done))
+        left = 0.5 * (1 + math.cos(math.pi * done))
     elif config.schedule == "wsd":
-        fall = min(1.0, (1 - done) / config.decay)
+        left = min(1.0, max(0.0, (end - step) / max(1, end - begin)))
     else:
-        fall = 1 - done
-    return config.final + (1 - config.final) * fall
+        left = 1 - done
+    return config.final + (1 - config.final) * left
+
+
+def planned_fall(config: TrainConfig) -> tuple[int, int]:
+    """Return the steps at which the rate of wsd begins to fall and has fallen, if nothing stalls."""
+    return config.steps - round(config.decay * config.steps), config.steps
+
+
+def early_fall(step: int, config: TrainConfig) -> tuple[int, int]:
+    """Return the same for a fall that begins now: as long in proportion to the steps already taken."""
+    length = max(1, round(step * config.decay / (1 - config.decay)))
+    return step, min(config.steps, step + length)

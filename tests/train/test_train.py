@@ -18,7 +18,7 @@ from mynah.train.config import TrainConfig
 from mynah.train.loop import Interrupted, Step, train
 from mynah.train.optim import Optimizers, orthogonalize
 from mynah.train.phases import pretrain, tune
-from mynah.train.schedule import rate_factor
+from mynah.train.schedule import early_fall, planned_fall, rate_factor
 
 TALKS = [
     Conversation((Message("user", f"say {i}"), Message("assistant", f"{i} it is, and {i} again")))
@@ -143,7 +143,38 @@ def test_schedules() -> None:
     assert [rate_factor(s, wsd) for s in (0, 49, 75, 100)] == pytest.approx([1, 1, 0.5, 0])
 
 
+def test_a_fall_brought_forward_is_as_long_as_its_share() -> None:
+    wsd = TrainConfig(steps=1000, warmup=0.0, schedule="wsd", decay=0.5)
+    assert planned_fall(wsd) == (500, 1000)
+    assert early_fall(120, wsd) == (120, 240)
+    assert [rate_factor(s, wsd, (120, 240)) for s in (119, 120, 180, 240)] == pytest.approx([1, 1, 0.5, 0])
+    assert early_fall(490, wsd.model_copy(update={"decay": 0.8}))[1] == 1000
+
+
 # The loop
+
+
+def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer, data: TokenSet) -> None:
+    model = model_of(tokenizer)
+    config = TrainConfig(
+        steps=100, batch_size=1, context_length=16, eval_every=5, schedule="wsd", stall=2, patience=50
+    )
+    held_out = iter([3.0, 2.0, 2.5, 2.6, 2.1, 1.9, 1.8, 1.7])
+    at: dict[int, torch.Tensor] = {}
+    rates: list[int] = []
+
+    def watch(step: Step) -> None:
+        at[step.step] = model.head.weight.detach().clone()
+        rates.append(step.steps)
+
+    done = train(model, StreamBatches(data, 1, 16, 0), config, validate=lambda: next(held_out), watch=watch)
+    assert done.fall == (20, 40)
+    assert torch.equal(at[20], at[10])  # stalled after step 20: back to the weights of step 10
+    assert (done.step, done.best_loss, done.best_step) == (40, 1.7, 40)
+    assert rates[0] == 100
+    assert rates[-1] == 40
+    factors = [row["rate"] for row in done.history]
+    assert factors[-1] < 0.1 < factors[-2]  # type: ignore[operator]
 
 
 def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: TokenSet) -> None:
@@ -179,7 +210,7 @@ def test_a_run_cut_off_goes_on_bit_for_bit(
 ) -> None:
     config = TrainConfig(
         steps=9, batch_size=2, context_length=32, eval_every=2, checkpoint_seconds=0, optimizer=kind,  # type: ignore[arg-type]
-        word_dropout=0.3,
+        word_dropout=0.3, schedule="wsd", stall=1,
     )  # fmt: skip
     whole = model_of(tokenizer)
     done = phase(whole, data, data, config)  # type: ignore[operator]
