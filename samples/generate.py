@@ -279,7 +279,7 @@ def dress(question: str, source: Source, rng: random.Random) -> str:
 
 
 def items_of(intent: Intent, source: Source, used: set[str], rng: random.Random) -> list[Item]:
-    """Return the customer messages of one intent, shuffled, answered by its wordings in turn."""
+    """Return the customer messages of one intent, shuffled, each with the shop's standard answer."""
     messages = list(intent.questions)
     for question in rng.sample(intent.questions, round(SECOND_SHARE * len(intent.questions))):
         dressed = dress(question, source, rng)
@@ -288,10 +288,7 @@ def items_of(intent: Intent, source: Source, used: set[str], rng: random.Random)
         used.add(dressed)
         messages.append(dressed)
     rng.shuffle(messages)
-    return [
-        Item(intent, (message, intent.replies[number % len(intent.replies)]))
-        for number, message in enumerate(messages)
-    ]
+    return [Item(intent, (message, intent.replies[0])) for message in messages]
 
 
 def pair_up(items: list[Item], rng: random.Random) -> list[Conversation]:
@@ -306,7 +303,10 @@ def pair_up(items: list[Item], rng: random.Random) -> list[Conversation]:
         if place is None:
             conversations.append((first.exchange,))
         else:
-            conversations.append((first.exchange, pool.pop(place).exchange))
+            second = pool.pop(place)
+            # Agents use the standard answer first and their own words later in a talk.
+            own_words = (second.exchange[0], second.intent.replies[-1])
+            conversations.append((first.exchange, own_words))
     return conversations
 
 

@@ -24,11 +24,14 @@ from mynah.train.loop import Step, train
 MAX_EPOCHS = 16
 #: Passes a build by size makes.
 SIZE_EPOCHS = 8
-#: A larger model pays as soon as it can make this many passes over a small log within the budget: two passes of
-#: four layers beat five of two (docs/log.md) ...
-EPOCHS_FOR_NEXT = 1.5
+#: A larger model pays as soon as it can make this many passes over a small log within the budget: on tweets
+#: two passes of four layers beat five of two (docs/log.md). Where replies are to be learned as well, they
+#: need more steps than a larger model has time for, so it comes later ...
+EPOCHS_FOR_NEXT = {"text": 1.5, "replies": 2.5}
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
+#: What held-out measurements and checkpoints add to the time of the steps.
+MEASURING = 1.1
 #: Share of training time that goes to fine-tuning on replies.
 TUNE_SHARE = 0.5
 #: Share of the user's words blanked out in fine-tuning.
@@ -112,7 +115,10 @@ def make_plan(
         steps = max(20, round(epochs * n_tokens / (rows[0] * rows[1])))
         reasons.append(f"size {config.size}: {epochs} passes over the data, no speed measured")
     else:
-        model, steps, rows = _by_speed(candidates, data, shape, seconds * (1 - share), device, reasons)
+        enough = EPOCHS_FOR_NEXT["replies" if has_replies else "text"]
+        model, steps, rows = _by_speed(
+            candidates, data, shape, seconds * (1 - share), device, enough, reasons
+        )
     own_rates = rates(model, base is not None)
     common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
     pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
@@ -182,19 +188,20 @@ def _by_speed(
     shape: tuple[int, int],
     seconds: float,
     device: torch.device,
+    enough: float,
     reasons: list[str],
 ) -> tuple[ModelConfig, int, tuple[int, int]]:
-    """Return the largest model that the seconds feed well, its steps and row shape."""
+    """Return the largest model that makes `enough` passes in the seconds, its steps and row shape."""
     chosen: tuple[ModelConfig, int, tuple[int, int]] | None = None
     begun = time.monotonic()
     for model in candidates:
         rows = shape_for(model, shape)
-        step_seconds = measure_step(model, rows, device)
+        step_seconds = MEASURING * measure_step(model, rows, device)
         left = max(1.0, seconds - (time.monotonic() - begun))
         tokens = left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
         per_param = tokens / model.n_params(embeddings=False)
-        fed = epochs >= EPOCHS_FOR_NEXT or per_param >= TOKENS_PER_PARAM
+        fed = epochs >= enough or per_param >= TOKENS_PER_PARAM
         if chosen is None or fed:
             most = MAX_EPOCHS * len(data.tokens) / (rows[0] * rows[1])
             steps = max(20, int(min(left / step_seconds, most)))
@@ -214,8 +221,8 @@ def _by_speed(
 
 
 def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device) -> float:
-    """Return the median seconds of a training step of this shape on this machine."""
-    config = TrainConfig(steps=7, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model))
+    """Return the seconds of a training step of this shape here: the quickest of ten, the others were disturbed."""
+    config = TrainConfig(steps=11, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model))
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (rows[0], rows[1] + 1), generator=generator)
     batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
@@ -225,7 +232,7 @@ def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device
         times.append(time.perf_counter())
 
     train(new_model(model, 0).to(device), lambda step: batch, config, watch=watch)
-    return float(np.median(np.diff(times)[1:]))
+    return float(np.min(np.diff(times)))
 
 
 def _measured_optimizer(model: ModelConfig) -> dict[str, Any]:
