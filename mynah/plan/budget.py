@@ -221,7 +221,7 @@ def _by_speed(
 
 
 def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device) -> float:
-    """Return the seconds of a training step of this shape here: the quickest of ten, the others were disturbed."""
+    """Return the seconds of a training step of this shape on this machine: the quickest of ten."""
     config = TrainConfig(steps=11, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model))
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (rows[0], rows[1] + 1), generator=generator)
