@@ -55,6 +55,8 @@ class GPT3:
         self.device = pick_device(device)
         #: whether it was fine-tuned on conversations
         self.talks = False
+        #: whether its weights were trained before, and are to be changed gently
+        self._from_folder = False
 
     @classmethod
     def from_pretrained(cls, source: str | Path | GPT3, *, seed: int = 0, device: str = "auto") -> Self:
@@ -74,12 +76,15 @@ class GPT3:
         if isinstance(source, GPT3):
             # A copy: training the bot must not change the model it came from.
             adopted = cls(copy.deepcopy(source.model), source.tokenizer, source.name, seed, device)
+            if adopted.model is not None:
+                adopted.model.to(adopted.device)
+            adopted._from_folder = source._from_folder
             adopted.talks = source.talks
             return adopted
         if Path(source).is_dir():
             run = open_run(Path(source), pick_device(device))
             opened = cls(run.model, run.tokenizer, str(source), seed, device)
-            opened.talks = run.talks
+            opened.talks, opened._from_folder = run.talks, True
             return opened
         name = str(source)
         if name != "gpt3" and name not in PRESETS:
@@ -149,15 +154,17 @@ class GPT3:
             name = self.name
             if name == "gpt3":
                 name = next(n for least, n in _FAMILY if len(data.tokens) >= least)
-            model = new_model(preset(name, self.tokenizer.vocab_size), self.seed)
+            context = row_shape(data)[1]
+            config = preset(name, self.tokenizer.vocab_size, context_length=context)
+            model = new_model(config, self.seed)
             self.model = model.to(self.device)
         return data
 
     def _config(self, data: TokenSet, epochs: float, learning_rate: float | None) -> TrainConfig:
         assert self.model is not None
-        rows = shape_for(self.model.config, row_shape(data))
+        rows = shape_for(self.model.config, row_shape(data), from_base=self._from_folder)
         steps = max(1, math.ceil(epochs * len(data.tokens) / (rows[0] * rows[1])))
-        own = rates(self.model.config, from_base=False)
+        own = rates(self.model.config, from_base=self._from_folder)
         if learning_rate is not None:
             own["learning_rate"] = learning_rate
         return TrainConfig(

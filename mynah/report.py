@@ -154,8 +154,6 @@ def _scores(run: Path) -> str:
     for order, score in result["ngram"]["by_order"].items():
         name = _w("ngram_order", order=order)
         rows.append([name, f"{score['bpb']:.3f}", f"{score['perplexity']:.1f}", "", ""])
-    # The n-gram stage reads every held-out record, the evaluation at most a given number of tokens.
-    note = _w("by_order_note") if rows else ""
     main = []
     for label, key in (("ngram", "ngram"), ("base", "base"), ("chat", "chat")):
         for part in ("all", "replies"):
@@ -176,7 +174,7 @@ def _scores(run: Path) -> str:
     told = _w("held_out_note", records=f"{held['records']:,}", tokens=f"{held['tokens']:,}")
     return (
         f"<h2>{_w('scores')}</h2><p>{told}</p>{_table(head, main, numbers=2)}"
-        f"<details><summary>{_w('by_order')}</summary><p>{note}</p>{orders}</details>"
+        f"<details><summary>{_w('by_order')}</summary>{orders}</details>"
     )
 
 

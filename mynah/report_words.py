@@ -51,7 +51,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "all": ("all text", "全部文本"),
     "replies": ("replies only", "仅回复"),
     "by_order": ("n-gram models by order", "各阶 n 元模型"),
-    "by_order_note": ("On all held-out records.", "在全部留出记录上。"),
     "ngram_order": ("order {order}", "{order} 元"),
     "questions": ("Questions with known answers", "已知答案的问题"),
     "wrong": ("{count} wrong replies", "{count} 个错误回复"),

@@ -106,7 +106,7 @@ def score_network(
             logits = model.logits(hidden[b, own]).float()  # (end - first, V)
             wanted = torch.from_numpy(targets[b, own]).to(device)
             scored = torch.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
-            log_probs[first:end] = scored.double().cpu().numpy()
+            log_probs[first:end] = scored.cpu().double().numpy()
             hits[first:end] = (logits.argmax(dim=-1) == wanted).cpu().numpy()
     return TokenScores(log_probs, hits)
 

@@ -147,6 +147,8 @@ class Transformer(nn.Module):
         if self.bigram_embed is not None:
             if previous is None:
                 previous = F.pad(tokens[:, :-1], (1, 0))
+                if positions is not None:  # a record's first token has nobody before it
+                    previous = previous.masked_fill(positions == 0, 0)
             pairs = self.bigram_embed(bigram_hash(previous, tokens, self.bigram_embed.num_embeddings))
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):

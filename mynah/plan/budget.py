@@ -20,10 +20,11 @@ from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Step, train
 
-#: Passes over the data after which a small model gains nothing more.
-MAX_EPOCHS = 16
-#: Passes a build by size makes.
-SIZE_EPOCHS = 8
+#: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
+#: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
+TEXT_PASSES, REPLY_PASSES = 2.5, 12.0
+#: The same without the table of token pairs, which is what learns by heart.
+PLAIN_PASSES = 8.0
 #: A larger model pays as soon as it can make this many passes over a small log within the budget: on tweets
 #: two passes of four layers beat five of two (docs/log.md). Where replies are to be learned as well, they
 #: need more steps than a larger model has time for, so it comes later ...
@@ -34,6 +35,10 @@ TOKENS_PER_PARAM = 10.0
 MEASURING = 1.1
 #: Share of training time that goes to fine-tuning on replies.
 TUNE_SHARE = 0.5
+#: Learning rate by width in Brown et al. 2020, table 2.1.
+PAPER_RATES = {
+    768: 6e-4, 1024: 3e-4, 1536: 2.5e-4, 2048: 2e-4, 2560: 1.6e-4, 4096: 1.2e-4, 5140: 1e-4, 12288: 0.6e-4,
+}  # fmt: skip
 #: Share of the user's words blanked out in fine-tuning.
 WORD_DROPOUT = 0.3
 
@@ -109,25 +114,23 @@ def make_plan(
         names = LADDER if config.size is None else (config.size,)
         candidates = [_candidate(name, config, vocab_size, shape[1]) for name in names]
     if base is None and config.size is not None:
-        epochs = SIZE_EPOCHS
-        model = candidates[0]
-        rows = shape_for(model, shape)
-        steps = max(20, round(epochs * n_tokens / (rows[0] * rows[1])))
-        reasons.append(f"size {config.size}: {epochs} passes over the data, no speed measured")
+        model, in_budget = candidates[0], None
+        rows = shape_for(model, shape, from_base=base is not None)
+        reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
         enough = EPOCHS_FOR_NEXT["replies" if has_replies else "text"]
-        model, steps, rows = _by_speed(
-            candidates, data, shape, seconds * (1 - share), device, enough, reasons
+        model, in_budget, rows = _by_speed(
+            candidates, data, shape, seconds, share, device, enough, base is not None, reasons
         )
+    steps, tune_steps = _steps(model, n_tokens / (rows[0] * rows[1]), in_budget, share)
     own_rates = rates(model, base is not None)
     common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
     pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
     tune = None
     if has_replies:
-        tune_steps = max(10, round(steps * share / (1 - share)))
         values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
-            values |= {"word_dropout": WORD_DROPOUT, "stall": 4}
+            values |= {"word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
     passes = built.steps * rows[0] * rows[1] / max(1, n_tokens)
@@ -138,12 +141,20 @@ def make_plan(
     return Plan(model, built, tune, reasons)
 
 
+def _steps(model: ModelConfig, steps_a_pass: float, in_budget: float | None, share: float) -> tuple[int, int]:
+    """Return the steps on all text and on replies: as many passes as help, or as there is time for."""
+    passes = TEXT_PASSES if model.bigram_buckets else PLAIN_PASSES
+    text, replies = passes * steps_a_pass, REPLY_PASSES * steps_a_pass
+    if in_budget is not None:
+        text = min(text, in_budget * (1 - share))
+        replies = min(replies, in_budget - text)
+    return max(20, int(text)), max(10, int(replies))
+
+
 def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int) -> ModelConfig:
-    changes = dict(config.model)
-    if name in LADDER:
-        changes = {"context_length": max(context, 256), **changes}
-    model = preset(name, vocab_size)
-    return build_config(ModelConfig, {**model.model_dump(), **changes}, "[plan.model]")
+    """Return a preset whose context is the length of the rows that it will be trained on, unless told."""
+    changes = {"context_length": context, **config.model}
+    return build_config(ModelConfig, {**preset(name, vocab_size).model_dump(), **changes}, "[plan.model]")
 
 
 def row_shape(data: TokenSet) -> tuple[int, int]:
@@ -158,9 +169,13 @@ def row_shape(data: TokenSet) -> tuple[int, int]:
     return max(1, tokens // context), context
 
 
-def shape_for(model: ModelConfig, shape: tuple[int, int]) -> tuple[int, int]:
-    """Return a row shape that the model's context can hold."""
-    return shape[0], min(shape[1], model.context_length)
+def shape_for(model: ModelConfig, shape: tuple[int, int], *, from_base: bool) -> tuple[int, int]:
+    """Return as many tokens a step as `shape` holds, in rows as long as the model's context.
+
+    A base has learned its context already and is trained on rows as long as the data's records ask for.
+    """
+    context = min(shape[1], model.context_length) if from_base else model.context_length
+    return max(1, shape[0] * shape[1] // context), context
 
 
 def rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
@@ -168,17 +183,15 @@ def rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
     if from_base:
         return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
     if model.positions == "learned":
-        # Brown et al. 2020, appendix B: beta2 0.95, eps 1e-8, clipping 1, decay 0.1, cosine to 10 %. Its
-        # table 2.1 pairs widths with rates; the fall is about 1 / width, continued here to small widths.
-        rate = min(3e-3, 6e-4 * 768 / model.n_embd)
+        # Brown et al. 2020, appendix B: beta2 0.95, eps 1e-8, clipping 1, decay 0.1, cosine to 10 %.
+        # Below the smallest width of its table 2.1 the rate goes on as 1 / width.
+        rate = PAPER_RATES.get(model.n_embd, min(3e-3, 6e-4 * 768 / model.n_embd))
         return {"optimizer": "adamw", "learning_rate": rate, "schedule": "cosine", "final": 0.1}
     return {
         "optimizer": "muon",
         # Best at 1e-2 for a width of 128, at 5e-3 for 192; the fall is taken as 1 / width.
         "learning_rate": 1e-2 * 128 / model.n_embd,
         "matrix_learning_rate": 0.02,
-        "schedule": "wsd",
-        "stall": 2,
     }
 
 
@@ -187,28 +200,28 @@ def _by_speed(
     data: TokenSet,
     shape: tuple[int, int],
     seconds: float,
+    share: float,
     device: torch.device,
     enough: float,
+    from_base: bool,
     reasons: list[str],
-) -> tuple[ModelConfig, int, tuple[int, int]]:
-    """Return the largest model that makes `enough` passes in the seconds, its steps and row shape."""
-    chosen: tuple[ModelConfig, int, tuple[int, int]] | None = None
+) -> tuple[ModelConfig, float, tuple[int, int]]:
+    """Return the largest model that makes `enough` passes in the seconds, its steps in them and row shape."""
+    chosen: tuple[ModelConfig, float, tuple[int, int]] | None = None
     begun = time.monotonic()
     for model in candidates:
-        rows = shape_for(model, shape)
-        step_seconds = MEASURING * measure_step(model, rows, device)
+        rows = shape_for(model, shape, from_base=from_base)
+        step_seconds = MEASURING * measure_step(model, rows, device, from_base=from_base)
         left = max(1.0, seconds - (time.monotonic() - begun))
-        tokens = left / step_seconds * rows[0] * rows[1]
+        tokens = (1 - share) * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
         per_param = tokens / model.n_params(embeddings=False)
         fed = epochs >= enough or per_param >= TOKENS_PER_PARAM
         if chosen is None or fed:
-            most = MAX_EPOCHS * len(data.tokens) / (rows[0] * rows[1])
-            steps = max(20, int(min(left / step_seconds, most)))
-            chosen = model, steps, rows
+            chosen = model, left / step_seconds, rows
             reasons.append(
                 f"{model.n_layer} layers {model.n_embd} wide ({model.n_params() / 1e6:.1f}M parameters): "
-                f"{1000 * step_seconds:.0f} ms a step here, {epochs:.1f} passes in {left:.0f} s"
+                f"{1000 * step_seconds:.0f} ms a step here, {epochs:.1f} passes over the text in time"
             )
         if not fed:
             if model is not chosen[0]:
@@ -220,9 +233,12 @@ def _by_speed(
     return chosen
 
 
-def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device) -> float:
+def measure_step(
+    model: ModelConfig, rows: tuple[int, int], device: torch.device, *, from_base: bool = False
+) -> float:
     """Return the seconds of a training step of this shape on this machine: the quickest of ten."""
-    config = TrainConfig(steps=11, batch_size=rows[0], context_length=rows[1], **_measured_optimizer(model))
+    optimizer = rates(model, from_base)["optimizer"]
+    config = TrainConfig(steps=11, batch_size=rows[0], context_length=rows[1], optimizer=optimizer)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (rows[0], rows[1] + 1), generator=generator)
     batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
@@ -233,7 +249,3 @@ def measure_step(model: ModelConfig, rows: tuple[int, int], device: torch.device
 
     train(new_model(model, 0).to(device), lambda step: batch, config, watch=watch)
     return float(np.min(np.diff(times)))
-
-
-def _measured_optimizer(model: ModelConfig) -> dict[str, Any]:
-    return {"optimizer": rates(model, from_base=False)["optimizer"]}

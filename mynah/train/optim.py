@@ -145,4 +145,4 @@ class Optimizers:
             if name not in parameters:
                 raise ArtifactError(f"optimizer state {key} belongs to no parameter of this model")
             p = parameters[name]
-            owner[id(p)].state[p][what] = value.clone()
+            owner[id(p)].state[p][what] = value.to(p.device, copy=True)

@@ -33,6 +33,5 @@ def planned_fall(config: TrainConfig) -> tuple[int, int]:
 
 
 def early_fall(step: int, config: TrainConfig) -> tuple[int, int]:
-    """Return the same for a fall that begins now: as long in proportion to the steps already taken."""
-    length = max(1, round(step * config.decay / (1 - config.decay)))
-    return step, min(config.steps, step + length)
+    """Return the same for a fall that begins now and takes a third of the steps already taken."""
+    return step, min(config.steps, step + max(1, round(step / 3)))

@@ -240,3 +240,46 @@ def test_rejected_rows_are_listed_without_their_text(
     row = json.loads(listed)
     assert (row["line"], row["reason"]) == (62, "1 fields found, 2 expected")
     assert "secret" not in listed
+
+
+def test_ctrl_c_saves_and_prints_how_to_go_on(
+    tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mynah.cli.progress import TerminalReporter
+
+    def pressed(self: TerminalReporter, stage: str, step: object) -> None:
+        if stage == "tune":
+            raise KeyboardInterrupt
+
+    chats = write_chats(tmp_path / "chats.csv")
+    arguments = ["build", str(chats), "--recipe", str(recipe), "--runs", str(tmp_path)]
+    monkeypatch.setattr(sys, "argv", ["mynah", *arguments])
+    monkeypatch.setattr(TerminalReporter, "training", pressed)
+    code, out, err = mynah(*arguments, capsys=capsys)
+    assert (code, err) == (130, "")
+    assert f"mynah build {chats}" in out
+    assert list((tmp_path / "chats" / "tune.partial" / "checkpoints").glob("step-*"))
+    monkeypatch.undo()
+    code, out, _ = mynah(*arguments, capsys=capsys)
+    assert code == 0
+    assert "from the last checkpoint" in out
+
+
+@pytest.mark.parametrize("size", ["gpt3-nano", "gpt2"])
+def test_other_makes_of_model(
+    tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str], size: str
+) -> None:
+    chats = write_chats(tmp_path / "chats.csv")
+    shape = ["n_layer=2", "n_embd=32", "n_head=2", "context_length=64"]
+    flags = [f for s in shape for f in ("--set", f"plan.model.{s}")]
+    short = ["--set", "plan.pretrain.steps=3", "--set", "plan.tune.steps=3"]
+    code, _, err = mynah(
+        "build", chats, "--size", size, *flags, *short, "--runs", tmp_path,
+        "--set", "tokenizer.vocab_size=300",
+        capsys=capsys,
+    )  # fmt: skip
+    assert (code, err) == (0, "")
+    config = json.loads((tmp_path / "chats" / "tune" / "model.json").read_text(encoding="utf-8"))
+    assert config["positions"] == "learned"
+    plan = json.loads((tmp_path / "chats" / "plan" / "plan.json").read_text(encoding="utf-8"))
+    assert plan["pretrain"]["optimizer"] == "adamw"

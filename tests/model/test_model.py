@@ -102,7 +102,7 @@ def test_decoding_with_a_cache_gives_the_same_states(parts: dict[str, object]) -
 
 @pytest.mark.parametrize("parts", PARTS)
 def test_packed_records_never_see_each_other(parts: dict[str, object]) -> None:
-    model = small(**{**parts, "bigram_buckets": 0})
+    model = small(**parts)
     generator = torch.Generator().manual_seed(2)
     a, b = (torch.randint(0, 50, (1, n), generator=generator) for n in (5, 9))
     segments = torch.tensor([[0] * 5 + [1] * 9])

@@ -146,9 +146,9 @@ def test_schedules() -> None:
 def test_a_fall_brought_forward_is_as_long_as_its_share() -> None:
     wsd = TrainConfig(steps=1000, warmup=0.0, schedule="wsd", decay=0.5)
     assert planned_fall(wsd) == (500, 1000)
-    assert early_fall(120, wsd) == (120, 240)
+    assert early_fall(120, wsd) == (120, 160)
     assert [rate_factor(s, wsd, (120, 240)) for s in (119, 120, 180, 240)] == pytest.approx([1, 1, 0.5, 0])
-    assert early_fall(490, wsd.model_copy(update={"decay": 0.8}))[1] == 1000
+    assert early_fall(900, wsd) == (900, 1000)
 
 
 # The loop
@@ -168,13 +168,13 @@ def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer,
         rates.append(step.steps)
 
     done = train(model, StreamBatches(data, 1, 16, 0), config, validate=lambda: next(held_out), watch=watch)
-    assert done.fall == (20, 40)
+    assert done.fall == (20, 27)
     assert torch.equal(at[20], at[10])  # stalled after step 20: back to the weights of step 10
-    assert (done.step, done.best_loss, done.best_step) == (40, 1.7, 40)
+    assert (done.step, done.best_loss, done.best_step) == (27, 1.9, 27)
     assert rates[0] == 100
-    assert rates[-1] == 40
+    assert rates[-1] == 27
     factors = [row["rate"] for row in done.history]
-    assert factors[-1] < 0.1 < factors[-2]  # type: ignore[operator]
+    assert factors[-1] < 0.2 < factors[-2]  # type: ignore[operator]
 
 
 def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: TokenSet) -> None:
