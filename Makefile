@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 setup: .venv/ready
 
-# PyTorch comes first and by itself: asked for by a range, pip would take a build with CUDA of several GB.
+# PyTorch comes first and pinned: a wider range, asked for by another package, may bring a far larger build.
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(PIP) torch==2.13.0
@@ -20,9 +20,9 @@ demo: setup
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		$(BIN)/mynah chat runs/demo; \
 	else \
-		for line in "How many days do I have to return something?" "My lamp arrived broken, what now?"; do \
-			echo "> $$line"; echo "$$line" | $(BIN)/mynah chat runs/demo; \
-		done; \
+		printf '%s\n' "How many days do I have to return something?" "My lamp arrived broken, what now?" \
+			| tee runs/demo/.asked | $(BIN)/mynah chat runs/demo > runs/demo/.said; \
+		paste -d '\n' runs/demo/.asked runs/demo/.said; \
 	fi
 
 test: setup

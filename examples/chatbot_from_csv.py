@@ -28,7 +28,7 @@ train_data, test_data = train_test_split(data, test_size=0.2, random_state=0)
 model = GPT3.from_pretrained("gpt3")
 model.train(train_data["processed_text"], epochs=10)
 
-chat_bot = GPT3ChatBot.from_pretrained(model)
+chat_bot = GPT3ChatBot.from_pretrained("gpt3")  # or from the model just trained: from_pretrained(model)
 chat_bot.train(test_data["processed_text"], epochs=5)
 
 for question in ("When will my parcel arrive?", "How do I send something back?"):

@@ -180,26 +180,34 @@ def _mend(path: Path) -> str:
     return f"delete the folder {path.parent} and run the same build again to have it made anew"
 
 
-def finish(partial: Path, directory: Path, manifest: Manifest) -> Manifest:
+def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[str, ...] = ()) -> Manifest:
     """Turn a partial directory into a finished one: hash, sync, manifest last, one rename.
 
+    What `leave_out` names is of use until then and is deleted afterwards.
+
     Raises:
-        ArtifactError: if something cannot be written.
+        ArtifactError: if something cannot be written; the former directory is then still there.
     """
+    former = directory.with_name(f"{directory.name}.former")
     try:
         files = {}
         for path in sorted(p for p in partial.rglob("*") if p.is_file()):
             name = path.relative_to(partial).as_posix()
-            if name not in (MANIFEST, TIMING):
+            if name.split("/")[0] not in (MANIFEST, TIMING, *leave_out):
                 sync_file(path)
                 files[name] = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
         done = Manifest(**{**asdict(manifest), "files": files})
         write_json(partial / MANIFEST, asdict(done))
         sync_directory(partial)
+        shutil.rmtree(former, ignore_errors=True)
         if directory.exists():
-            shutil.rmtree(directory)
+            os.replace(directory, former)
         os.replace(partial, directory)
         sync_directory(directory.parent)
+        shutil.rmtree(former, ignore_errors=True)
+        for name in leave_out:
+            path = directory / name
+            path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
     except OSError as error:
         if isinstance(error, ArtifactError):
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +21,7 @@ from mynah.data.split import split
 from mynah.device import pick_device
 from mynah.errors import ConfigError
 from mynah.evaluate.language_model import score_ngram, summarise
+from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run, first_records
 from mynah.interop.huggingface import load_hugging_face
 from mynah.model.transformer import Transformer
@@ -63,23 +65,18 @@ def build(
     reporter = reporter or Silent()
     for path in files:  # a missing file is told before a run directory is made for it
         check_is_file(path)
-    existed = directory.exists()
-    try:
-        with artifacts.locked(directory):
+    if recipe.evaluate.questions is not None:
+        read_questions(Path(recipe.evaluate.questions))  # and a wrong one before an hour of training
+    if recipe.base is not None and (recipe.plan.size or recipe.plan.model):
+        raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
+    with artifacts.locked(directory):
+        try:
             return _Build(files, recipe, Stages(directory, recipe.seed, reporter)).run()
-    except BaseException:
-        if not existed:
-            _remove_if_bare(directory)
-        raise
-
-
-def _remove_if_bare(directory: Path) -> None:
-    """Take away a run directory that a refused build made and put nothing into."""
-    left = {path.name for path in directory.iterdir()} if directory.is_dir() else {"?"}
-    if left <= {".lock", "recipe.toml"}:
-        for name in left:
-            (directory / name).unlink()
-        directory.rmdir()
+        except BaseException:
+            # A build that was refused at once leaves no folder; the lock's own file goes with it.
+            if {path.name for path in directory.iterdir()} <= {".lock"}:
+                shutil.rmtree(directory, ignore_errors=True)
+            raise
 
 
 class _Build:
@@ -99,7 +96,7 @@ class _Build:
         tokenizer = self._tokenizer(parts)
         tokens = self._tokens(parts, tokenizer)
         ngram = self._ngram(tokens)
-        plan = self._plan(tokens, ngram)
+        plan = self._plan(tokens)
         base = self._pretrain(tokens, plan)
         tuned = self._tune(tokens, plan, base)
         evaluation = self._evaluate(parts, tokens, ngram, base, tuned)
@@ -255,7 +252,7 @@ class _Build:
         )
         return manifest
 
-    def _plan(self, tokens: Manifest, ngram: Manifest) -> Plan:
+    def _plan(self, tokens: Manifest) -> Plan:
         recipe = self.recipe
         settings = recipe.plan.model_dump(mode="json")
         inputs = {"tokens": tokens.output}
@@ -315,6 +312,7 @@ class _Build:
 
     def _tune(self, tokens: Manifest, plan: Plan, base: Manifest) -> Manifest | None:
         if plan.tune is None:
+            shutil.rmtree(self.dir / "tune", ignore_errors=True)  # of an earlier build with conversations
             self.reporter.note("no conversations: nothing to fine-tune, the model continues text")
             return None
         config = plan.tune
@@ -367,7 +365,7 @@ class _Build:
         def work(out: Path) -> dict[str, Any]:
             result = evaluate_run(
                 self.dir,
-                sampling=recipe.sampling,
+                sampling=recipe.sampling.model_copy(update={"seed": recipe.sampling.seed or recipe.seed}),
                 max_tokens=recipe.evaluate.max_tokens,
                 samples=recipe.evaluate.samples,
                 questions=questions,

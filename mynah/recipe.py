@@ -32,7 +32,7 @@ class EvaluateConfig(Config):
 class Recipe(Config):
     """All settings of a build."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=1 << 40)
     device: str = "auto"
     base: str | None = Field(None, description="a Hugging Face directory to start from")
     collect: CollectConfig = CollectConfig()
@@ -45,8 +45,10 @@ class Recipe(Config):
     evaluate: EvaluateConfig = EvaluateConfig()
 
 
-def load_recipe(path: Path | None, flags: dict[str, Any]) -> Recipe:
+def load_recipe(path: Path | None, flags: dict[str, Any], exclusive: tuple[str, ...] = ()) -> Recipe:
     """Return the recipe of a file (if any) with flags laid on top.
+
+    Of the keys of [plan] in `exclusive`, one given by a flag takes the others of the file out.
 
     Raises:
         ConfigError: for a missing file, an unknown key or a value out of range.
@@ -54,6 +56,9 @@ def load_recipe(path: Path | None, flags: dict[str, Any]) -> Recipe:
     values = read_recipe(path) if path is not None else {}
     if path is not None:
         build_config(Recipe, values, str(path))  # so that an error names the file, not the flags
+    if any(key in flags.get("plan", {}) for key in exclusive):
+        plan = {k: v for k, v in values.get("plan", {}).items() if k not in exclusive}
+        values = {**values, "plan": plan}
     return build_config(Recipe, merge(values, flags), "settings")
 
 

@@ -67,6 +67,6 @@ WORDS: dict[str, tuple[str, str]] = {
     "timings": ("Time and memory", "时间与内存"),
     "stage": ("stage", "阶段"),
     "time": ("time", "时间"),
-    "memory": ("peak memory so far", "至此内存峰值"),
+    "memory": ("peak memory", "内存峰值"),
     "total": ("total", "合计"),
 }

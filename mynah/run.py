@@ -17,6 +17,7 @@ from mynah.model.weights import load_model
 from mynah.recipe import load_recipe
 from mynah.tokenizer.tokenizer import Tokenizer
 
+_GO_ON = "run the same mynah build again to go on"
 #: In a folder that `GPT3.save` wrote: whether the model talks.
 ABOUT = "about.json"
 
@@ -50,21 +51,26 @@ def open_run(directory: Path, device: torch.device) -> Run:
         raise ArtifactError(f"{directory}: not a run (no recipe.toml in it)")
     recipe = load_recipe(directory / "recipe.toml", {})
     talks = (directory / "tune" / artifacts.MANIFEST).is_file()
-    stage = directory / ("tune" if talks else "pretrain")
-    for part in (directory / "tokenizer", stage):
+    chain = ["tokenizer", "tokens", "pretrain", *(["tune"] if talks else [])]
+    outputs: dict[str, str] = {}
+    for name in chain:
+        part = directory / name
         if not (part / artifacts.MANIFEST).is_file():
-            raise ArtifactError(
-                f"{directory}: the build is not finished (no {part.name}/{artifacts.MANIFEST}); "
-                "run the same mynah build again to go on"
-            )
-        artifacts.read_manifest(part)
+            raise ArtifactError(f"{directory}: the build is not finished (no {name}); {_GO_ON}")
+        manifest = artifacts.read_manifest(part)
+        # A build that was cut off may have left stages of the one before it.
+        if any(manifest.inputs.get(before, output) != output for before, output in outputs.items()):
+            raise ArtifactError(f"{directory}: the build is not finished ({name} is out of date); {_GO_ON}")
+        outputs[name] = manifest.output
     tokenizer = Tokenizer.load(directory / "tokenizer")
-    return Run(load_model(stage).to(device), tokenizer, talks, recipe.sampling, recipe.clean)
+    return Run(load_model(directory / chain[-1]).to(device), tokenizer, talks, recipe.sampling, recipe.clean)
 
 
 def _open_saved(directory: Path, device: torch.device) -> Run:
     """Open a folder that `GPT3.save` wrote."""
     about = artifacts.read_json(directory / ABOUT)
+    if not isinstance(about, dict):
+        raise ArtifactError(f"{directory / ABOUT}: damaged")
     tokenizer = Tokenizer.load(directory)
     model = load_model(directory).to(device)
-    return Run(model, tokenizer, bool(about["talks"]), SamplingConfig(), CleanConfig())
+    return Run(model, tokenizer, bool(about.get("talks")), SamplingConfig(), CleanConfig())

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
-from mynah.device import peak_memory
+from mynah.device import peak_memory, reset_peak_memory
 from mynah.errors import ArtifactError
 
 #: In a partial directory: the key of the work that it holds.
@@ -85,24 +85,25 @@ class Stages:
                 return manifest
         resumed = self._same_work(partial, key)
         self.reporter.stage(name, "resume" if resumed else "run")
+        reset_peak_memory()
         began, before = time.monotonic(), self._seconds(partial) if resumed else 0.0
         if not resumed:
             shutil.rmtree(partial, ignore_errors=True)
             artifacts.write_json(partial / KEY, {"key": key})
         try:
             counts = work(partial)
+            self._note_seconds(partial, before + time.monotonic() - began)
+            made = Manifest(name, key, __version__, settings, inputs, self.seed, counts)
+            # The checkpoints stay until the result has taken its place: a full disk here costs no training.
+            done = artifacts.finish(partial, directory, made, leave_out=(KEY, CHECKPOINTS))
         except BaseException:
             if not (partial / CHECKPOINTS).is_dir():  # nothing here that a later run could use
                 shutil.rmtree(partial, ignore_errors=True)
             else:
                 self._note_seconds(partial, before + time.monotonic() - began)
             raise
-        (partial / KEY).unlink()
-        shutil.rmtree(partial / CHECKPOINTS, ignore_errors=True)
-        self._note_seconds(partial, before + time.monotonic() - began)
-        made = Manifest(name, key, __version__, settings, inputs, self.seed, counts)
         self.ran.append(name)
-        return artifacts.finish(partial, directory, made)
+        return done
 
     def _same_work(self, partial: Path, key: str) -> bool:
         try:

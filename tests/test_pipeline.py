@@ -124,8 +124,10 @@ def test_text_without_conversations_has_no_tune_stage(tmp_path: Path) -> None:
 
 
 def test_a_real_base_model_is_taken(chats: Path, tmp_path: Path, shared: Path) -> None:
-    flags = {"base": str(shared / "model_stories260k" / "hf"), "plan": {"model": {}}}
-    told = run([chats], tmp_path / "run", flags)
+    plan = {k: v for k, v in TINY["plan"].items() if k in ("pretrain", "tune")}
+    recipe = load_recipe(None, {**TINY, "plan": plan, "base": str(shared / "model_stories260k" / "hf")})
+    told = Told()
+    build([chats], recipe, tmp_path / "run", told)
     config = json.loads((tmp_path / "run" / "tune" / "model.json").read_text(encoding="utf-8"))
     assert (config["n_layer"], config["mlp"], config["vocab_size"]) == (5, "swiglu", 516)
     assert any("base" in note for note in told.notes)
@@ -170,3 +172,62 @@ def test_a_build_killed_anywhere_goes_on_to_the_same_result(tmp_path: Path) -> N
         process.communicate()
     assert start(chats, cut).communicate()[0] == "finished\n"
     assert hashes(cut) == hashes(whole)
+
+
+def test_a_rebuild_plans_by_what_is_left_of_its_own_time(
+    chats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mynah import pipeline
+    from mynah.plan import budget
+
+    given: list[float] = []
+
+    def plan(config: Any, *arguments: Any, seconds: float, **more: Any) -> Any:
+        given.append(seconds)
+        small = load_recipe(None, TINY).plan
+        return budget.make_plan(small, *arguments, seconds=seconds, **more)
+
+    monkeypatch.setattr(pipeline, "make_plan", plan)
+    minutes = {"plan": {"minutes": 1.0, "size": None}}
+    run([chats], tmp_path / "run", minutes)
+    for path in (tmp_path / "run").glob("*/timing.json"):  # as if training had taken long
+        if path.parent.name in ("pretrain", "tune", "evaluate"):
+            path.write_text('{"seconds": 1000.0, "finished": "x"}', encoding="utf-8")
+    run([chats], tmp_path / "run", {**minutes, "seed": 5})
+    assert len(given) == 2
+    assert min(given) > 40
+
+
+def test_what_an_earlier_build_left_is_not_opened(chats: Path, tmp_path: Path) -> None:
+    from mynah.device import pick_device
+    from mynah.run import open_run
+
+    directory = tmp_path / "run"
+    run([chats], directory)
+    assert open_run(directory, pick_device("cpu")).talks
+    book = tmp_path / "book.txt"
+    book.write_text(
+        "".join(f"Line {i} of a long book about lamps.\n\n" for i in range(600)), encoding="utf-8"
+    )
+    run([book], directory)
+    assert not open_run(directory, pick_device("cpu")).talks
+
+    # A rebuild cut off before its training: the old model does not fit the new tokenizer.
+    run([chats], directory)
+    told = Told()
+    recipe = load_recipe(None, merge(TINY, {"tokenizer": {"vocab_size": 310}}))
+    with pytest.raises(RuntimeError, match="cut"):
+        build([chats], recipe, directory, _Cut(told))
+    with pytest.raises(ArtifactError, match="out of date"):
+        open_run(directory, pick_device("cpu"))
+
+
+class _Cut(Silent):
+    """Fails when training begins."""
+
+    def __init__(self, told: Told) -> None:
+        self.told = told
+
+    def stage(self, name: str, state: str) -> None:
+        if name == "pretrain":
+            raise RuntimeError("cut")

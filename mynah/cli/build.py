@@ -64,6 +64,10 @@ class Flags:
     "Encoding of the input, such as gb18030."
     delimiter: Annotated[str | None, Parameter(group=_INPUT)] = None
     "Character between the cells of a table."
+    header: Annotated[bool | None, Parameter(group=_INPUT)] = None
+    "Whether a table's first row names its columns."
+    rows_are: Annotated[str | None, Parameter(group=_INPUT)] = None
+    "What a row is: messages, pairs, labelled or text."
     form: Annotated[str | None, Parameter(group=_INPUT)] = None
     "Read files as: table, json, text, yaml or cornell."
 
@@ -106,7 +110,8 @@ class Flags:
                 "encoding": self.encoding,
                 "delimiter": delimiter,
                 "form": self.form,
-                "columns": {**columns, "assistant": self.assistant or None},
+                "header": self.header,
+                "columns": {**columns, "rows_are": self.rows_are, "assistant": self.assistant or None},
             },
             "clean": {"lowercase": self.lowercase, "stop_words": self.stop_words or None},
             "plan": {"minutes": self.minutes, "size": self.size},
@@ -141,7 +146,7 @@ def build(*files: Path, flags: Flags = Flags()) -> None:
         files, given = _sample(flags.sample, files, given)
     if not files:
         raise ConfigError("no input file given; for example: mynah build chats.csv")
-    recipe = load_recipe(flags.recipe, given)
+    recipe = load_recipe(flags.recipe, given, exclusive=("minutes", "size"))
     name = flags.name or (f"sample-{flags.sample}" if flags.sample else files[0].stem)
     if not re.fullmatch(r"[^/\\\0]{1,100}", name) or name in (".", ".."):
         raise ConfigError(f"--name {name!r}: expected a plain folder name")

@@ -96,7 +96,6 @@ def run_build(files: list[Path], recipe: Recipe, directory: Path, *, again: str)
     """
     console = Console(file=sys.stdout, soft_wrap=True)
     reporter = TerminalReporter(console)
-    before = (directory / "report.html").is_file()
     try:
         result = build(files, recipe, directory, reporter)
     except Interrupted:
@@ -106,10 +105,10 @@ def run_build(files: list[Path], recipe: Recipe, directory: Path, *, again: str)
         sys.exit(130)
     finally:
         reporter.close()
-    _summary(console, result, directory, fresh=not before)
+    _summary(console, result, directory)
 
 
-def _summary(console: Console, result: dict[str, Any], directory: Path, *, fresh: bool) -> None:
+def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
     verdict = result["verdict"]
     figures = f"{verdict['network_bpb']:.3f} bits per held-out byte, n-gram model {verdict['ngram_bpb']:.3f}"
     lines = [f"network {figures}"]

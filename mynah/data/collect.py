@@ -36,6 +36,7 @@ class CollectConfig(Config):
 
     encoding: str | None = Field(None, description="encoding of the input, such as gb18030")
     delimiter: str | None = Field(None, description="one character between the cells of a table")
+    header: bool | None = Field(None, description="whether a table's first row names its columns")
     form: Form | None = Field(None, description="read every file as this form")
     columns: Columns = Columns()
 
@@ -110,9 +111,12 @@ def _encoding(path: Path, config: CollectConfig) -> str:
     if config.encoding is None:
         return detect_encoding(path)
     try:
-        "".encode(config.encoding)
+        with path.open(encoding=config.encoding, errors="replace") as file:
+            file.read(1 << 16)
     except LookupError:
         raise ConfigError(f"--encoding {config.encoding}: no such encoding") from None
+    except UnicodeError:
+        raise ConfigError(f"--encoding {config.encoding}: {path.name} is not in it") from None
     return config.encoding
 
 
@@ -145,7 +149,7 @@ def _read_one(path: Path, form: Form, encoding: str, config: CollectConfig, resu
     elif form == "json":
         items = _read_json(path, encoding, config, source)
     else:
-        table = open_table(path, encoding, config.delimiter, known_names())
+        table = open_table(path, encoding, config.delimiter, known_names(), config.header)
         items = _read_table(table, config, source)
     _take(items, source, result)
 

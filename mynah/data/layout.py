@@ -209,6 +209,7 @@ class Columns(Config):
     direction: str | None = Field(None, description="column true (or 'in') for the user's messages")
     time: str | None = Field(None, description="column with the time, to order messages")
     label: str | None = Field(None, description="column with the class of a text")
+    rows_are: Kind | None = Field(None, description="what a row is: messages, pairs, labelled or text")
     assistant: tuple[str, ...] = Field((), description="who the assistant is: values of the speaker column")
 
 
@@ -270,7 +271,19 @@ def guess_layout(
             found[purpose] = column
     text = _filled(found["text"], sample) if given.text is None else given.text
     question, answer = found["question"], found["answer"]
-    if given.text is None and question and answer and question != answer:
+    for one, other in (("question", "answer"), ("answer", "question")):
+        if getattr(given, one) and not found[other]:
+            raise ConfigError(f"{path}: --{one}-column needs --{other}-column beside it")
+    wanted = given.rows_are
+    if wanted == "pairs" and not (question and answer):
+        raise ConfigError(f"{path}: pairs need --question-column and --answer-column")
+    if (
+        (given.text is None or wanted == "pairs")
+        and wanted in (None, "pairs")
+        and question
+        and answer
+        and question != answer
+    ):
         parts: tuple[str, ...] = (question,)
         extra = next((c for c in columns if normal_name(c) == "input"), None)
         if normal_name(question) == "instruction" and extra and given.question is None:
@@ -295,9 +308,19 @@ def guess_layout(
     )
     if layout.reply_to and not layout.message_id:
         layout = replace(layout, reply_to=None)
-    threaded = layout.conversation or layout.reply_to
-    if (threaded or layout.speaker or layout.direction) and (layout.speaker or layout.direction):
+    speaks = bool(layout.speaker or layout.direction)
+    if given.assistant and not layout.speaker:
+        raise ConfigError(f"{path}: --assistant needs a column that says who speaks: --speaker-column NAME")
+    if wanted == "messages" and not speaks:
+        raise ConfigError(f"{path}: messages need --speaker-column or --direction-column")
+    if wanted == "labelled" and not found["label"]:
+        raise ConfigError(f"{path}: labelled rows need --label-column")
+    if speaks and wanted in (None, "messages"):
         return layout
+    if wanted == "text":
+        return Layout("text", text=text)
+    if wanted == "labelled":
+        return Layout("labelled", text=text, label=found["label"])
     if found["label"] and found["label"] != text and _is_label(found["label"], sample):
         return Layout("labelled", text=text, label=found["label"])
     return Layout("text", text=text)

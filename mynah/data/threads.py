@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from mynah.data.layout import ASSISTANT_WORDS, USER_WORDS, Layout
 from mynah.data.readers.table import Row
 from mynah.data.records import Conversation, Message, Role, merge_turns
+from mynah.errors import ConfigError
 
 #: Without thread or conversation ids, a silence this long begins a new conversation.
 GAP = timedelta(hours=6)
@@ -23,7 +24,10 @@ _TIME_FORMATS = (
     "%Y/%m/%d %H:%M",
     "%d/%m/%Y %H:%M:%S",
     "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
     "%m/%d/%Y %H:%M",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
     "%d.%m.%Y %H:%M",
     "%Y年%m月%d日 %H:%M",
 )
@@ -45,13 +49,19 @@ def build_conversations(rows: Iterable[Row], layout: Layout, file: str) -> Threa
     of time where every time can be read, else of reply depth and file order.
     """
     kept = [row for row in rows if layout.text and row.cells[layout.text].strip()]
+    times: dict[int, datetime] = {}
+    if layout.time:
+        texts = [row.cells[layout.time] for row in kept]
+        formats = formats_for(texts[:2000])
+        read = [(row.line, parse_time(text, formats)) for row, text in zip(kept, texts, strict=True)]
+        times = {line: time for line, time in read if time is not None}
     if layout.conversation:
         groups = _by_conversation(kept, layout.conversation)
     elif layout.reply_to and layout.message_id:
         groups = _by_reply(kept, layout.message_id, layout.reply_to)
     else:
-        groups = _by_silence(kept, layout.time)
-    ordered = [_in_order(group, layout.time) for group in groups]
+        groups = _by_silence(kept, times)
+    ordered = [_in_order(group, times) for group in groups]
     cast, told = _cast(ordered, layout)
     conversations = []
     for group in ordered:
@@ -63,7 +73,8 @@ def build_conversations(rows: Iterable[Row], layout: Layout, file: str) -> Threa
 def _by_conversation(rows: Sequence[Row], column: str) -> list[list[Row]]:
     groups: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        groups[row.cells[column].strip()].append(row)
+        # A row without an id belongs to no conversation but its own.
+        groups[row.cells[column].strip() or f"\0{row.line}"].append(row)
     return list(groups.values())
 
 
@@ -100,11 +111,11 @@ def _id(text: str) -> str:
     return text.strip().removesuffix(".0")
 
 
-def _by_silence(rows: Sequence[Row], time_column: str | None) -> list[list[Row]]:
+def _by_silence(rows: Sequence[Row], times: Mapping[int, datetime]) -> list[list[Row]]:
     groups: list[list[Row]] = []
     last: datetime | None = None
     for row in rows:
-        now = parse_time(row.cells[time_column]) if time_column else None
+        now = times.get(row.line)
         silent = now is not None and last is not None and abs(now - last) > GAP
         if not groups or silent or len(groups[-1]) >= LONGEST:
             groups.append([])
@@ -113,18 +124,14 @@ def _by_silence(rows: Sequence[Row], time_column: str | None) -> list[list[Row]]
     return groups
 
 
-def _in_order(group: list[Row], time_column: str | None) -> list[Row]:
-    if not time_column:
+def _in_order(group: list[Row], times: Mapping[int, datetime]) -> list[Row]:
+    """Sort by time if every time can be read; equal times stay in file order."""
+    if any(row.line not in times for row in group):
         return group
-    times = [parse_time(row.cells[time_column]) for row in group]
-    known = [time for time in times if time is not None]
-    if len(known) < len(group):
-        return group
-    order = sorted(range(len(group)), key=lambda i: (known[i], i))
-    return [group[i] for i in order]
+    return sorted(group, key=lambda row: times[row.line])
 
 
-def parse_time(text: str) -> datetime | None:
+def parse_time(text: str, formats: Sequence[str] = _TIME_FORMATS) -> datetime | None:
     """Read a time in ISO 8601, Unix seconds or milliseconds, or a common export format; else None."""
     text = text.strip()
     parsed: datetime | None = None
@@ -134,7 +141,7 @@ def parse_time(text: str) -> datetime | None:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        for form in _TIME_FORMATS:
+        for form in formats:
             try:
                 parsed = datetime.strptime(text, form)
                 break
@@ -143,6 +150,15 @@ def parse_time(text: str) -> datetime | None:
     if parsed is not None and parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
     return parsed
+
+
+def formats_for(texts: Sequence[str]) -> tuple[str, ...]:
+    """Return the one export format that reads most of a column: 1/12 and 1/13 must mean the same order."""
+
+    def readable(form: str) -> int:
+        return sum(parse_time(text, (form,)) is not None for text in texts)
+
+    return (max(_TIME_FORMATS, key=readable),)
 
 
 class _Cast:
@@ -175,6 +191,10 @@ def _cast(groups: Sequence[Sequence[Row]], layout: Layout) -> tuple[_Cast, str]:
     speaker, direction = layout.speaker, layout.direction
     if layout.assistant and speaker:
         names = frozenset(_fold(name) for name in layout.assistant)
+        seen = Counter(row.cells[speaker].strip() for group in groups for row in group)
+        if not names & {_fold(name) for name in seen}:
+            most = ", ".join(name for name, _ in seen.most_common(8))
+            raise ConfigError(f"--assistant {layout.assistant[0]}: speaks nowhere; speakers: {most}")
         return _Cast(speaker, frozenset(), names), f"assistant = {', '.join(layout.assistant)}"
     if direction:
         values = Counter(_fold(row.cells[direction]) for group in groups for row in group)

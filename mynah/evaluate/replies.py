@@ -35,7 +35,7 @@ def read_questions(path: Path) -> list[Question]:
     """
     questions = []
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     for number, line in enumerate(lines, start=1):
@@ -44,6 +44,8 @@ def read_questions(path: Path) -> list[Question]:
         try:
             value = json.loads(line)
             facts = tuple(str(fact) for fact in value["facts"])
+            if isinstance(value["facts"], str):
+                raise TypeError("facts is not a list")
             questions.append(
                 Question(value["question"], facts, value.get("intent", ""), value.get("answer", ""))
             )
@@ -104,6 +106,8 @@ def look_up(pairs: Sequence[tuple[str, str]], questions: Sequence[str]) -> list[
         from sklearn.feature_extraction.text import TfidfVectorizer
     except ImportError:
         raise MissingDependency("scikit-learn", "evaluate", "the TF-IDF lookup") from None
+    if not pairs or not questions:
+        return [""] * len(questions)
     known = [question for question, _ in pairs]
     han = sum("\u4e00" <= c <= "\u9fff" for q in known[:500] for c in q)
     if han * 3 > sum(map(len, known[:500])):

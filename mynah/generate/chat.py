@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mynah.data.records import Message
@@ -14,10 +14,13 @@ from mynah.tokenizer.dataset import render
 from mynah.tokenizer.tokenizer import Tokenizer
 
 
-def stream_text(tokenizer: Tokenizer, ids: Iterable[int]) -> Iterator[str]:
-    """Turn ids into pieces of text as they come; a character cut between two tokens waits for its rest."""
-    seen: list[int] = []
-    told = ""
+def stream_text(tokenizer: Tokenizer, ids: Iterable[int], prompt: Sequence[int] = ()) -> Iterator[str]:
+    """Turn ids into pieces of text as they come; a character cut between two tokens waits for its rest.
+
+    Where the ids continue a prompt's text, give its ids: some tokenizers drop a space at a text's beginning.
+    """
+    seen = list(prompt)
+    told = tokenizer.decode(seen)
     for token in ids:
         seen.append(token)
         text = tokenizer.decode(seen)
@@ -40,7 +43,7 @@ def continue_text(
     control = tokenizer.control
     banned = (control.user, control.assistant, control.system)
     stop = (control.bos, control.end)
-    yield from stream_text(tokenizer, generate(model, ids, config, stop=stop, forbid=banned))
+    yield from stream_text(tokenizer, generate(model, ids, config, stop=stop, forbid=banned), ids)
 
 
 @dataclass

@@ -16,7 +16,7 @@ class SamplingConfig(Config):
     top_k: int = Field(0, ge=0, description="draw among the k most likely, 0: all")
     top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest that hold this mass")
     max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
-    seed: int | None = Field(None, description="None: another reply each time")
+    seed: int | None = Field(None, ge=0, lt=1 << 63, description="None: another reply each time")
 
 
 def sample(logits: Tensor, config: SamplingConfig, generator: torch.Generator) -> Tensor:
@@ -28,7 +28,7 @@ def sample(logits: Tensor, config: SamplingConfig, generator: torch.Generator) -
     Returns:
         (B,) int64.
     """
-    if config.temperature == 0:
+    if config.temperature < 1e-4:  # so near to the limit that the division would overflow
         return logits.argmax(dim=-1)
     logits = logits / config.temperature
     if 0 < config.top_k < logits.shape[-1]:

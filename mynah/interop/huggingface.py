@@ -80,13 +80,16 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     if not (directory / "config.json").is_file():
         raise ArtifactError(f"{directory}: no config.json; expected a Hugging Face model directory")
     foreign = artifacts.read_json(directory / "config.json")
-    family = foreign.get("model_type")
-    if family == "gpt2":
-        config = _gpt2_config(foreign, directory)
-        return config, _gpt2_tensors(_read_weights(directory), config)
-    if family == "llama":
-        config = _llama_config(foreign, directory)
-        return config, _llama_tensors(_read_weights(directory), config, directory)
+    family = foreign.get("model_type") if isinstance(foreign, dict) else None
+    try:
+        if family == "gpt2":
+            config = _gpt2_config(foreign, directory)
+            return config, _gpt2_tensors(_read_weights(directory), config)
+        if family == "llama":
+            config = _llama_config(foreign, directory)
+            return config, _llama_tensors(_read_weights(directory), config, directory)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{directory}: a key or tensor is missing or of another kind: {error}") from None
     raise ConfigError(f"{directory}: model_type {family!r}; Mynah reads 'gpt2' and 'llama'")
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import Any
 
 from pydantic import Field, model_validator
 
 from mynah.config import Config
+from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
+from mynah.train.config import TrainConfig
 
 DEFAULT_MINUTES = 5.0
 #: Small models, smallest first; a build by minutes takes the largest that the budget feeds.
@@ -35,4 +38,14 @@ class PlanConfig(Config):
                 )
             if self.minutes is not None:
                 raise ValueError("minutes and size exclude each other; give one")
+        for name, given, kind in (
+            ("model", self.model, ModelConfig),
+            ("pretrain", self.pretrain, TrainConfig),
+            ("tune", self.tune, TrainConfig),
+        ):
+            for key in given:
+                if key not in kind.model_fields:
+                    close = difflib.get_close_matches(key, kind.model_fields, n=1)
+                    hint = f"; did you mean {close[0]!r}?" if close else ""
+                    raise ValueError(f"{name}: unknown key {key!r}{hint}")
         return self

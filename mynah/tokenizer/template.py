@@ -8,6 +8,9 @@ or spaces between them, so nothing has to be learned about layout.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+
 BOS = "<|endoftext|>"
 END = "<|end|>"
 USER = "<|user|>"
@@ -16,8 +19,8 @@ SYSTEM = "<|system|>"
 CONTROL_TOKENS = (BOS, END, USER, ASSISTANT, SYSTEM)
 
 
-def jinja_template() -> str:
-    """Return the template in Jinja, for `transformers`.
+def jinja_template(special_tokens: Sequence[str]) -> str:
+    """Return the template in Jinja, for `transformers`; `special_tokens` are those of the tokenizer.
 
     `transformers` renders to a string first and then reads control tokens out of it, so a text that
     holds one could forge a turn. The template refuses such a text; Mynah itself encodes it as plain text.
@@ -27,7 +30,7 @@ def jinja_template() -> str:
         "{% for message in messages %}"
         "{% if message['role'] not in ['system', 'user', 'assistant'] %}"
         "{{ raise_exception('unknown role') }}{% endif %}"
-        "{% for token in ['" + "', '".join(CONTROL_TOKENS) + "'] %}"
+        "{% for token in " + json.dumps(list(special_tokens)) + " %}"
         "{% if token in message['content'] %}"
         "{{ raise_exception('a message holds a control token') }}{% endif %}{% endfor %}"
         "{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}"

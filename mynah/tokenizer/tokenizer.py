@@ -151,6 +151,10 @@ class Tokenizer:
         artifacts.write_text(directory / "tokenizer.json", self.backend.to_str(pretty=True) + "\n")
         artifacts.write_json(directory / "tokenizer_config.json", self.transformers_config())
 
+    def _special_tokens(self) -> list[str]:
+        added = self.backend.get_added_tokens_decoder()
+        return [added[i].content for i in sorted(added) if added[i].special]
+
     def transformers_config(self) -> dict[str, Any]:
         """Return what `transformers.AutoTokenizer` needs to know beside `tokenizer.json`."""
         return {
@@ -158,7 +162,7 @@ class Tokenizer:
             "bos_token": self.bos_token,
             "eos_token": END,
             "pad_token": self.bos_token,
-            "chat_template": jinja_template(),
+            "chat_template": jinja_template(self._special_tokens()),
             "clean_up_tokenization_spaces": False,
         }
 
@@ -198,6 +202,8 @@ class Tokenizer:
         try:
             backend = Backend.from_file(str(path))
             backend.post_processor = None  # Mynah places the control tokens itself
+            backend.no_truncation()
+            backend.no_padding()
         except Exception as error:
             raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
         bos = _bos_of(directory, backend)

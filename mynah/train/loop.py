@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import signal
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,7 +64,7 @@ def train(
     Raises:
         TrainingError: if the loss is not finite; the step, the rate and the last checkpoint are named.
         ArtifactError: if a checkpoint cannot be written.
-        Interrupted: on Ctrl-C, after saving.
+        Interrupted: on Ctrl-C, after saving at the end of the step (KeyboardInterrupt if nothing is saved).
     """
     device = next(model.parameters()).device
     optimizers = Optimizers(model, config)
@@ -79,7 +82,7 @@ def train(
             progress.seconds = time.monotonic() - begun
             save_checkpoint(checkpoints, model, optimizers, best, progress)
 
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(), _ctrl_c() as pressed:
         try:
             since = time.monotonic()
             while progress.step < last_step(progress, config) and not progress.stopped_early:
@@ -96,7 +99,8 @@ def train(
                     loss += float(part_loss.detach())
                 factor = rate_factor(step, config, progress.fall)
                 if not math.isfinite(loss):
-                    where = f", the last good checkpoint is in {checkpoints}" if checkpoints else ""
+                    there = checkpoints is not None and any(checkpoints.glob("step-*"))
+                    where = f", the last good checkpoint is in {checkpoints}" if there else ""
                     raise TrainingError(
                         f"the loss is {loss} at step {step}, learning rate "
                         f"{config.learning_rate * factor:.2g}{where}; try a lower learning rate"
@@ -141,10 +145,14 @@ def train(
                             speed,
                         )
                     )
+                if pressed.is_set():
+                    raise KeyboardInterrupt
                 if time.monotonic() - saved > config.checkpoint_seconds:
                     save()
                     saved = time.monotonic()
         except KeyboardInterrupt:
+            if checkpoints is None:
+                raise
             save()
             raise Interrupted from None
     progress.seconds = time.monotonic() - begun
@@ -152,6 +160,29 @@ def train(
         load_tensors(model, best, Path("best weights"))
     model.eval()
     return progress
+
+
+@contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """Turn Ctrl-C into an event while training: only between steps does everything fit together.
+
+    A second Ctrl-C interrupts at once. Signals reach the main thread alone; elsewhere this does nothing.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    former = signal.getsignal(signal.SIGINT)
+
+    def handle(number: int, frame: object) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, former)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, former)
 
 
 def last_step(progress: Progress, config: TrainConfig) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -233,3 +234,73 @@ def test_twitter_roles(shared: Path) -> None:
     talks = [r for r in result.records if isinstance(r, Conversation)]
     assert sum(t.can_teach_replies for t in talks) > 0.9 * len(talks)
     assert {r.line for r in result.rejected} == {5001, 5002} or len(result.rejected) == 2
+
+
+def test_an_open_quote_in_the_middle_costs_only_its_row(tmp_path: Path) -> None:
+    rows = [f"q{i},a{i}\n" for i in range(50)]
+    rows[10] = 'q10,"never closed\n'
+    result = read(tmp_path / "f.csv", "question,answer\n" + "".join(rows))
+    assert len(result.records) == 49
+    assert [r.line for r in result.rejected] == [12]
+
+
+def test_blank_lines_before_the_header(tmp_path: Path) -> None:
+    assert turns(read(tmp_path / "f.csv", "\n\nquestion,answer\na,b\nc,d\n"))[0] == [
+        ("user", "a"),
+        ("assistant", "b"),
+    ]
+
+
+def test_json_lines_with_a_bad_or_a_huge_first_line(tmp_path: Path) -> None:
+    good = json.dumps({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]})
+    result = read(tmp_path / "f.jsonl", '{"messages": [\n' + (good + "\n") * 3)
+    assert len(result.records) == 3
+    assert [r.line for r in result.rejected] == [1]
+    huge = json.dumps({"question": "q", "answer": "word " * 50_000})
+    assert len(read(tmp_path / "f.jsonl", huge + "\n" + huge + "\n").records) == 2
+
+
+def test_odd_values_are_no_tracebacks(tmp_path: Path) -> None:
+    talk = '{"messages": [{"role": "user", "content": "\\ud83d"}, {"role": "assistant", "content": "b"}]}\n'
+    result = read(tmp_path / "f.jsonl", talk * 2)
+    assert all("\ud83d" not in text for record in result.records for text in record.texts)
+    tool = {"role": "assistant", "content": None, "tool_calls": [{}]}
+    value = {"messages": [{"role": "user", "content": "a"}, tool, {"role": "assistant", "content": "b"}]}
+    assert turns(read(tmp_path / "f.json", json.dumps([value]))) == [[("user", "a"), ("assistant", "b")]]
+    for text in ('{"messages": 5, "conversations": [{"from": "human", "value": "a"}]}', "[" * 20_000):
+        with contextlib.suppress(DataError):
+            read(tmp_path / "f.json", text)
+    yaml = "conversations:\n- - Yes\n  - 12:30\n- - 2024-99-99\n  - ''\n"
+    assert turns(read(tmp_path / "f.yml", yaml)) == [[("user", "Yes"), ("assistant", "12:30")]]
+
+
+def test_american_dates_are_read_as_one_column(tmp_path: Path) -> None:
+    rows = "chat_id,role,date,text\n1,user,1/12/2024,a\n1,assistant,1/13/2024,b\n"
+    assert turns(read(tmp_path / "f.csv", rows)) == [[("user", "a"), ("assistant", "b")]]
+
+
+def test_rows_without_a_conversation_id_stay_apart(tmp_path: Path) -> None:
+    rows = "chat_id,role,text\n,user,a\n,user,b\n1,user,c\n1,assistant,d\n"
+    assert len(turns(read(tmp_path / "f.csv", rows))) == 3
+
+
+def test_what_a_row_is_can_be_said(tmp_path: Path) -> None:
+    rows = "name,text\nAnn,good lamp\nBo,bad pot\n"
+    result = read(tmp_path / "f.csv", rows, columns={"rows_are": "text"})
+    assert [r.texts for r in result.records] == [("good lamp",), ("bad pot",)]
+    result = read(tmp_path / "f.csv", "hello there,fine thanks\nbye now,see you\n", header=False,
+                  columns={"question": "column1", "answer": "column2"})  # fmt: skip
+    assert len(turns(result)) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"question": "sender"}, "needs --answer-column"),
+        ({"assistant": ("Cid",)}, "speaks nowhere; speakers: Ann, Bo"),
+        ({"rows_are": "labelled"}, "labelled rows need --label-column"),
+    ],
+)
+def test_flags_are_never_ignored(tmp_path: Path, columns: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        read(tmp_path / "f.csv", "chat_id,sender,message\n1,Ann,hi\n1,Bo,hello\n", columns=columns)

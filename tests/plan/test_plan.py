@@ -68,10 +68,12 @@ def test_fields_can_be_changed_and_round_trip(data: TokenSet) -> None:
     assert plan.tune is not None
     assert plan.tune.steps == 3
     assert Plan.from_json(plan.to_json(), "x") == plan
-    with pytest.raises(ConfigError, match="did you mean 'steps'"):
-        plan_of(data, PlanConfig(size="nano", pretrain={"step": 7}))
-    with pytest.raises(ConfigError, match="did you mean 'n_layer'"):
-        plan_of(data, PlanConfig(size="nano", model={"n_layers": 7}))
+    with pytest.raises(ValueError, match="did you mean 'steps'"):
+        PlanConfig(size="nano", pretrain={"step": 7})
+    with pytest.raises(ValueError, match="did you mean 'n_layer'"):
+        PlanConfig(size="nano", model={"n_layers": 7})
+    with pytest.raises(ConfigError, match=r"plan\.pretrain.*steps"):
+        plan_of(data, PlanConfig(size="nano", pretrain={"steps": 0}))
 
 
 def test_a_real_step_is_measured() -> None:

@@ -74,7 +74,7 @@ def detect_encoding(path: Path) -> str:
         raise DataError(f"{path}: is binary, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")
     if _is_utf8(path):
         return "utf-8"
-    return _legacy_encoding(head)
+    return _legacy_encoding(_sample_with_characters(path))
 
 
 def _utf16_without_mark(head: bytes) -> str | None:
@@ -106,6 +106,16 @@ def _is_utf8(path: Path) -> bool:
             good += sum(char > "\x7f" for char in text) - replaced + own
             if not piece:
                 return bad * _UTF8_GOOD_FOR_ONE_BAD <= good
+
+
+def _sample_with_characters(path: Path) -> bytes:
+    """Return a piece of a file that begins near its first byte beyond ASCII."""
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE):
+            if not piece.isascii():
+                first = next(i for i, byte in enumerate(piece) if byte > 127)
+                return (piece[first:] + file.read(_SAMPLE))[:_SAMPLE]
+    return b""
 
 
 def _legacy_encoding(head: bytes) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,18 +33,7 @@ def read_objects(path: Path, encoding: str) -> Iterator[tuple[int, Any] | Reject
     Raises:
         DataError: if not even the first line is JSON.
     """
-    with path.open(encoding=encoding, errors="replace") as file:
-        start = file.read(1 << 16).lstrip("\ufeff \t\r\n")
-    if start.startswith("["):
-        yield from _array(path, encoding)
-        return
-    first_line, _, rest = start.partition("\n")
-    try:
-        json.loads(first_line)
-        lines = bool(rest.strip())
-    except (ValueError, RecursionError):
-        lines = False
-    if not lines:  # one object, on one line or over several
+    if not _is_lines(path, encoding):
         yield from _array(path, encoding)
         return
     with path.open(encoding=encoding, errors="replace") as file:
@@ -50,18 +41,40 @@ def read_objects(path: Path, encoding: str) -> Iterator[tuple[int, Any] | Reject
             if not line.strip("\ufeff \t\r\n"):
                 continue
             try:
-                yield number, json.loads(line.lstrip("\ufeff"))
+                yield number, sound(json.loads(line.lstrip("\ufeff")))
             except (ValueError, RecursionError):
                 yield Rejected(path.name, number, "not JSON")
 
 
+def _is_lines(path: Path, encoding: str) -> bool:
+    """Whether most of the first lines are JSON each by itself, and there is more than one."""
+    with path.open(encoding=encoding, errors="replace") as file:
+        lines = list(itertools.islice((x for x in file if x.strip("\ufeff \t\r\n")), 20))
+    good = 0
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            good += isinstance(json.loads(line.lstrip("\ufeff")), dict | list)
+    return len(lines) > 1 and 2 * good > len(lines)
+
+
+def sound(value: Any) -> Any:
+    """Replace lone surrogates, which JSON can spell and UTF-8 cannot, in all text of a value."""
+    if isinstance(value, str):
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [sound(item) for item in value]
+    if isinstance(value, dict):
+        return {sound(key): sound(item) for key, item in value.items()}
+    return value
+
+
 def _array(path: Path, encoding: str) -> Iterator[tuple[int, Any]]:
     try:
-        value = json.loads(path.read_text(encoding=encoding, errors="replace").lstrip("\ufeff"))
+        value = sound(json.loads(path.read_text(encoding=encoding, errors="replace").lstrip("\ufeff")))
     except json.JSONDecodeError as error:
         raise DataError(f"{path}:{error.lineno}: not valid JSON: {error.msg}") from None
-    except RecursionError:
-        raise DataError(f"{path}: JSON nested too deeply") from None
+    except (RecursionError, ValueError):
+        raise DataError(f"{path}: JSON nested too deeply, or with a number too long") from None
     if isinstance(value, dict):
         lists = [v for v in value.values() if isinstance(v, list) and v and isinstance(v[0], dict)]
         # {"data": [...]} wraps the records; a conversation's own list of messages does not.
@@ -79,8 +92,8 @@ def conversation_keys(value: Any) -> bool:
 
 def to_conversation(path: Path, number: int, value: dict[str, Any]) -> Conversation | Rejected:
     """Read OpenAI `messages` or ShareGPT `conversations`; of a preference, the chosen reply is taken."""
-    turns = value.get("messages") or value.get("conversations") or value.get("conversation") or []
-    turns = list(turns)
+    listed = (value.get(key) for key in ("messages", "conversations", "conversation"))
+    turns = list(next((item for item in listed if isinstance(item, list)), []))
     if isinstance(value.get("chosen"), dict):
         turns.append(value["chosen"])
     messages: list[Message] = []
@@ -92,9 +105,11 @@ def to_conversation(path: Path, number: int, value: dict[str, Any]) -> Conversat
         name = str(turn.get("role") or turn.get("from") or "").lower()
         text = turn.get("content", turn.get("value"))
         if isinstance(text, list):  # OpenAI's content parts
-            text = "\n".join(str(p.get("text", "")) for p in text if isinstance(p, dict))
+            text = "\n".join(str(p.get("text") or "") for p in text if isinstance(p, dict))
         if name in ("tool", "function", "observation", "function_call"):
             continue
+        if not isinstance(text, str) and (turn.get("tool_calls") or turn.get("function_call")):
+            continue  # the assistant called a tool and said nothing
         if name not in _ROLES:
             return Rejected(path.name, number, "a turn has an unknown role")
         if not isinstance(text, str):

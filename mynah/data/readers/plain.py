@@ -44,11 +44,15 @@ def read_chatterbot(path: Path, encoding: str) -> Iterator[Conversation | Reject
     import yaml
 
     try:
-        value = yaml.safe_load(path.read_text(encoding=encoding, errors="replace"))
+        # BaseLoader keeps every scalar as the text it is: Yes, 12:30 and 2024-01-01 are things people say.
+        text = path.read_text(encoding=encoding, errors="replace")
+        value = yaml.BaseLoader(text).get_single_data()
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         place = f":{mark.line + 1}" if mark else ""
         raise DataError(f"{path}{place}: not valid YAML") from None
+    except (ValueError, RecursionError):
+        raise DataError(f"{path}: not valid YAML") from None
     turns = value.get("conversations") if isinstance(value, dict) else None
     if not isinstance(turns, list):
         raise DataError(f"{path}: YAML without a list `conversations` (chatterbot's layout)")
@@ -56,10 +60,10 @@ def read_chatterbot(path: Path, encoding: str) -> Iterator[Conversation | Reject
     for number, exchange in enumerate(turns, start=1):
         if not isinstance(exchange, list) or len(exchange) < 2:
             yield Rejected(path.name, number, "a conversation is not a list of two or more turns")
-        elif any(isinstance(turn, dict | list) for turn in exchange):
-            yield Rejected(path.name, number, "a turn is not text")
+        elif any(not isinstance(turn, str) or not turn.strip() for turn in exchange):
+            yield Rejected(path.name, number, "a turn is empty or not text")
         else:
-            messages = [Message(roles[i % 2], str(turn)) for i, turn in enumerate(exchange)]
+            messages = [Message(roles[i % 2], turn) for i, turn in enumerate(exchange)]
             yield Conversation(merge_turns(messages), f"{path.name}#{number}")
 
 
@@ -111,6 +115,6 @@ def looks_like_json(path: Path, encoding: str) -> bool:
         return False
     try:
         json.loads(start.partition("\n")[0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return re.match(r'\{\s*(".*"\s*:|\})', start) is not None
     return True

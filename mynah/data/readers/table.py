@@ -6,7 +6,8 @@ import contextlib
 import csv
 import itertools
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -16,6 +17,8 @@ from mynah.errors import DataError
 
 #: A cell may be this long; a chat export with a whole document in one cell is read, not refused.
 MAX_CELL = 64 << 20
+#: A record may run over this many lines; a quote still open then was never meant to be closed.
+LONGEST_RECORD = 20_000
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -40,39 +43,72 @@ class Table:
     quoted: bool = True
 
     def rows(self) -> Iterator[Row | Rejected]:
-        """Yield each row, or what was wrong with it; a bad row never stops the walk."""
+        """Yield each row, or what was wrong with it; a bad row never stops the walk.
+
+        A quote that is never closed would swallow the rest of the file: its own line is rejected, and reading
+        goes on with the next.
+        """
         csv.field_size_limit(MAX_CELL)
+        quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
         with self.path.open(encoding=self.encoding, errors="replace", newline="") as file:
-            quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
-            reader = csv.reader(file, delimiter=self.delimiter, strict=True, quoting=quotes)
-            line = 1
-            skipped_header = not self.has_header
+            lines = _Lines(file)
+            header_due = self.has_header
             while True:
+                start = lines.begin_record()
                 try:
-                    cells = next(reader)
+                    cells = next(csv.reader(lines, delimiter=self.delimiter, strict=True, quoting=quotes))
                 except StopIteration:
                     return
                 except csv.Error as error:
-                    yield Rejected(self.path.name, line, f"malformed row: {error}")
-                    line = reader.line_num + 1
+                    lines.keep_only_first()
+                    yield Rejected(self.path.name, start, f"malformed row: {error}")
                     continue
-                start, line = line, reader.line_num + 1
-                if not skipped_header:
-                    skipped_header = True
-                elif not any(cell.strip() for cell in cells):
+                if not any(cell.strip() for cell in cells):
                     if len(cells) > 1:  # a row of nothing but delimiters; a blank line is no row
                         yield Rejected(self.path.name, start, "empty row")
+                elif header_due:
+                    header_due = False
                 elif len(cells) != len(self.columns):
-                    yield Rejected(
-                        self.path.name,
-                        start,
-                        f"{len(cells)} fields found, {len(self.columns)} expected",
-                    )
+                    found = f"{len(cells)} fields found, {len(self.columns)} expected"
+                    yield Rejected(self.path.name, start, found)
                 else:
                     yield Row(start, dict(zip(self.columns, cells, strict=True)))
 
 
-def open_table(path: Path, encoding: str, delimiter: str | None, known: frozenset[str]) -> Table:
+class _Lines:
+    """The lines of a file for one record after another, some of which can be given back."""
+
+    def __init__(self, file: Iterable[str]) -> None:
+        self.source = iter(file)
+        self.waiting: deque[str] = deque()
+        self.taken: list[str] = []
+        self.number = 1
+
+    def begin_record(self) -> int:
+        """Forget what the last record took; return the number of the line that comes next."""
+        self.number += len(self.taken)
+        self.taken = []
+        return self.number
+
+    def keep_only_first(self) -> None:
+        """Give back all lines but the first of this record."""
+        self.waiting.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if len(self.taken) >= LONGEST_RECORD:
+            raise StopIteration
+        line = self.waiting.popleft() if self.waiting else next(self.source)
+        self.taken.append(line)
+        return line
+
+
+def open_table(
+    path: Path, encoding: str, delimiter: str | None, known: frozenset[str], header: bool | None = None
+) -> Table:
     """Find delimiter, columns and header of a table.
 
     Args:
@@ -80,6 +116,7 @@ def open_table(path: Path, encoding: str, delimiter: str | None, known: frozense
         encoding: its encoding.
         delimiter: one character, or None to find it.
         known: column names (lower case) that mark a first row as a header.
+        header: whether the first row is one; None to find out.
 
     Raises:
         DataError: if it has only a header row.
@@ -89,7 +126,8 @@ def open_table(path: Path, encoding: str, delimiter: str | None, known: frozense
     if not rows:
         raise DataError(f"{path}: no rows found")
     first, rest = rows[0], rows[1:]
-    header = _is_header(first, rest, known)
+    if header is None:
+        header = _is_header(first, rest, known)
     if header:
         names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}") for i, cell in enumerate(first)]
     else:
@@ -129,7 +167,7 @@ def _first_rows(path: Path, encoding: str, delimiter: str, count: int) -> list[l
     with path.open(encoding=encoding, errors="replace", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)
         with contextlib.suppress(csv.Error):  # rows() names the place; the rows so far are enough here
-            rows.extend(row for row in itertools.islice(reader, count) if row)
+            rows.extend(itertools.islice((row for row in reader if any(row)), count))
     return rows
 
 
