@@ -1,6 +1,6 @@
 """Training speed beside Hugging Face: same GPT-2 shape, batch, precision and AdamW, in alternation.
 
-    python benchmarks/train.py > benchmarks/results/train.txt
+    python benchmarks/train.py [SHAPE ...] > benchmarks/results/train.txt
 
 For each shape the two trainers take turns, a few steps at a time; the median over all turns is quoted with
 the spread. FLOP/s are the formula's (6 for each parameter that multiplies every token, plus attention), as a
@@ -36,14 +36,15 @@ RATE = 6e-4
 
 
 def main() -> None:
-    print("$ python benchmarks/train.py " + " ".join(sys.argv[1:]))
+    print(" ".join(["$ python benchmarks/train.py", *sys.argv[1:]]))
     print(describe())
-    for name, (n_layer, n_embd, n_head, vocab, rows, context) in SHAPES.items():
+    for name in sys.argv[1:] or SHAPES:
+        n_layer, n_embd, n_head, vocab, rows, context = SHAPES[name]
         config = preset("gpt2", vocab, n_layer=n_layer, n_embd=n_embd, n_head=n_head, context_length=context)
         generator = torch.Generator().manual_seed(0)
         ids = torch.randint(0, vocab, (rows, context + 1), generator=generator)
         batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
-        steps = 3 if n_embd > 200 else 40
+        steps = 3 if n_embd > 200 else 20
         turns: dict[str, Callable[[], float]] = {
             "mynah AdamW": mynah_turn(config, batch, steps, "adamw"),
             "transformers AdamW": transformers_turn(config, batch, steps),
