@@ -14,25 +14,27 @@ from __future__ import annotations
 import copy
 import math
 import re
+import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from mynah import artifacts
+from mynah import __version__, artifacts
+from mynah.artifacts import Manifest
 from mynah.data.clean import CleanConfig, clean
 from mynah.data.exchanges import split_exchange
 from mynah.data.readers.json_records import to_conversation
 from mynah.data.records import Conversation, Document, Message, Record, Rejected
 from mynah.device import pick_device
-from mynah.errors import ConfigError, DataError
+from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.generate.chat import ChatSession, continue_text
 from mynah.generate.sampling import SamplingConfig
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model
 from mynah.plan.budget import rates, row_shape, shape_for
-from mynah.run import ABOUT, open_run
+from mynah.run import SAVED, is_saved, open_run
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig
@@ -124,15 +126,24 @@ class GPT3:
     def save(self, directory: str | Path) -> Path:
         """Write model and tokenizer into a folder that `from_pretrained` and `mynah chat` open.
 
+        The folder is new, empty or an earlier `save`, which it replaces in one step.
+
         Raises:
             ConfigError: if the model has not been trained.
-            ArtifactError: if it cannot be written.
+            ArtifactError: if the folder holds something else, or cannot be written.
         """
         model, tokenizer = self._ready()
-        path = Path(directory)
-        tokenizer.save(path)
-        save_model(model, path)
-        artifacts.write_json(path / ABOUT, {"talks": self.talks})
+        path = Path(directory).resolve()
+        if path.exists() and not (path.is_dir() and (is_saved(path) or not any(path.iterdir()))):
+            raise ArtifactError(f"{path}: holds something that save did not write; name a new folder")
+        partial = path.with_name(f"{path.name}.partial")
+        try:
+            tokenizer.save(partial)
+            save_model(model, partial)
+            manifest = Manifest(SAVED, "", __version__, {}, {}, self.seed, {"talks": self.talks})
+            artifacts.finish(partial, path, manifest)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
         return path
 
     def _ready(self) -> tuple[Transformer, Tokenizer]:

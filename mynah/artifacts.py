@@ -177,7 +177,7 @@ def _verify(path: Path, info: dict[str, Any]) -> None:
 
 
 def _mend(path: Path) -> str:
-    return f"delete the folder {path.parent} and run the same build again to have it made anew"
+    return f"delete the folder {path.parent} and have it made anew by what made it"
 
 
 def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[str, ...] = ()) -> Manifest:

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.clean import clean
 from mynah.data.collect import Source, collect
 from mynah.data.readers.encoding import check_is_file
-from mynah.data.records import Conversation, Rejected, read_records, write_records
+from mynah.data.records import Conversation, read_records, write_records, write_rejected
 from mynah.data.split import split
 from mynah.device import pick_device
 from mynah.errors import ConfigError
-from mynah.evaluate.language_model import score_ngram, summarise
+from mynah.evaluate.baseline import best_order
 from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run, first_records
-from mynah.interop.huggingface import load_hugging_face
+from mynah.interop.huggingface import hash_of_directory, load_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
-from mynah.ngram.kneser_ney import NGramModel
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.recipe import Recipe, to_toml
@@ -175,7 +172,7 @@ class _Build:
         settings: dict[str, Any] = recipe.tokenizer.model_dump(mode="json")
         inputs = {"split": parts.output}
         if recipe.base is not None:
-            inputs["base"] = _base_hash(Path(recipe.base))
+            inputs["base"] = hash_of_directory(Path(recipe.base))
 
         def work(out: Path) -> dict[str, Any]:
             if recipe.base is not None:
@@ -226,24 +223,13 @@ class _Build:
             tokenizer = Tokenizer.load(self.dir / "tokenizer")
             data, held_out = self._read_tokens()
             held_out = first_records(held_out, self.recipe.evaluate.max_tokens)
-            stream = data.tokens.astype(np.int64)
-            by_order: dict[str, Any] = {}
-            best: tuple[float, int, NGramModel] | None = None
-            for order in range(1, self.recipe.ngram.max_order + 1):
-                model = NGramModel.estimate(
-                    stream, data.starts, order, tokenizer.vocab_size, tokenizer.control.bos
-                )
-                scores = score_ngram(model, held_out, with_hits=False)
-                score = summarise(scores, held_out)
-                if score is None:
-                    raise ConfigError("the held-out part has no text to measure on; give more rows")
-                by_order[str(order)] = {"bpb": score.bpb, "perplexity": score.perplexity}
-                if best is None or score.bpb < best[0]:
-                    best = score.bpb, order, model
-            assert best is not None
-            best[2].save(out / "ngram.safetensors")
-            artifacts.write_json(out / "scores.json", {"order": best[1], "by_order": by_order})
-            return {"order": best[1], "bpb": best[0]}
+            baseline = best_order(
+                data, held_out, self.recipe.ngram.max_order, tokenizer.vocab_size, tokenizer.control.bos
+            )
+            baseline.model.save(out / "ngram.safetensors")
+            order = baseline.model.order
+            artifacts.write_json(out / "scores.json", {"order": order, "by_order": baseline.by_order})
+            return {"order": order, "bpb": baseline.bpb}
 
         manifest = self.stages.run("ngram", settings, {"tokens": tokens.output}, work)
         counts = manifest.counts
@@ -257,7 +243,7 @@ class _Build:
         settings = recipe.plan.model_dump(mode="json")
         inputs = {"tokens": tokens.output}
         if recipe.base is not None:
-            inputs["base"] = _base_hash(Path(recipe.base))
+            inputs["base"] = hash_of_directory(Path(recipe.base))
 
         def work(out: Path) -> dict[str, Any]:
             vocab_size = Tokenizer.load(self.dir / "tokenizer").vocab_size
@@ -293,7 +279,7 @@ class _Build:
         }
         inputs = {"tokens": tokens.output}
         if self.recipe.base is not None:
-            inputs["base"] = _base_hash(Path(self.recipe.base))
+            inputs["base"] = hash_of_directory(Path(self.recipe.base))
 
         def work(out: Path) -> dict[str, Any]:
             data, held_out = self._read_tokens()
@@ -393,12 +379,6 @@ class _Build:
         return watch
 
 
-def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    """Write rejected rows as JSON lines: file, line, reason, and never what the row said."""
-    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rejected)
-    artifacts.write_text(path, "".join(lines))
-
-
 def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
     """Write a trained model and its curve; return the counts of the manifest."""
     save_model(model.cpu(), out)
@@ -410,12 +390,3 @@ def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
         "best_loss": done.best_loss,
         "stopped_early": done.stopped_early,
     }
-
-
-def _base_hash(base: Path) -> str:
-    """Return a hash over the files of a base directory that decide what is loaded."""
-    names = ["config.json", "tokenizer.json", "tokenizer_config.json"]
-    files = [base / name for name in names] + sorted(base.glob("*.safetensors"))
-    return artifacts.sha256_of_json(
-        {path.name: artifacts.sha256_of_file(path) for path in files if path.is_file()}
-    )

@@ -18,8 +18,8 @@ from mynah.recipe import load_recipe
 from mynah.tokenizer.tokenizer import Tokenizer
 
 _GO_ON = "run the same mynah build again to go on"
-#: In a folder that `GPT3.save` wrote: whether the model talks.
-ABOUT = "about.json"
+#: The stage that the manifest of a folder written by `GPT3.save` names.
+SAVED = "saved"
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ def open_run(directory: Path, device: torch.device) -> Run:
     if (directory / "config.json").is_file():
         model, tokenizer = load_hugging_face(directory)
         return Run(model.to(device), tokenizer, False, SamplingConfig(), CleanConfig())
-    if (directory / "model.json").is_file():
+    if is_saved(directory):
         return _open_saved(directory, device)
     if not (directory / "recipe.toml").is_file():
         raise ArtifactError(f"{directory}: not a run (no recipe.toml in it)")
@@ -66,11 +66,20 @@ def open_run(directory: Path, device: torch.device) -> Run:
     return Run(load_model(directory / chain[-1]).to(device), tokenizer, talks, recipe.sampling, recipe.clean)
 
 
+def is_saved(directory: Path) -> bool:
+    """Whether a folder is one that `GPT3.save` wrote.
+
+    Raises:
+        ArtifactError: if its manifest is damaged.
+    """
+    if not (directory / artifacts.MANIFEST).is_file():
+        return False
+    return artifacts.read_manifest(directory, verify=False).stage == SAVED
+
+
 def _open_saved(directory: Path, device: torch.device) -> Run:
     """Open a folder that `GPT3.save` wrote."""
-    about = artifacts.read_json(directory / ABOUT)
-    if not isinstance(about, dict):
-        raise ArtifactError(f"{directory / ABOUT}: damaged")
+    talks = bool(artifacts.read_manifest(directory).counts.get("talks"))
     tokenizer = Tokenizer.load(directory)
     model = load_model(directory).to(device)
-    return Run(model, tokenizer, bool(about.get("talks")), SamplingConfig(), CleanConfig())
+    return Run(model, tokenizer, talks, SamplingConfig(), CleanConfig())

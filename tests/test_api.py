@@ -13,7 +13,7 @@ import mynah
 from mynah import GPT3, GPT3ChatBot
 from mynah.api import join_words, to_records
 from mynah.data.records import Conversation, Document
-from mynah.errors import ConfigError, DataError
+from mynah.errors import ArtifactError, ConfigError, DataError
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [(f"question {word}?", f"answer {word}") for word in ("red", "blue", "green", "grey")]
@@ -48,6 +48,24 @@ def test_a_preset_name_says_once_that_it_has_no_weights() -> None:
         GPT3.from_pretrained("gpt5")
     with pytest.raises(ConfigError, match="call train first"):
         GPT3.from_pretrained("gpt3").generate("x")
+
+
+def test_saving_replaces_only_what_it_wrote(tmp_path: Path) -> None:
+    model = GPT3.from_pretrained("gpt3-nano").train(["one two three four"] * 4, epochs=1)
+    folder = tmp_path / "model"
+    model.save(folder)
+    model.save(folder)
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(ArtifactError, match="damaged"):
+        GPT3.from_pretrained(folder)
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "letter.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="did not write"):
+        model.save(other)
+    assert (other / "letter.txt").read_text(encoding="utf-8") == "mine"
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "other"}
 
 
 def test_a_bot_learns_its_pairs_remembers_and_is_saved(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1] / "mynah"
@@ -55,6 +56,21 @@ def test_no_module_imports_a_higher_layer() -> None:
         if family or (package, target) in WITHIN:
             continue
         assert LAYERS[target] < LAYERS[package], f"{path} imports {name}"
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    modules = {module_of(path) for path, _, _ in imports()}
+    graph: dict[str, set[str]] = {}
+    for path, _, name in imports():
+        if name in modules and name != "mynah":
+            graph.setdefault(module_of(path), set()).add(name)
+    assert len(graph) > 30
+    TopologicalSorter(graph).prepare()  # raises CycleError with the circle
+
+
+def module_of(path: str) -> str:
+    """Return the dotted name of a file of the package."""
+    return ".".join(["mynah", *Path(path).relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
 
 
 def test_data_and_tokenizer_do_not_import_torch() -> None:

@@ -60,6 +60,8 @@ class Flags:
     "Column with the class of a text."
     assistant: Annotated[tuple[str, ...], Parameter(group=_INPUT, negative="")] = ()
     "Who the assistant is: a value of the speaker column. May be given several times."
+    gap: Annotated[float | None, Parameter(group=_INPUT)] = None
+    "Hours of silence that begin a new conversation, where no column tells them. Default 6."
     encoding: Annotated[str | None, Parameter(group=_INPUT)] = None
     "Encoding of the input, such as gb18030."
     delimiter: Annotated[str | None, Parameter(group=_INPUT)] = None
@@ -111,6 +113,7 @@ class Flags:
                 "delimiter": delimiter,
                 "form": self.form,
                 "header": self.header,
+                "gap_hours": self.gap,
                 "columns": {**columns, "rows_are": self.rows_are, "assistant": self.assistant or None},
             },
             "clean": {"lowercase": self.lowercase, "stop_words": self.stop_words or None},

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
@@ -126,7 +125,7 @@ def fingerprint(record: Record) -> bytes:
         parts = [f"{m.role}\x1f{m.content}" for m in record.messages]
     else:
         parts = [record.text]
-    folded = unicodedata.normalize("NFKC", "\x1e".join(parts)).casefold()
+    folded = "\x1e".join(parts).casefold()
     return hashlib.sha256(re.sub(r"\s+", " ", folded).strip().encode("utf-8", "replace")).digest()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -38,6 +39,9 @@ class CollectConfig(Config):
     delimiter: str | None = Field(None, description="one character between the cells of a table")
     header: bool | None = Field(None, description="whether a table's first row names its columns")
     form: Form | None = Field(None, description="read every file as this form")
+    gap_hours: float = Field(
+        6.0, gt=0, description="a silence this long begins a new conversation, where nothing else tells them"
+    )
     columns: Columns = Columns()
 
 
@@ -83,7 +87,7 @@ def collect(paths: Sequence[Path], config: CollectConfig) -> Collected:
     Raises:
         DataError: if a file is missing, empty, a directory, binary or of no layout that can be told;
             if more than half of a file's rows are bad; or if nothing usable is left.
-        ConfigError: if a column named in `config` is in none of the tables.
+        ConfigError: if a column named in `config` is missing from a table; the file is named.
     """
     if not paths:
         raise ConfigError("no input file given; example: mynah build chats.csv")
@@ -249,7 +253,7 @@ def _rows_to_records(
                 yield Rejected(path.name, row.line, "empty text")
             else:
                 good.append(row)
-        threaded = build_conversations(good, layout, path.name)
+        threaded = build_conversations(good, layout, path.name, timedelta(hours=config.gap_hours))
         source.layout += f"; {threaded.roles}"
         yield from threaded.conversations
         return

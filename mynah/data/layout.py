@@ -292,7 +292,7 @@ def guess_layout(
     text = text or _longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None:
         raise DataError(
-            f"{path}: cannot tell which column holds the text; columns: {', '.join(columns)}; "
+            f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
             "say --text-column NAME, or --question-column NAME --answer-column NAME"
         )
     layout = Layout(
@@ -331,7 +331,12 @@ def _check_given(path: str, columns: Sequence[str], given: Columns) -> None:
         column = getattr(given, purpose)
         if column is not None and column not in columns:
             flag = f"--{purpose.replace('_', '-')}-column"
-            raise ConfigError(f"{path}: {flag} {column}: no such column; columns: {', '.join(columns)}")
+            raise ConfigError(f"{path}: {flag} {column}: no such column; columns: {_shown(columns)}")
+
+
+def _shown(columns: Sequence[str]) -> str:
+    """List column names for an error, cut short: what was taken for a header may be somebody's message."""
+    return ", ".join(c if len(c) <= 32 else f"{c[:12]}... ({len(c)} characters)" for c in columns)
 
 
 def _find(purpose: str, columns: Sequence[str]) -> str | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -136,3 +136,9 @@ def read_records(path: Path) -> Iterator[Record]:
                     raise ArtifactError(f"{path}:{number}: not a record") from None
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing") from None
+
+
+def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
+    """Write rejected rows as JSON lines: file, line, reason, and never what the row said."""
+    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rejected)
+    artifacts.write_text(path, "".join(lines))

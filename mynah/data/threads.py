@@ -13,9 +13,7 @@ from mynah.data.readers.table import Row
 from mynah.data.records import Conversation, Message, Role, merge_turns
 from mynah.errors import ConfigError
 
-#: Without thread or conversation ids, a silence this long begins a new conversation.
-GAP = timedelta(hours=6)
-#: And no conversation grows beyond this many messages.
+#: Without thread or conversation ids, no conversation grows beyond this many messages.
 LONGEST = 40
 
 _TIME_FORMATS = (
@@ -41,12 +39,12 @@ class Threaded:
     roles: str
 
 
-def build_conversations(rows: Iterable[Row], layout: Layout, file: str) -> Threaded:
+def build_conversations(rows: Iterable[Row], layout: Layout, file: str, gap: timedelta) -> Threaded:
     """Group, order and cast the messages of a table.
 
     Threads follow the conversation column if there is one, else the reply links (a reply whose parent
-    is not in the file starts a thread), else silences of six hours. Within a thread messages are in order
-    of time where every time can be read, else of reply depth and file order.
+    is not in the file starts a thread), else silences longer than `gap`. Within a thread messages are in
+    order of time where every time can be read, else of reply depth and file order.
     """
     kept = [row for row in rows if layout.text and row.cells[layout.text].strip()]
     times: dict[int, datetime] = {}
@@ -60,7 +58,7 @@ def build_conversations(rows: Iterable[Row], layout: Layout, file: str) -> Threa
     elif layout.reply_to and layout.message_id:
         groups = _by_reply(kept, layout.message_id, layout.reply_to)
     else:
-        groups = _by_silence(kept, times)
+        groups = _by_silence(kept, times, gap)
     ordered = [_in_order(group, times) for group in groups]
     cast, told = _cast(ordered, layout)
     conversations = []
@@ -111,12 +109,12 @@ def _id(text: str) -> str:
     return text.strip().removesuffix(".0")
 
 
-def _by_silence(rows: Sequence[Row], times: Mapping[int, datetime]) -> list[list[Row]]:
+def _by_silence(rows: Sequence[Row], times: Mapping[int, datetime], gap: timedelta) -> list[list[Row]]:
     groups: list[list[Row]] = []
     last: datetime | None = None
     for row in rows:
         now = times.get(row.line)
-        silent = now is not None and last is not None and abs(now - last) > GAP
+        silent = now is not None and last is not None and abs(now - last) > gap
         if not groups or silent or len(groups[-1]) >= LONGEST:
             groups.append([])
         groups[-1].append(row)

@@ -186,3 +186,12 @@ def _rename(foreign: dict[str, Tensor], names: dict[str, str], n_layer: int) -> 
             if (tensor := foreign.get(theirs.format(i=i))) is not None:
                 renamed[ours.format(i=i)] = tensor
     return renamed
+
+
+def hash_of_directory(base: Path) -> str:
+    """Return a hash over the files of a base directory that decide what is loaded."""
+    names = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+    files = [base / name for name in names] + sorted(base.glob("*.safetensors"))
+    return artifacts.sha256_of_json(
+        {path.name: artifacts.sha256_of_file(path) for path in files if path.is_file()}
+    )

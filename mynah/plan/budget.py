@@ -39,8 +39,11 @@ TUNE_SHARE = 0.5
 PAPER_RATES = {
     768: 6e-4, 1024: 3e-4, 1536: 2.5e-4, 2048: 2e-4, 2560: 1.6e-4, 4096: 1.2e-4, 5140: 1e-4, 12288: 0.6e-4,
 }  # fmt: skip
+#: Fine-tuning's learning rate as a share of pretraining's: at the full rate it undid on four of five logs
+#: what pretraining had learned (docs/log.md).
+TUNE_RATE = 0.2
 #: Share of the user's words blanked out in fine-tuning.
-WORD_DROPOUT = 0.3
+WORD_DROPOUT = 0.15
 
 
 @dataclass
@@ -130,7 +133,8 @@ def make_plan(
     if has_replies:
         values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
-            values |= {"word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
+            gentle = {name: TUNE_RATE * rate for name, rate in own_rates.items() if name.endswith("rate")}
+            values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
     passes = built.steps * rows[0] * rows[1] / max(1, n_tokens)

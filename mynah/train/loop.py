@@ -82,8 +82,26 @@ def train(
             progress.seconds = time.monotonic() - begun
             save_checkpoint(checkpoints, model, optimizers, best, progress)
 
+    def measure(loss: float | None, factor: float) -> float | None:
+        """Note the held-out loss; keep the weights if they are the best so far."""
+        nonlocal best, waited
+        model.eval()
+        held_out = validate() if validate is not None else None
+        progress.history.append({"step": progress.step, "loss": loss, "rate": factor, "held_out": held_out})
+        if held_out is None:
+            return None
+        if progress.best_loss is None or held_out < progress.best_loss:
+            progress.best_loss, progress.best_step, waited = held_out, progress.step, 0
+            best = {name: t.clone() for name, t in model_tensors(model).items()}
+        else:
+            waited += 1
+            progress.stopped_early = waited >= config.patience
+        return held_out
+
     with torch.random.fork_rng(), _ctrl_c() as pressed:
         try:
+            if progress.step == 0 and validate is not None:
+                measure(None, 0.0)  # what training begins with counts too: it may be better than what follows
             since = time.monotonic()
             while progress.step < last_step(progress, config) and not progress.stopped_early:
                 step = progress.step
@@ -112,27 +130,12 @@ def train(
                 tokens_done += batch.tokens.numel()
 
                 held_out = None
-                last = progress.step == last_step(progress, config)
-                if validate is not None and (progress.step % config.eval_every == 0 or last):
-                    model.eval()
-                    held_out = validate()
-                    progress.history.append(
-                        {"step": progress.step, "loss": loss, "rate": factor, "held_out": held_out}
-                    )
-                    if progress.best_loss is None or held_out < progress.best_loss:
-                        progress.best_loss, progress.best_step, waited = held_out, progress.step, 0
-                        best = {name: t.clone() for name, t in model_tensors(model).items()}
-                    else:
-                        waited += 1
-                        progress.stopped_early = waited >= config.patience
-                        if _stalls(progress, config, waited):
-                            # More of the same only learns the training text by heart: go back and anneal.
-                            load_tensors(model, best, Path("best weights"))
-                            progress.fall, waited = early_fall(progress.step, config), 0
-                elif validate is None and (progress.step % config.eval_every == 0 or last):
-                    progress.history.append(
-                        {"step": progress.step, "loss": loss, "rate": factor, "held_out": None}
-                    )
+                if progress.step % config.eval_every == 0 or progress.step == last_step(progress, config):
+                    held_out = measure(loss, factor)
+                    if _stalls(progress, config, waited):
+                        # More of the same only learns the training text by heart: go back and anneal.
+                        load_tensors(model, best, Path("best weights"))
+                        progress.fall, waited = early_fall(progress.step, config), 0
                 if watch is not None:
                     speed = tokens_done / max(1e-9, time.monotonic() - since)
                     watch(

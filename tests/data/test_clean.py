@@ -41,6 +41,11 @@ def test_duplicates_and_empty_records_are_counted() -> None:
     assert result.dropped == {"exact repeat": 1, "empty after cleaning": 1}
 
 
+def test_what_differs_by_more_than_case_and_space_is_no_repeat() -> None:
+    records = [Document(text, "f:1") for text in ("x² = 4", "X²  = 4", "x2 = 4")]
+    assert [r.texts[0] for r in clean(records, CleanConfig()).records] == ["x² = 4", "x2 = 4"]
+
+
 def test_lowercase_and_stop_words_are_options() -> None:
     config = CleanConfig(lowercase=True, stop_words=("en",))
     assert "the" not in clean_text("The parcel of the day", config).split()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mynah.data.collect import CollectConfig, Collected, collect
+from mynah.data.layout import Columns
 from mynah.data.records import Conversation, Document
 from mynah.errors import ConfigError, DataError
 
@@ -90,6 +91,24 @@ def test_silence_cuts_a_log_without_ids(tmp_path: Path) -> None:
     )
     result = read(tmp_path / "f.csv", rows, columns={"assistant": ("me",)})
     assert turns(result) == [[("user", f"t{d}0"), ("assistant", f"t{d}1")] for d in (1, 2)]
+
+
+def test_the_silence_that_cuts_can_be_told(tmp_path: Path) -> None:
+    rows = ["time,speaker,text"]
+    rows += [f"2024-05-01 1{hour}:00,{'AB'[hour % 2]},line {hour} of the log" for hour in range(4)]
+    path = tmp_path / "log.csv"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    assert len(collect([path], CollectConfig()).records) == 1
+    assert len(collect([path], CollectConfig(gap_hours=0.5)).records) == 4
+
+
+def test_an_error_cuts_long_column_names_short(tmp_path: Path) -> None:
+    path = tmp_path / "private.csv"
+    path.write_text("my secret is that I never liked the cake she bakes,x\na,b\nc,d\n", encoding="utf-8")
+    with pytest.raises(ConfigError) as error:
+        collect([path], CollectConfig(header=True, columns=Columns(text="nope")))
+    assert "cake" not in str(error.value)
+    assert "--text-column nope" in str(error.value)
 
 
 def test_json_layouts(tmp_path: Path) -> None:

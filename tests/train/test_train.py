@@ -159,7 +159,7 @@ def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer,
     config = TrainConfig(
         steps=100, batch_size=1, context_length=16, eval_every=5, schedule="wsd", stall=2, patience=50
     )
-    held_out = iter([3.0, 2.0, 2.5, 2.6, 2.1, 1.9, 1.8, 1.7])
+    held_out = iter([9.0, 3.0, 2.0, 2.5, 2.6, 2.1, 1.9, 1.8, 1.7])
     at: dict[int, torch.Tensor] = {}
     rates: list[int] = []
 
@@ -180,7 +180,7 @@ def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer,
 def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: TokenSet) -> None:
     model = model_of(tokenizer, dropout=0.0)
     losses: list[float] = []
-    held_out = iter([5.0, 4.0, 6.0, 7.0])
+    held_out = iter([9.0, 5.0, 4.0, 6.0, 7.0])
     kept: list[torch.Tensor] = []
 
     def validate() -> float:
@@ -192,12 +192,22 @@ def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: To
                  watch=lambda s: losses.append(s.loss))  # fmt: skip
     assert losses[-1] < 0.7 * losses[0]
     assert (done.best_loss, done.best_step) == (4.0, 20)
-    assert torch.equal(model.head.weight, kept[1])
+    assert torch.equal(model.head.weight, kept[2])
+
+
+def test_training_that_only_harms_changes_nothing(tokenizer: Tokenizer, data: TokenSet) -> None:
+    model = model_of(tokenizer)
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    config = TrainConfig(steps=4, batch_size=1, context_length=16, eval_every=2)
+    values = iter([1.0, 2.0, 3.0])
+    done = train(model, StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    assert (done.step, done.best_step, done.best_loss) == (4, 0, 1.0)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
 def test_it_stops_early(tokenizer: Tokenizer, data: TokenSet) -> None:
     config = TrainConfig(steps=40, batch_size=1, context_length=16, eval_every=2, patience=3)
-    values = iter([1.0, 2.0, 2.0, 2.0, 2.0])
+    values = iter([9.0, 1.0, 2.0, 2.0, 2.0, 2.0])
     done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
     assert done.stopped_early
     assert done.step == 8
