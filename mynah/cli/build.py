@@ -58,8 +58,10 @@ class Flags:
     "Column with the time."
     label_column: Annotated[str | None, Parameter(group=_INPUT)] = None
     "Column with the class of a text."
-    assistant: Annotated[tuple[str, ...], Parameter(group=_INPUT, negative="")] = ()
-    "Who the assistant is: a value of the speaker column. May be given several times."
+    assistant: Annotated[
+        tuple[str, ...], Parameter(name=("--assistant", "--me"), group=_INPUT, negative="")
+    ] = ()
+    "Who the assistant is: a name among the speakers; --me in your own chats. May be given several times."
     gap: Annotated[float | None, Parameter(group=_INPUT)] = None
     "Hours of silence that begin a new conversation, where no column tells them. Default 6."
     encoding: Annotated[str | None, Parameter(group=_INPUT)] = None
@@ -71,7 +73,7 @@ class Flags:
     rows_are: Annotated[str | None, Parameter(group=_INPUT)] = None
     "What a row is: messages, pairs, labelled or text."
     form: Annotated[str | None, Parameter(group=_INPUT)] = None
-    "Read files as: table, json, text, yaml or cornell."
+    "Read files as: table, json, text, chat, yaml or cornell."
 
     lowercase: Annotated[bool | None, Parameter(group=_MORE, negative="")] = None
     "Lower-case all text."

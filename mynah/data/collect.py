@@ -15,6 +15,8 @@ from mynah.config import Config
 from mynah.data.exchanges import split_exchange
 from mynah.data.layout import Columns, Layout, guess_layout, known_names
 from mynah.data.readers import json_records, plain
+from mynah.data.readers.chat_json import ChatJson, is_chat_json
+from mynah.data.readers.chat_text import ChatText, is_chat_text
 from mynah.data.readers.encoding import check_is_file, detect_encoding
 from mynah.data.readers.table import Row, Table, open_table, sniff_delimiter
 from mynah.data.records import (
@@ -28,7 +30,7 @@ from mynah.data.records import (
 from mynah.data.threads import build_conversations
 from mynah.errors import ConfigError, DataError
 
-Form = Literal["table", "json", "text", "yaml", "cornell"]
+Form = Literal["table", "json", "text", "chat", "yaml", "cornell"]
 SAMPLE_ROWS = 500
 
 
@@ -131,6 +133,8 @@ def _form(path: Path, encoding: str, config: CollectConfig) -> Form:
         return "json"
     if plain.is_cornell(path, encoding):
         return "cornell"
+    if is_chat_text(path, encoding):
+        return "chat"
     if suffix in (".yml", ".yaml"):
         return "yaml"
     if suffix in (".csv", ".tsv", ".tab") or config.delimiter is not None:
@@ -150,6 +154,8 @@ def _read_one(path: Path, form: Form, encoding: str, config: CollectConfig, resu
     elif form == "yaml":
         source.layout = "chatterbot conversations, user first"
         items = plain.read_chatterbot(path, encoding)
+    elif form == "chat":
+        items = _read_chat(path.name, ChatText(path, encoding), config, source)
     elif form == "json":
         items = _read_json(path, encoding, config, source)
     else:
@@ -190,6 +196,10 @@ def _read_json(
     objects = iter(json_records.read_objects(path, encoding))
     sample = list(itertools.islice(objects, SAMPLE_ROWS))
     values = [item[1] for item in sample if not isinstance(item, Rejected)]
+    if any(map(is_chat_json, values)):
+        for value in filter(is_chat_json, values):
+            yield from _read_chat(path.name, ChatJson(value), config, source)
+        return
     if any(json_records.conversation_keys(value) for value in values):
         source.layout = "whole conversations"
         for item in itertools.chain(sample, objects):
@@ -220,6 +230,31 @@ def _read_json(
                 yield Row(item[0], {name: cells.get(name, "") for name in columns})
 
     yield from _rows_to_records(path, columns, flat, rows(), config, source)
+
+
+def _read_chat(
+    file: str, chat: ChatText | ChatJson, config: CollectConfig, source: Source
+) -> Iterator[Conversation]:
+    """Yield the conversations of a chat app's export: cut at silences, roles as in a table of messages."""
+    rows = list(chat.rows())
+    layout = Layout(
+        "messages",
+        text="text",
+        speaker="speaker",
+        time="time",
+        chat="chat" if isinstance(chat, ChatJson) else None,
+        assistant=config.columns.assistant,
+    )
+    threaded = build_conversations(rows, layout, file, timedelta(hours=config.gap_hours))
+    source.rows += len(rows) + chat.system + chat.media
+    source.layout = f"a chat app's export, cut at {config.gap_hours:g} hours of silence; {threaded.roles}"
+    if isinstance(chat, ChatText):
+        source.layout += f"; dates read as {'/'.join(chat.order)}"
+    if chat.system + chat.media:
+        source.layout += (
+            f"; left out: {chat.system:,} messages of the app, {chat.media:,} media and deleted messages"
+        )
+    yield from threaded.conversations
 
 
 def _read_table(table: Table, config: CollectConfig, source: Source) -> Iterator[Record | Rejected]:

@@ -228,6 +228,8 @@ class Layout:
     speaker: str | None = None
     direction: str | None = None
     time: str | None = None
+    #: equal within a chat, which is many conversations, cut at silences
+    chat: str | None = None
     assistant: tuple[str, ...] = ()
 
     def describe(self) -> str:

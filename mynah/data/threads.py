@@ -58,7 +58,7 @@ def build_conversations(rows: Iterable[Row], layout: Layout, file: str, gap: tim
     elif layout.reply_to and layout.message_id:
         groups = _by_reply(kept, layout.message_id, layout.reply_to)
     else:
-        groups = _by_silence(kept, times, gap)
+        groups = _by_silence(kept, times, gap, layout.chat)
     ordered = [_in_order(group, times) for group in groups]
     cast, told = _cast(ordered, layout)
     conversations = []
@@ -109,13 +109,16 @@ def _id(text: str) -> str:
     return text.strip().removesuffix(".0")
 
 
-def _by_silence(rows: Sequence[Row], times: Mapping[int, datetime], gap: timedelta) -> list[list[Row]]:
+def _by_silence(
+    rows: Sequence[Row], times: Mapping[int, datetime], gap: timedelta, chat: str | None
+) -> list[list[Row]]:
     groups: list[list[Row]] = []
     last: datetime | None = None
     for row in rows:
         now = times.get(row.line)
         silent = now is not None and last is not None and abs(now - last) > gap
-        if not groups or silent or len(groups[-1]) >= LONGEST:
+        moved = chat is not None and bool(groups) and groups[-1][-1].cells[chat] != row.cells[chat]
+        if not groups or silent or moved or len(groups[-1]) >= LONGEST:
             groups.append([])
         groups[-1].append(row)
         last = now or last

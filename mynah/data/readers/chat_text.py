@@ -1,0 +1,152 @@
+"""Chats that an app exported as text, one message a line with its time: WhatsApp and Signal.
+
+    [31/12/2023, 9:05:07 PM] Ann: See you tomorrow          WhatsApp on iOS
+    31/12/2023, 21:05 - Ann: See you tomorrow               WhatsApp on Android
+    [2023-12-31, 21:05] Ann: See you tomorrow               Signal
+
+The order of day, month and year follows the phone's language and is not written anywhere: it is the order in
+which every date of the file exists and time runs backwards least often.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+
+from mynah.data.readers.table import Row
+
+#: Columns of the rows that this module makes.
+TIME, SPEAKER, TEXT = "time", "speaker", "text"
+#: A name is no longer than this; what is longer before a colon is a sentence.
+_LONGEST_NAME = 80
+#: Characters that direct the text's layout, and the spaces that iOS puts before AM and PM.
+_MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_SPACES = re.compile("[\u00a0\u202f\u2007]")
+_HEADER = re.compile(
+    r"\[?(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}日?\.?)[,،、]?\s+"
+    r"(?P<half>[^\d\s\[\]:]{1,6}\s?)?"
+    r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}))?"
+    r"(?:\s?(?P<half_after>[AaPp]\.?\s?[Mm]\.?))?"
+    r"(?:\]\s?|\s+[-\u2013\u2014]\s+)"
+    r"(?P<rest>.*)"
+)
+_MORNING = ("am", "上午", "凌晨", "早上", "清晨", "오전", "午前")
+_AFTERNOON = ("pm", "下午", "晚上", "中午", "傍晚", "오후", "午後")
+#: What stands for a picture, a voice message or a message taken back: all of a message, in the languages
+#: that exports come in most. iOS marks its own words with an invisible left-to-right mark besides.
+_PLACEHOLDER = re.compile(
+    r"<[^<>\n]*[\s\u4e00-\u9fff][^<>\n]*>"
+    r"|(?:image|video|audio|sticker|gif|document|contact card)\s(?:omitted|vynechán.*)"
+    r"|(?:bild|video|audio|sticker|gif|dokument|kontaktkarte)\sweggelassen"
+    r"|(?:imagen|vídeo|video|audio|sticker|gif|documento)\somitid[oa]"
+    r"|(?:image|vidéo|audio|sticker|gif|document)\sabsente?"
+    r"|(?:this message was deleted|you deleted this message|null|waiting for this message.*)\.?"
+    r"|(?:diese nachricht wurde gelöscht|du hast diese nachricht gelöscht)\.?"
+    r"|(?:图片|视频|音频|语音|贴图|表情|文件|媒体)(?:已省略|已忽略|省略)|此?消息已(?:被)?(?:删除|撤回)"
+    r"|\S+\.(?:jpe?g|png|webp|gif|mp4|3gp|mov|opus|ogg|m4a|mp3|aac|pdf|vcf|docx?|xlsx?|zip)\s\(.{3,40}\)",
+    re.IGNORECASE,
+)
+_EDITED = re.compile(
+    r"\s*<(?:this message was edited|diese nachricht wurde bearbeitet|此消息已编辑)>\s*$", re.I
+)
+
+
+@dataclass
+class ChatText:
+    """A text export: its rows, and afterwards how much of it was no message."""
+
+    path: Path
+    encoding: str
+    #: messages of the app itself (somebody joined), and placeholders of media and deleted messages
+    system: int = 0
+    media: int = 0
+    #: the order that the dates were read in: "dmy", "mdy" or "ymd"
+    order: str = field(default="", init=False)
+
+    def rows(self) -> Iterator[Row]:
+        """Yield each message as a row of time (ISO 8601), speaker and text."""
+        self.system = self.media = 0
+        self.order = _date_order(self.path, self.encoding)
+        for line, header, more in self._messages():
+            name, colon, first = header["rest"].partition(": ")
+            if not colon and header["rest"].endswith(":"):
+                name, colon = header["rest"][:-1], ":"
+            marked = _MARKS.match(first) is not None
+            text = _EDITED.sub("", _MARKS.sub("", "\n".join([first, *more]))).strip()
+            name = _MARKS.sub("", name).strip()
+            if not colon or not 0 < len(name) <= _LONGEST_NAME:
+                self.system += 1
+            elif not text or marked or _PLACEHOLDER.fullmatch(text):
+                self.media += 1
+            else:
+                time = _time(header, self.order)
+                yield Row(line, {TIME: time.isoformat() if time else "", SPEAKER: name, TEXT: text})
+
+    def _messages(self) -> Iterator[tuple[int, re.Match[str], list[str]]]:
+        """Yield line number, header and further lines of each message."""
+        current: tuple[int, re.Match[str], list[str]] | None = None
+        with self.path.open(encoding=self.encoding, errors="replace") as file:
+            for number, line in enumerate(file, start=1):
+                if header := _header(line):
+                    if current:
+                        yield current
+                    current = number, header, []
+                elif current:
+                    current[2].append(line.rstrip("\n"))
+        if current:
+            yield current
+
+
+def is_chat_text(path: Path, encoding: str) -> bool:
+    """Whether a text begins with a message's header, and has one on a fifth of its first lines."""
+    with path.open(encoding=encoding, errors="replace") as file:
+        lines = [line for line in itertools.islice(file, 100) if line.strip()]
+    headers = [_header(line) is not None for line in lines]
+    return bool(lines) and headers[0] and sum(headers) >= max(2, len(lines) // 5)
+
+
+def _header(line: str) -> re.Match[str] | None:
+    """Match the head of a line; a mark that directs the text may stand before it."""
+    return _HEADER.match(_SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f")))
+
+
+def _numbers(date: str) -> tuple[int, int, int]:
+    a, b, c = (int(number) for number in re.findall(r"\d+", date))
+    return a, b, c
+
+
+def _time(header: re.Match[str], order: str) -> datetime | None:
+    """Return a header's time; None if there is no such day or hour."""
+    parts = dict(zip(order, _numbers(header["date"]), strict=True))
+    year = parts["y"] + (2000 if parts["y"] < 100 else 0)
+    hour = int(header["hour"])
+    half = (header["half"] or header["half_after"] or "").replace(".", "").replace(" ", "").lower()
+    if half.startswith(_AFTERNOON):
+        hour = hour % 12 + 12
+    elif half.startswith(_MORNING):
+        hour %= 12
+    try:
+        return datetime(year, parts["m"], parts["d"], hour, int(header["minute"]), int(header["second"] or 0))
+    except ValueError:
+        return None
+
+
+def _date_order(path: Path, encoding: str) -> str:
+    """Return the order of the dates of a whole file."""
+    orders = ("dmy", "mdy", "ymd")
+    impossible, backwards = dict.fromkeys(orders, 0), dict.fromkeys(orders, 0)
+    last: dict[str, datetime] = {}
+    with path.open(encoding=encoding, errors="replace") as file:
+        for header in filter(None, map(_header, file)):
+            for order in orders:
+                time = _time(header, order)
+                if time is None:
+                    impossible[order] += 1
+                else:
+                    backwards[order] += order in last and time < last[order]
+                    last[order] = time
+    return min(orders, key=lambda order: (impossible[order], backwards[order]))
