@@ -26,22 +26,26 @@ TEXT_PASSES, REPLY_PASSES = 2.5, 12.0
 #: The same without the table of token pairs, which is what learns by heart.
 PLAIN_PASSES = 8.0
 #: A larger model pays as soon as it can make this many passes over a small log within the budget: on tweets
-#: two passes of four layers beat five of two (docs/log.md). Where replies are to be learned as well, they
-#: need more steps than a larger model has time for, so it comes later ...
-EPOCHS_FOR_NEXT = {"text": 1.5, "replies": 2.5}
+#: two passes of four layers beat five of two (docs/log.md). Repeating replies need more steps than a larger
+#: model has time for, so there it comes later ...
+EPOCHS_FOR_NEXT = {"new": 1.5, "repeating": 2.5}
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
 #: What held-out measurements and checkpoints add to the time of the steps.
 MEASURING = 1.1
-#: Share of training time that goes to fine-tuning on replies.
-TUNE_SHARE = 0.5
+#: Share of training time that goes to fine-tuning, by whether replies repeat. A support desk's do, and then
+#: there is much to learn in which question asks for which; people's own hardly do, and there the time is
+#: better spent on all text (docs/log.md).
+TUNE_SHARE = {"repeating": 0.5, "new": 0.15}
+#: Replies repeat if at most this share of them is distinct.
+DISTINCT_REPLIES = 0.5
 #: Learning rate by width in Brown et al. 2020, table 2.1.
 PAPER_RATES = {
     768: 6e-4, 1024: 3e-4, 1536: 2.5e-4, 2048: 2e-4, 2560: 1.6e-4, 4096: 1.2e-4, 5140: 1e-4, 12288: 0.6e-4,
 }  # fmt: skip
 #: Fine-tuning's learning rate as a share of pretraining's: at the full rate it undid on four of five logs
-#: what pretraining had learned (docs/log.md).
-TUNE_RATE = 0.2
+#: what pretraining had learned; replies that repeat can stand more of it (docs/log.md).
+TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 #: Share of the user's words blanked out in fine-tuning.
 WORD_DROPOUT = 0.15
 
@@ -107,9 +111,13 @@ def make_plan(
         ConfigError: for an unknown size or field.
     """
     n_tokens = len(data.tokens)
-    share = TUNE_SHARE if has_replies else 0.0
+    distinct = distinct_replies(data) if has_replies else 1.0
+    kind = "repeating" if distinct <= DISTINCT_REPLIES else "new"
+    share = TUNE_SHARE[kind] if has_replies else 0.0
     shape = row_shape(data)
     reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
+    if has_replies:
+        reasons.append(f"{distinct:.0%} of the replies are distinct: {share:.0%} of the time for fine-tuning")
     if base is not None:
         candidates = [base.config]
         reasons.append("the model's shape is that of the base")
@@ -121,7 +129,7 @@ def make_plan(
         rows = shape_for(model, shape, from_base=base is not None)
         reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
-        enough = EPOCHS_FOR_NEXT["replies" if has_replies else "text"]
+        enough = EPOCHS_FOR_NEXT[kind]
         model, in_budget, rows = _by_speed(
             candidates, data, shape, seconds, share, device, enough, base is not None, reasons
         )
@@ -133,7 +141,9 @@ def make_plan(
     if has_replies:
         values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
-            gentle = {name: TUNE_RATE * rate for name, rate in own_rates.items() if name.endswith("rate")}
+            gentle = {
+                name: TUNE_RATE[kind] * rate for name, rate in own_rates.items() if name.endswith("rate")
+            }
             values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
@@ -159,6 +169,14 @@ def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int) -> 
     """Return a preset whose context is the length of the rows that it will be trained on, unless told."""
     changes = {"context_length": context, **config.model}
     return build_config(ModelConfig, {**preset(name, vocab_size).model_dump(), **changes}, "[plan.model]")
+
+
+def distinct_replies(data: TokenSet) -> float:
+    """Return the share of replies that are no repeat of an earlier one, 0 to 1; 1 if there is none."""
+    said = np.concatenate([[False], data.reply, [False]])
+    edges = np.flatnonzero(said[1:] != said[:-1])
+    replies = [data.tokens[begin:end].tobytes() for begin, end in zip(edges[::2], edges[1::2], strict=True)]
+    return len(set(replies)) / len(replies) if replies else 1.0
 
 
 def row_shape(data: TokenSet) -> tuple[int, int]:

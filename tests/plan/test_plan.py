@@ -29,11 +29,11 @@ def plan_of(data: TokenSet, config: PlanConfig, seconds: float = 60.0, replies: 
 def test_minutes_become_steps_by_measured_speed(data: TokenSet, monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = {128: 0.05, 192: 0.4, 256: 0.5, 384: 0.6}
     monkeypatch.setattr(budget, "measure_step", lambda model, rows, device, from_base: speeds[model.n_embd])
-    plan = plan_of(data, PlanConfig(minutes=1), seconds=6.0)
+    plan = plan_of(data, PlanConfig(minutes=1), seconds=1.5)
     assert plan.model.n_embd == 128
     assert plan.tune is not None
     assert plan.pretrain.steps == 20  # 2.5 passes over 3,802 tokens would be 9 steps; 20 at least
-    assert 0 < plan.tune.steps * speeds[128] <= 6.0
+    assert 0 < plan.tune.steps * speeds[128] <= 1.5
     assert any("ms a step" in reason for reason in plan.reasons)
     # More time than a small log can use: a larger model, and no more passes than help.
     rich = plan_of(data, PlanConfig(minutes=60), seconds=3600)
@@ -41,6 +41,26 @@ def test_minutes_become_steps_by_measured_speed(data: TokenSet, monkeypatch: pyt
     assert rich.model.context_length == rich.pretrain.context_length == 128
     assert rich.tune is not None
     assert rich.tune.steps == int(budget.REPLY_PASSES * len(data.tokens) / 1024)
+
+
+def test_replies_that_repeat_get_more_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "measure_step", lambda *_, **__: 1.0)
+    texts = [f"word{i}" for i in range(40)]
+    tokenizer = Tokenizer.train(texts, 300)
+
+    def plan(answers: int) -> tuple[float, Plan]:
+        pairs = [(asked, texts[i % answers]) for i, asked in enumerate(texts)]
+        talks = [Conversation((Message("user", a), Message("assistant", b))) for a, b in pairs]
+        data = encode_records(talks, tokenizer)
+        return budget.distinct_replies(data), plan_of(data, PlanConfig(minutes=1), seconds=100.0)
+
+    (few, repeating), (all_, new) = plan(4), plan(40)
+    assert (few, all_) == (0.1, 1.0)
+    assert repeating.tune is not None
+    assert new.tune is not None
+    assert repeating.tune.learning_rate == pytest.approx(2 * new.tune.learning_rate)
+    assert any("10% of the replies are distinct: 50% of the time" in reason for reason in repeating.reasons)
+    assert budget.distinct_replies(encode_records([Document("no replies")], tokenizer)) == 1.0
 
 
 def test_time_short_of_the_passes_is_shared_out() -> None:
