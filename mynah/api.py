@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import re
 import shutil
 import warnings
@@ -136,7 +137,7 @@ class GPT3:
         path = Path(directory).resolve()
         if path.exists() and not (path.is_dir() and (is_saved(path) or not any(path.iterdir()))):
             raise ArtifactError(f"{path}: holds something that save did not write; name a new folder")
-        partial = path.with_name(f"{path.name}.partial")
+        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # nobody else's folder
         try:
             tokenizer.save(partial)
             save_model(model, partial)

@@ -53,8 +53,11 @@ def test_a_preset_name_says_once_that_it_has_no_weights() -> None:
 def test_saving_replaces_only_what_it_wrote(tmp_path: Path) -> None:
     model = GPT3.from_pretrained("gpt3-nano").train(["one two three four"] * 4, epochs=1)
     folder = tmp_path / "model"
+    neighbour = tmp_path / "model.partial"
+    neighbour.mkdir()
     model.save(folder)
     model.save(folder)
+    neighbour.rmdir()  # still there: it was not ours
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(ArtifactError, match="damaged"):
