@@ -117,8 +117,8 @@ class NGramModel:
         for n, level in enumerate(self.orders, start=1):
             context = _shift(contexts[n - 1], starts) if n > 1 else contexts[0]
             found = _look_up(level.keys, context, tokens, self.vocab_size)
-            own = np.where(found >= 0, level.own[found], 0.0)
-            gamma = np.where(context >= 0, level.gamma[context], 1.0)
+            own = _at(level.own, found, 0.0)
+            gamma = _at(level.gamma, context, 1.0)
             probability = own + gamma * probability
         result: Floats = np.log(probability)
         result[starts[:-1][starts[:-1] < len(tokens)]] = 0.0
@@ -298,6 +298,13 @@ def _shift(values: Ints, starts: Ints) -> Ints:
     inside = starts[:-1]
     shifted[inside[inside < len(values)]] = -1
     return shifted
+
+
+def _at(values: Floats, index: Ints, missing: float) -> Floats:
+    """Return values[index], and `missing` where the index is -1; an order may hold no n-grams at all."""
+    if len(values) == 0:
+        return np.full(len(index), missing)
+    return np.where(index >= 0, values[index], missing)
 
 
 def _look_up(keys: Ints, contexts: Ints, tokens: Ints, vocab_size: int) -> Ints:
