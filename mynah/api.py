@@ -23,9 +23,10 @@ from typing import Any, Self
 
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
-from mynah.data.clean import CleanConfig, clean
+from mynah.data.clean.config import CleanConfig, DuplicateConfig
+from mynah.data.clean.run import clean
 from mynah.data.exchanges import split_exchange
-from mynah.data.readers.json_records import to_conversation
+from mynah.data.readers.json_dialogues import to_record
 from mynah.data.records import Conversation, Document, Message, Record, Rejected
 from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
@@ -154,7 +155,7 @@ class GPT3:
 
     def _encode(self, records: list[Record]) -> TokenSet:
         """Clean and encode; a model without weights gets its tokenizer and its weights here."""
-        cleaned = clean(records, CleanConfig(deduplicate=False)).records
+        cleaned = clean(records, CleanConfig(duplicates=DuplicateConfig(exact=False))).records
         if not cleaned:
             raise DataError("no text to train on: every row is empty")
         if self.tokenizer is None:
@@ -263,7 +264,7 @@ def _to_record(value: Text, number: int) -> Record:
         turns = split_exchange(value)
         return Conversation(turns) if turns else Document(value)
     if isinstance(value, Mapping):
-        made = to_conversation(Path("texts"), number, dict(value))
+        made = to_record("texts", number, dict(value))
         if isinstance(made, Rejected):
             raise DataError(f"text {number}: {made.reason}")
         return made

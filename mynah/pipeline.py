@@ -5,17 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
 from mynah.artifacts import Manifest
-from mynah.data.clean import clean
-from mynah.data.collect import Source, collect
-from mynah.data.readers.encoding import check_is_file
-from mynah.data.records import Conversation, read_records, write_records, write_rejected
-from mynah.data.split import split
+from mynah.data.collect import is_url
+from mynah.data.readers.inputs import check_exists
+from mynah.data.reading import AskSpeaker
+from mynah.data.records import as_conversation
+from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
 from mynah.errors import ConfigError
 from mynah.evaluate.baseline import best_order
@@ -26,6 +25,7 @@ from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
+from mynah.prepare import clean_into, collect_into, hashes_of, read_sources, split_into, told_of
 from mynah.recipe import Recipe, to_toml
 from mynah.report import write_report
 from mynah.stages import CHECKPOINTS, Reporter, Silent, Stages
@@ -39,36 +39,41 @@ from mynah.train.phases import pretrain, tune
 BEFORE_PLAN = ("collect", "clean", "split", "tokenizer", "tokens", "ngram")
 #: Share of a build's minutes that evaluation and report may take, and the least in seconds.
 EVALUATION_SHARE, EVALUATION_SECONDS = 0.08, 8.0
+#: Sources that are described one by one.
+SHOWN = 8
 
 
 def build(
-    files: Sequence[Path],
+    sources: Sequence[Path | str],
     recipe: Recipe,
     directory: Path,
     reporter: Reporter | None = None,
+    ask: AskSpeaker | None = None,
 ) -> dict[str, Any]:
     """Run every stage that is not done yet; return the evaluation.
 
     Args:
-        files: the input.
+        sources: files, folders and database URLs.
         recipe: all settings.
         directory: the run; made if it is not there.
         reporter: is told how it goes.
+        ask: who the assistant of a chat is, where nothing says so.
 
     Raises:
         MynahError: one of its kinds, if something is wrong with input, settings or the run directory.
         Interrupted: on Ctrl-C in training, after saving.
     """
     reporter = reporter or Silent()
-    for path in files:  # a missing file is told before a run directory is made for it
-        check_is_file(path)
+    for source in sources:  # a missing file is told before a run directory is made for it
+        if not is_url(source):
+            check_exists(Path(source))
     if recipe.evaluate.questions is not None:
         read_questions(Path(recipe.evaluate.questions))  # and a wrong one before an hour of training
     if recipe.base is not None and (recipe.plan.size or recipe.plan.model):
         raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
     with artifacts.locked(directory):
         try:
-            return _Build(files, recipe, Stages(directory, recipe.seed, reporter)).run()
+            return _Build(sources, recipe, Stages(directory, recipe.seed, reporter), ask).run()
         except BaseException:
             # A build that was refused at once leaves no folder; the lock's own file goes with it.
             if {path.name for path in directory.iterdir()} <= {".lock"}:
@@ -79,8 +84,10 @@ def build(
 class _Build:
     """One build: its stages in order, each given what the former ones made."""
 
-    def __init__(self, files: Sequence[Path], recipe: Recipe, stages: Stages) -> None:
-        self.files, self.recipe, self.stages = files, recipe, stages
+    def __init__(
+        self, sources: Sequence[Path | str], recipe: Recipe, stages: Stages, ask: AskSpeaker | None
+    ) -> None:
+        self.sources, self.recipe, self.stages, self.ask = sources, recipe, stages, ask
         self.dir, self.reporter = stages.directory, stages.reporter
         self.device = pick_device(recipe.device)
 
@@ -105,66 +112,55 @@ class _Build:
 
     def _collect(self) -> Manifest:
         settings = self.recipe.collect.model_dump(mode="json")
-        inputs = {f"{i}:{path.name}": artifacts.sha256_of_file(path) for i, path in enumerate(self.files)}
-
-        def work(out: Path) -> dict[str, Any]:
-            result = collect(self.files, self.recipe.collect)
-            write_records(out / "records.jsonl", result.records)
-            write_rejected(out / "rejected.jsonl", result.rejected)
-            artifacts.write_json(out / "sources.json", [asdict(s) for s in result.sources])
-            conversations = sum(isinstance(r, Conversation) for r in result.records)
-            return {
-                "rows": sum(s.rows for s in result.sources),
-                "rejected": len(result.rejected),
-                "conversations": conversations,
-                "documents": len(result.records) - conversations,
-            }
-
-        manifest = self.stages.run("collect", settings, inputs, work)
-        sources = artifacts.read_json(self.dir / "collect" / "sources.json")
-        for value in sources[:8]:
-            self.reporter.note(Source(**value).describe())
-        if len(sources) > 8:
-            self.reporter.note(f"... and {len(sources) - 8} files more")
+        manifest = self.stages.run(
+            "collect",
+            settings,
+            hashes_of(self.sources),
+            lambda out: collect_into(out, self.sources, self.recipe.collect, self.ask),
+        )
+        sources, left_out = read_sources(self.dir / "collect")
+        for source in sources[:SHOWN]:
+            self.reporter.note(source.describe())
+        if len(sources) > SHOWN:
+            self.reporter.note(f"... and {len(sources) - SHOWN} sources more")
+        for name, reason in left_out[:SHOWN]:
+            self.reporter.note(f"passed over: {name}: {reason}")
         if manifest.counts["rejected"]:
-            where = self.dir / "collect" / "rejected.jsonl"
+            where = self.dir / "collect" / DROPPED
             self.reporter.note(f"{manifest.counts['rejected']:,} rows rejected, listed in {where}")
         return manifest
 
     def _clean(self, collected: Manifest) -> Manifest:
         settings = self.recipe.clean.model_dump(mode="json")
-
-        def work(out: Path) -> dict[str, Any]:
-            records = read_records(self.dir / "collect" / "records.jsonl")
-            result = clean(records, self.recipe.clean)
-            write_records(out / "records.jsonl", result.records)
-            return {
-                "kept": len(result.records),
-                "changed": dict(sorted(result.changed.items())),
-                "dropped": dict(sorted(result.dropped.items())),
-            }
-
-        manifest = self.stages.run("clean", settings, {"collect": collected.output}, work)
-        dropped = manifest.counts["dropped"]
-        told = ", ".join(f"{n:,} dropped: {why}" for why, n in dropped.items())
-        self.reporter.note(f"{manifest.counts['kept']:,} records kept" + (f"; {told}" if told else ""))
+        manifest = self.stages.run(
+            "clean",
+            settings,
+            {"collect": collected.output},
+            lambda out: clean_into(self.dir / "collect", out, self.recipe.clean),
+        )
+        dropped = told_of(manifest.counts["dropped"])
+        told = f"; dropped: {dropped}" if dropped else ""
+        self.reporter.note(f"{manifest.counts['kept']:,} records kept{told}")
         if self.recipe.clean.stop_words:
             self.reporter.note("stop words are removed: the bot will not write whole sentences")
         return manifest
 
     def _split(self, cleaned: Manifest) -> Manifest:
         settings = self.recipe.split.model_dump(mode="json")
-
-        def work(out: Path) -> dict[str, Any]:
-            records = list(read_records(self.dir / "clean" / "records.jsonl"))
-            parts = split(records, self.recipe.split, self.recipe.seed)
-            write_records(out / "train.jsonl", parts.train)
-            write_records(out / "held_out.jsonl", parts.held_out)
-            return {"train": len(parts.train), "held_out": len(parts.held_out)}
-
-        manifest = self.stages.run("split", settings, {"clean": cleaned.output}, work)
+        inputs = {"clean": cleaned.output, **hashes_of([Path(p) for p in self.recipe.split.decontaminate])}
+        manifest = self.stages.run(
+            "split",
+            settings,
+            inputs,
+            lambda out: split_into(self.dir / "clean", out, self.recipe.split, self.recipe.seed),
+        )
         counts = manifest.counts
-        self.reporter.note(f"{counts['train']:,} to learn from, {counts['held_out']:,} held out")
+        more = (
+            f"; {counts['contaminated']:,} dropped, they hold evaluation text"
+            if counts["contaminated"]
+            else ""
+        )
+        self.reporter.note(f"{counts['train']:,} to learn from, {counts['held_out']:,} held out{more}")
         return manifest
 
     def _tokenizer(self, parts: Manifest) -> Manifest:
@@ -178,8 +174,8 @@ class _Build:
             if recipe.base is not None:
                 tokenizer = Tokenizer.from_hugging_face(Path(recipe.base))
             else:
-                train_file = self.dir / "split" / "train.jsonl"
-                texts = [text for record in read_records(train_file) for text in record.texts]
+                train = self.dir / "split" / "train"
+                texts = [text for record in read_records(train) for text in as_conversation(record).texts]
                 size = recipe.tokenizer.vocab_size or choose_vocab_size(
                     sum(len(text.encode()) for text in texts)
                 )
@@ -194,7 +190,7 @@ class _Build:
             trained = Tokenizer.load(self.dir / "tokenizer")
             counts: dict[str, Any] = {}
             for part in ("train", "held_out"):
-                records = read_records(self.dir / "split" / f"{part}.jsonl")
+                records = read_records(self.dir / "split" / part)
                 encoded = encode_records(records, trained)
                 encoded.save(out / f"{part}.safetensors")
                 counts[part] = {

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import Field
 
 from mynah.config import Config, build_config, merge, read_recipe
-from mynah.data.clean import CleanConfig
-from mynah.data.collect import CollectConfig
+from mynah.data.clean.config import CleanConfig
+from mynah.data.reading import CollectConfig
 from mynah.data.split import SplitConfig
 from mynah.generate.sampling import SamplingConfig
 from mynah.ngram.kneser_ney import NGramConfig

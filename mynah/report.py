@@ -10,32 +10,11 @@ from typing import Any
 
 from mynah import __version__, artifacts
 from mynah.artifacts import read_manifest
+from mynah.data.report.page import table
+from mynah.data.report.words import bilingual
+from mynah.data_report import describe_data
+from mynah.report_style import page
 from mynah.report_words import WORDS
-
-STYLE = """
-body{font:16px/1.55 system-ui,"Noto Sans CJK SC",sans-serif;max-width:62rem;margin:2rem auto;
-padding:0 1rem;color:#1d2327;background:#fff}
-h1{font-size:1.7rem}
-h2{font-size:1.2rem;margin-top:2.2rem;border-bottom:1px solid #ddd}
-table{border-collapse:collapse;margin:.6rem 0}
-td,th{padding:.25rem .8rem .25rem 0;text-align:left;vertical-align:top;border-bottom:1px solid #eee}
-td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
-.verdict{padding:.8rem 1rem;border-left:4px solid #2b7a4b;background:#f0f7f2}
-.verdict.bad{border-color:#b4552d;background:#fbf3ee}
-.talk td{white-space:pre-wrap}
-small{color:#666}
-svg{max-width:100%;height:auto}
-body.zh .en,body:not(.zh) .zh{display:none}
-button{float:right}
-@media(prefers-color-scheme:dark){
-body{color:#ddd;background:#181a1b}
-td,th{border-color:#333}
-.verdict{background:#1c2a21}
-.verdict.bad{background:#2e211a}
-svg{background:#fff}
-}
-"""
-SWITCH = "document.body.classList.toggle('zh')"
 
 
 def write_report(run: Path, timings: dict[str, dict[str, Any]]) -> None:
@@ -55,24 +34,13 @@ def write_report(run: Path, timings: dict[str, dict[str, Any]]) -> None:
         _timings(timings),
     ]
     name = html.escape(run.name)
-    page = (
-        f"<!doctype html><html lang=en><meta charset=utf-8><title>Mynah: {name}</title>"
-        '<meta name=viewport content="width=device-width,initial-scale=1">'
-        f"<style>{STYLE}</style><body>"
-        f'<button onclick="{SWITCH}">English / 中文</button><h1>{name}</h1>'
-        f"{''.join(sections)}<p><small>Mynah {__version__}</small></p></body></html>\n"
-    )
-    artifacts.write_text(run / "report.html", page)
+    body = f"<h1>{name}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>"
+    artifacts.write_text(run / "report.html", page(name, body))
 
 
 def _w(key: str, **values: Any) -> str:
     """Return a phrase in both languages; the page shows one."""
-    english, chinese = WORDS[key]
-    escaped = {k: html.escape(str(v)) for k, v in values.items()}
-    return (
-        f"<span class=en>{english.format(**escaped)}</span>"
-        f"<span class=zh lang=zh>{chinese.format(**escaped)}</span>"
-    )
+    return bilingual(WORDS[key], **values)
 
 
 def _evaluation(run: Path) -> dict[str, Any]:
@@ -104,25 +72,12 @@ def _question_figures(questions: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _table(head: list[str], rows: list[list[str]], numbers: int = 1, kind: str = "") -> str:
-    """Return a table; cells are HTML, the first `numbers` columns are words and the rest figures."""
-
-    def row(cells: list[str], tag: str) -> str:
-        marks = ["" if i < numbers else " class=n" for i in range(len(cells))]
-        return "<tr>" + "".join(f"<{tag}{m}>{c}</{tag}>" for m, c in zip(marks, cells, strict=True))
-
-    return f'<table class="{kind}">{row(head, "th")}{"".join(row(r, "td") for r in rows)}</table>'
-
-
 def _data(run: Path) -> str:
     collect, clean = read_manifest(run / "collect").counts, read_manifest(run / "clean").counts
     parts, tokens = read_manifest(run / "split").counts, read_manifest(run / "tokens").counts
-    rows = [
-        [_w("rows_read"), f"{collect['rows']:,}"],
-        [_w("conversations"), f"{collect['conversations']:,}"],
-        [_w("documents"), f"{collect['documents']:,}"],
-        [_w("rejected"), f"{collect['rejected']:,}"],
-    ]
+    rows = [[_w("rows_read"), f"{collect['rows']:,}"]]
+    rows += [[_w(kind), f"{n:,}"] for kind, n in collect["records"].items()]
+    rows += [[_w("rejected"), f"{collect['rejected']:,}"]]
     rows += [[_w("changed") + html.escape(k), f"{n:,}"] for k, n in clean["changed"].items()]
     rows += [[_w("dropped") + html.escape(k), f"{n:,}"] for k, n in clean["dropped"].items()]
     rows += [
@@ -130,22 +85,10 @@ def _data(run: Path) -> str:
         [_w("held_out"), f"{parts['held_out']:,}"],
         [_w("tokens"), f"{tokens['train']['tokens']:,}"],
     ]
-    sources = artifacts.read_json(run / "collect" / "sources.json")
-    shown = "".join(
-        f"<li>{html.escape(s['file'])}: {html.escape(s['form'])}, "
-        f"{html.escape(s['encoding'])}; {html.escape(s['layout'])}"
-        for s in sources[:20]
-    )
-    reasons: dict[str, list[str]] = {}
-    for line in (run / "collect" / "rejected.jsonl").read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        reasons.setdefault(row["reason"], []).append(f"{row['file']}:{row['line']}")
-    listed = [
-        [html.escape(why), html.escape(", ".join(where[:3])), f"{len(where):,}"]
-        for why, where in sorted(reasons.items(), key=lambda item: -len(item[1]))[:12]
-    ]
-    bad = _table([_w("reason"), _w("where"), _w("count")], listed, numbers=2) if listed else ""
-    return f"<h2>{_w('data')}</h2><ul>{shown}</ul>{_table([_w('what'), _w('count')], rows)}{bad}"
+    summary, body = describe_data(run)
+    artifacts.write_json(run / "data.json", summary)
+    details = f"<details open><summary>{_w('data_details')}</summary>{body}</details>"
+    return f"<h2>{_w('data')}</h2>{table([_w('what'), _w('count')], rows)}{details}"
 
 
 def _scores(run: Path) -> str:
@@ -169,11 +112,11 @@ def _scores(run: Path) -> str:
                     ]
                 )
     head = [_w("model"), _w("measured_on"), _w("bpb"), _w("perplexity"), _w("accuracy")]
-    orders = _table([_w("model"), _w("bpb"), _w("perplexity"), "", ""], rows)
+    orders = table([_w("model"), _w("bpb"), _w("perplexity"), "", ""], rows)
     held = result["held_out"]
     told = _w("held_out_note", records=f"{held['records']:,}", tokens=f"{held['tokens']:,}")
     return (
-        f"<h2>{_w('scores')}</h2><p>{told}</p>{_table(head, main, numbers=2)}"
+        f"<h2>{_w('scores')}</h2><p>{told}</p>{table(head, main, words=2)}"
         f"<details><summary>{_w('by_order')}</summary>{orders}</details>"
     )
 
@@ -187,7 +130,7 @@ def _questions(run: Path) -> str:
         for w in questions["wrong"]
     ]
     head = [_w("question"), _w("reply"), _w("expected")]
-    wrong = _table(head, rows, numbers=3, kind="talk") if rows else ""
+    wrong = table(head, rows, words=3, kind="talk") if rows else ""
     line = _w("questions_line", **_question_figures(questions))
     return (
         f"<h2>{_w('questions')}</h2><p>{line}</p>"
@@ -235,7 +178,7 @@ def _samples(run: Path) -> str:
         for s in _evaluation(run)["samples"]
     ]
     head = [_w("prompt"), _w("reply"), _w("expected")]
-    return f"<h2>{_w('samples')}</h2>{_table(head, rows, numbers=3, kind='talk')}"
+    return f"<h2>{_w('samples')}</h2>{table(head, rows, words=3, kind='talk')}"
 
 
 def _plan(run: Path) -> str:
@@ -255,4 +198,4 @@ def _timings(timings: dict[str, dict[str, Any]]) -> str:
     total = sum(t["seconds"] for t in timings.values())
     rows.append([_w("total"), f"{total:.1f} s", ""])
     head = [_w("stage"), _w("time"), _w("memory")]
-    return f"<h2>{_w('timings')}</h2>{_table(head, rows)}"
+    return f"<h2>{_w('timings')}</h2>{table(head, rows)}"

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from mynah import artifacts
-from mynah.data.clean import CleanConfig
+from mynah.data.clean.config import CleanConfig
 from mynah.errors import ArtifactError
 from mynah.generate.sampling import SamplingConfig
 from mynah.interop.huggingface import load_hugging_face

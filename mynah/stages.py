@@ -63,20 +63,23 @@ class Stages:
         settings: dict[str, Any],
         inputs: dict[str, str],
         work: Callable[[Path], dict[str, Any]],
+        folder: str | None = None,
     ) -> Manifest:
         """Do a stage's work unless its directory holds the result of the very same work.
 
         Args:
-            name: of the stage and of its directory.
+            name: of the stage.
             settings: everything that decides the result besides inputs, seed and version.
             inputs: name -> SHA-256.
             work: fills the directory it is given and returns counts for the manifest. It may find there
                 the checkpoints of an earlier, cut-off run of the same work.
+            folder: name of the stage's directory, if it is not the stage's own.
 
         Raises:
             ArtifactError: if the finished directory is damaged, or the new one cannot be written.
         """
-        directory, partial = self.directory / name, self.directory / f"{name}.partial"
+        directory = self.directory / (folder or name)
+        partial = directory.with_name(f"{directory.name}.partial")
         key = artifacts.stage_key(name, settings, inputs, self.seed, __version__)
         if (directory / artifacts.MANIFEST).is_file():
             manifest = artifacts.read_manifest(directory)

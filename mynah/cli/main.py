@@ -22,6 +22,39 @@ mynah build faq.jsonl --size micro --name faq
 mynah build book.txt --minutes 10 --set plan.model.n_layer=6
 mynah build --sample en --minutes 3""",
     ),
+    "collect": (
+        "mynah.cli.data:collect",
+        "Read sources of any kind into records, and account for every row.",
+        """mynah collect chats.csv -o data/chats
+mynah collect WhatsApp.zip --me Ann -o data/ann
+mynah collect support/ -o data/support
+mynah collect shop.db --query "SELECT question, answer FROM faq" -o data/faq""",
+    ),
+    "clean": (
+        "mynah.cli.data:clean",
+        "Clean collected records: repair, filter, drop repeats, replace personal data.",
+        """mynah clean data/chats -o data/clean
+mynah clean data/chats -o data/clean --personal pseudonym --keep name
+mynah clean data/web -o data/clean --language en --language zh --quality drop --near""",
+    ),
+    "data report": (
+        "mynah.cli.data:report",
+        "Show what is in collected or cleaned records: a page, and JSON.",
+        """mynah data report data/clean
+mynah data report runs/chats""",
+    ),
+    "data show": (
+        "mynah.cli.data:show",
+        "Print records, or what was dropped and why.",
+        """mynah data show data/clean --count 3
+mynah data show data/clean --dropped
+mynah data show data/clean --tokens runs/chats""",
+    ),
+    "data diff": (
+        "mynah.cli.data:diff",
+        "Compare two folders of records: what a changed setting does.",
+        """mynah data diff data/clean data/clean-near""",
+    ),
     "chat": (
         "mynah.cli.talk:chat",
         "Talk to a model.",
@@ -35,6 +68,9 @@ echo "Where is my parcel?" | mynah chat runs/chats""",
 mynah generate runs/book --prompt "It was a" --temperature 0 --max-tokens 40""",
     ),
 }
+
+#: commands of two words -> one line about the first
+GROUPS = {"data": "Look at records: report, show, diff."}
 
 HELP = "A person's own text and chat logs in, a talking language model out, on their own machine."
 EXAMPLES = """mynah build chats.csv      # everything: data report, tokenizer, n-grams, model, evaluation
@@ -56,8 +92,15 @@ def make_app() -> cyclopts.App:
         suppress_keyboard_interrupt=False,
         result_action="return_value",
     )
+    groups: dict[str, cyclopts.App] = {}
     for name, (target, summary, examples) in COMMANDS.items():
-        app.command(target, name=name, help=summary, help_epilogue=_examples(examples))
+        group, _, last = name.rpartition(" ")
+        at = app
+        if group:
+            at = groups.setdefault(group, cyclopts.App(name=group, help=GROUPS[group]))
+        at.command(target, name=last, help=summary, help_epilogue=_examples(examples))
+    for inner in groups.values():
+        app.command(inner)
     return app
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mynah.cli.flags import ask_on_terminal
 from mynah.pipeline import build
 from mynah.recipe import Recipe
 from mynah.train.loop import Interrupted, Step
@@ -88,7 +89,7 @@ class TerminalReporter:
         self.progress.update(self.task, completed=step.step, told=told)
 
 
-def run_build(files: list[Path], recipe: Recipe, directory: Path, *, again: str) -> None:
+def run_build(sources: list[Path | str], recipe: Recipe, directory: Path, *, again: str) -> None:
     """Build with progress on the terminal; say at the end where everything is.
 
     Raises:
@@ -97,7 +98,7 @@ def run_build(files: list[Path], recipe: Recipe, directory: Path, *, again: str)
     console = Console(file=sys.stdout, soft_wrap=True)
     reporter = TerminalReporter(console)
     try:
-        result = build(files, recipe, directory, reporter)
+        result = build(sources, recipe, directory, reporter, ask_on_terminal())
     except Interrupted:
         reporter.close()
         console.print("Stopped; everything so far is saved. To go on, run the same command again:")

@@ -86,7 +86,7 @@ def _lines(terminal: bool) -> Iterator[str]:
 
 
 def _converse(opened: Run, lines: Iterator[str]) -> None:
-    from mynah.data.clean import clean_text
+    from mynah.data.clean.steps import clean_text
     from mynah.generate.chat import ChatSession, continue_text
 
     session = ChatSession(opened.model, opened.tokenizer, opened.sampling)

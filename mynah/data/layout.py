@@ -11,216 +11,124 @@ from typing import Literal
 from pydantic import Field
 
 from mynah.config import Config
+from mynah.data.language import language_of
 from mynah.errors import ConfigError, DataError
 
-Kind = Literal["messages", "pairs", "labelled", "text"]
+Kind = Literal["messages", "pairs", "labelled", "translation", "text"]
 
 #: Usual names, most telling first, compared after `normal_name`.
 NAMES: Mapping[str, tuple[str, ...]] = {
-    "question": (
-        "question",
-        "questions",
-        "prompt",
-        "instruction",
-        "query",
-        "user",
-        "human",
-        "customer",
-        "input",
-        "q",
-        "request",
-        "source",
-        "context",
-        "customermessage",
-        "userinput",
-        "usermessage",
-        "问",
-        "问题",
-        "提问",
-        "用户",
-        "用户输入",
-        "客户",
-        "输入",
-        "指令",
-        "問",
-        "問題",
-        "用戶",
+    "question": tuple(
+        (
+            "question questions prompt instruction query user human customer input q request "
+            "source context customermessage userinput usermessage 问 问题 提问 用户 "
+            "用户输入 客户 输入 指令 問 問題 用戶"
+        ).split()
     ),
-    "answer": (
-        "answer",
-        "answers",
-        "response",
-        "reply",
-        "output",
-        "completion",
-        "assistant",
-        "bot",
-        "agent",
-        "a",
-        "target",
-        "agentreply",
-        "botresponse",
-        "chosen",
-        "答",
-        "回答",
-        "答案",
-        "回复",
-        "答复",
-        "助手",
-        "输出",
-        "客服",
-        "回覆",
+    "answer": tuple(
+        (
+            "answer answers response reply output completion assistant bot agent a target "
+            "agentreply botresponse chosen 答 回答 答案 回复 答复 助手 输出 客服 "
+            "回覆"
+        ).split()
     ),
-    "text": (
-        "text",
-        "message",
-        "msg",
-        "content",
-        "body",
-        "utterance",
-        "sentence",
-        "tweet",
-        "review",
-        "comment",
-        "processedtext",
-        "post",
-        "title",
-        "文本",
-        "内容",
-        "消息",
-        "正文",
-        "评论",
-        "句子",
-        "消息内容",
-        "內容",
-        "訊息",
+    "text": tuple(
+        (
+            "text message msg content body utterance sentence tweet review comment processedtext "
+            "post 文本 内容 消息 正文 评论 句子 消息内容 內容 訊息 "
+            "messagetext textcontent strcontent reviewtext sentencetext passage paragraph article "
+            "paragraphs contents abstract summary description story document title 标题 headline"
+        ).split()
     ),
-    "label": (
-        "intent",
-        "label",
-        "category",
-        "class",
-        "sentiment",
-        "topic",
-        "标签",
-        "类别",
-        "意图",
-        "分类",
-        "標籤",
+    "label": tuple("intent label category class sentiment topic 标签 类别 意图 分类 標籤".split()),
+    "conversation": tuple(
+        (
+            "conversationid conversation convid dialogid dialogueid dialogue dialog threadid "
+            "thread sessionid session ticketid ticket caseid chatid chat 会话 会话id 对话 对话id "
+            "会话编号 对话编号"
+        ).split()
     ),
-    "conversation": (
-        "conversationid",
-        "conversation",
-        "convid",
-        "dialogid",
-        "dialogueid",
-        "dialogue",
-        "dialog",
-        "threadid",
-        "thread",
-        "sessionid",
-        "session",
-        "chatid",
-        "chat",
-        "ticketid",
-        "ticket",
-        "caseid",
-        "roomid",
-        "channel",
-        "会话",
-        "会话id",
-        "对话",
-        "对话id",
-        "会话编号",
-        "对话编号",
+    "chat": tuple(
+        (
+            "roomname room roomid chatname channel channelname channelid group groupname 群名 群聊 聊天对象"
+        ).split()
     ),
-    "message_id": ("messageid", "msgid", "tweetid", "id", "消息id", "编号"),
-    "reply_to": (
-        "inresponsetotweetid",
-        "inreplytotweetid",
-        "inresponseto",
-        "inreplyto",
-        "inreplytoid",
-        "replyto",
-        "replytoid",
-        "parentid",
-        "parent",
-        "回复id",
-        "回复对象",
+    "message_id": tuple("messageid msgid tweetid id 消息id 编号 msgsvrid localid".split()),
+    "reply_to": tuple(
+        (
+            "inresponsetotweetid inreplytotweetid inresponseto inreplyto inreplytoid replyto "
+            "replytoid parentid parent 回复id 回复对象"
+        ).split()
     ),
-    "speaker": (
-        "speaker",
-        "role",
-        "sender",
-        "author",
-        "authorid",
-        "from",
-        "fromname",
-        "name",
-        "username",
-        "nick",
-        "talker",
-        "who",
-        "发送者",
-        "发送人",
-        "说话人",
-        "角色",
-        "昵称",
-        "發送者",
+    "speaker": tuple(
+        (
+            "speaker role sender author authorid from fromname name username nick talker who "
+            "发送者 发送人 说话人 角色 昵称 發送者 fromuser senderid sendername "
+            "authorname userid 发言人 发送方"
+        ).split()
     ),
-    "direction": ("inbound", "isinbound", "direction", "issender", "outbound", "fromme", "方向"),
-    "time": (
-        "time",
-        "timestamp",
-        "createdat",
-        "createtime",
-        "datetime",
-        "date",
-        "senttime",
-        "sentat",
-        "时间",
-        "日期",
-        "发送时间",
-        "時間",
+    "direction": tuple("inbound isinbound direction issender outbound fromme 方向".split()),
+    "time": tuple(
+        (
+            "time timestamp createdat createtime datetime date senttime sentat 时间 日期 "
+            "发送时间 時間 createdtime messagetime dateutc unixtime ts sentdate"
+        ).split()
     ),
+    "type": tuple("typename type msgtype messagetype kind 类型 消息类型".split()),
+    "title": tuple("title headline subject heading 标题 題目 题目 主题".split()),
 }
 
 #: Words for a speaker or a direction that settle the role without asking.
 USER_WORDS = frozenset(
-    "user customer client human visitor guest inbound incoming in received question buyer caller "
+    "user usr customer client human visitor guest inbound incoming in received question buyer caller "
     "patient student 用户 客户 顾客 买家 问 访客 學生".split()
 )
 ASSISTANT_WORDS = frozenset(
-    "assistant agent bot support rep representative operator staff system_bot outbound outgoing "
+    "assistant agent bot sys wizard support rep representative operator staff system_bot outbound outgoing "
     "out sent answer seller gpt chatgpt ai model 助手 客服 机器人 卖家 答 店家".split()
 )
 
 
+#: Names of languages as columns of a translation table have them.
+LANGUAGE_NAMES = frozenset(
+    "en eng english 英文 英语 zh zhcn zhtw cmn chinese 中文 汉语 de deu ger german deutsch fr fra fre french "
+    "es spa spanish it ita italian pt por portuguese ru rus russian ja jpn japanese 日文 日语 ko kor korean "
+    "韩文 韩语 ar arabic hi hindi nl dutch pl polish tr turkish vi vietnamese cs czech source target src tgt "
+    "原文 译文 翻译".split()
+)
+
+
 class Columns(Config):
-    """Corrections to the guessed layout; a flag of `mynah build` each."""
+    """Corrections to the guessed layout; a flag of `mynah collect` and `mynah build` each."""
 
     text: str | None = Field(None, description="column with the text of a row")
     question: str | None = Field(None, description="column with what the user says")
     answer: str | None = Field(None, description="column with the reply")
     conversation: str | None = Field(None, description="column that is equal within a conversation")
+    chat: str | None = Field(None, description="column that is equal within a chat, cut at silences")
     message_id: str | None = Field(None, description="column with the id of a message")
     reply_to: str | None = Field(None, description="column with the id of the message replied to")
     speaker: str | None = Field(None, description="column that says who speaks")
     direction: str | None = Field(None, description="column true (or 'in') for the user's messages")
     time: str | None = Field(None, description="column with the time, to order messages")
     label: str | None = Field(None, description="column with the class of a text")
-    rows_are: Kind | None = Field(None, description="what a row is: messages, pairs, labelled or text")
+    type: str | None = Field(None, description="column that tells text from pictures and notices")
+    title: str | None = Field(None, description="column with the heading of a text")
+    rows_are: Kind | None = Field(
+        None, description="what a row is: messages, pairs, labelled, translation or text"
+    )
     assistant: tuple[str, ...] = Field((), description="who the assistant is: values of the speaker column")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What each column is for, and how rows become conversations."""
+    """What each column is for, and how rows become records."""
 
     kind: Kind
     question: tuple[str, ...] = ()
     answer: str | None = None
     text: str | None = None
+    title: str | None = None
     label: str | None = None
     conversation: str | None = None
     message_id: str | None = None
@@ -230,18 +138,32 @@ class Layout:
     time: str | None = None
     #: equal within a chat, which is many conversations, cut at silences
     chat: str | None = None
+    #: equal within a thread of replies, which is one conversation; empty: in no thread
+    thread: str | None = None
+    type: str | None = None
     assistant: tuple[str, ...] = ()
 
     def describe(self) -> str:
         """Say the guess in one line, with the names of the flags that correct it."""
-        if self.kind == "pairs":
-            return f"question = {' + '.join(self.question)}, answer = {self.answer}"
+        if self.kind in ("pairs", "translation"):
+            what = ("question", "answer") if self.kind == "pairs" else ("source", "target")
+            return f"{what[0]} = {' + '.join(self.question)}, {what[1]} = {self.answer}"
         if self.kind == "labelled":
             return f"text = {self.text}, label = {self.label}; each row teaches: text -> label"
         if self.kind == "text":
-            return f"text = {self.text}; each row is one text"
+            title = f"title = {self.title}, " if self.title else ""
+            return f"{title}text = {self.text}; each row is one text"
         parts = [f"text = {self.text}"]
-        for name in ("conversation", "message_id", "reply_to", "speaker", "direction", "time"):
+        for name in (
+            "conversation",
+            "chat",
+            "message_id",
+            "reply_to",
+            "speaker",
+            "direction",
+            "time",
+            "type",
+        ):
             if value := getattr(self, name):
                 parts.append(f"{name.replace('_', '-')} = {value}")
         return ", ".join(parts) + "; one row a message"
@@ -267,16 +189,25 @@ def guess_layout(
         DataError: if no sense can be made of it; the message lists the columns and the flags.
     """
     _check_given(path, columns, given)
-    found = {purpose: _find(purpose, columns) for purpose in NAMES}
-    for purpose in NAMES:
-        if (column := getattr(given, purpose)) is not None:
-            found[purpose] = column
-    text = _filled(found["text"], sample) if given.text is None else given.text
+    found = {purpose: getattr(given, purpose) or _find(purpose, columns) for purpose in NAMES}
+    text = given.text or _filled(found["text"], sample)
     question, answer = found["question"], found["answer"]
     for one, other in (("question", "answer"), ("answer", "question")):
         if getattr(given, one) and not found[other]:
             raise ConfigError(f"{path}: --{one}-column needs --{other}-column beside it")
     wanted = given.rows_are
+    if wanted in (None, "translation") and given.text is None and not (given.question or given.label):
+        if pair := _two_languages(columns, sample, wanted is not None):
+            return Layout("translation", question=pair[:1], answer=pair[1])
+        if wanted:
+            raise ConfigError(
+                f"{path}: a translation needs two columns of text: --question-column (source) "
+                "and --answer-column (target)"
+            )
+    if wanted == "translation":
+        if not (question and answer):
+            raise ConfigError(f"{path}: a translation needs --question-column (source) and --answer-column")
+        return Layout("translation", question=(question,), answer=answer)
     if wanted == "pairs" and not (question and answer):
         raise ConfigError(f"{path}: pairs need --question-column and --answer-column")
     if (
@@ -291,27 +222,46 @@ def guess_layout(
         if normal_name(question) == "instruction" and extra and given.question is None:
             parts = (question, extra)  # Alpaca: the input belongs to the instruction
         return Layout("pairs", question=parts, answer=answer)
+    nameless = wanted in (None, "labelled") and not (given.text or given.label or found["label"])
+    if nameless and (pair := _nameless_label(columns, sample)):
+        return Layout("labelled", text=pair[0], label=pair[1])
     text = text or _longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None:
         raise DataError(
             f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
             "say --text-column NAME, or --question-column NAME --answer-column NAME"
         )
+    return _one_text_column(path, text, found, sample, given)
+
+
+def _one_text_column(
+    path: str,
+    text: str,
+    found: Mapping[str, str | None],
+    sample: Sequence[Mapping[str, str]],
+    given: Columns,
+) -> Layout:
+    """Choose among messages, labelled texts and plain texts."""
+    wanted = given.rows_are
     layout = Layout(
         "messages",
         text=text,
         conversation=found["conversation"],
+        chat=found["chat"],
         message_id=found["message_id"],
         reply_to=found["reply_to"],
-        speaker=found["speaker"],
+        speaker=found["speaker"] if found["speaker"] != text else None,
         direction=_direction(found["direction"], sample),
         time=found["time"],
+        type=given.type or _message_type(found["type"], sample),
         assistant=given.assistant,
     )
     if layout.reply_to and not layout.message_id:
         layout = replace(layout, reply_to=None)
-    speaks = bool(layout.speaker or layout.direction)
-    if given.assistant and not layout.speaker:
+    if layout.chat and not layout.time:  # nothing to cut it by
+        layout = replace(layout, conversation=layout.conversation or layout.chat, chat=None)
+    speaks = bool(layout.direction) or (layout.speaker is not None and _is_speaker(layout, found, given))
+    if given.assistant and not layout.speaker and wanted in (None, "messages"):
         raise ConfigError(f"{path}: --assistant needs a column that says who speaks: --speaker-column NAME")
     if wanted == "messages" and not speaks:
         raise ConfigError(f"{path}: messages need --speaker-column or --direction-column")
@@ -319,13 +269,68 @@ def guess_layout(
         raise ConfigError(f"{path}: labelled rows need --label-column")
     if speaks and wanted in (None, "messages"):
         return layout
+    title = found["title"] if found["title"] != text else None
     if wanted == "text":
-        return Layout("text", text=text)
+        return Layout("text", text=text, title=title)
     if wanted == "labelled":
         return Layout("labelled", text=text, label=found["label"])
     if found["label"] and found["label"] != text and _is_label(found["label"], sample):
         return Layout("labelled", text=text, label=found["label"])
-    return Layout("text", text=text)
+    return Layout("text", text=text, title=title)
+
+
+def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns) -> bool:
+    """Tell who says a message from who wrote a text: a text has a title and answers nobody."""
+    assert layout.speaker is not None
+    threaded = layout.reply_to or layout.conversation or layout.chat
+    wrote = normal_name(layout.speaker) in ("author", "authorname", "name", "username", "userid", "source")
+    return bool(given.speaker or threaded or not wrote or (layout.time and not found["title"]))
+
+
+def _two_languages(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]], sure: bool
+) -> tuple[str, str] | None:
+    """Return the two columns that say the same in two languages.
+
+    They are named for languages (or source and target), or are the only ones in a table without a header; and
+    language identification must agree, unless the user is sure.
+    """
+    named = [c for c in columns if normal_name(c) in LANGUAGE_NAMES]
+    bare = [c for c in columns if re.fullmatch(r"column\d+", c)]
+    if len(named) == 2:
+        pair = (named[0], named[1])
+    elif len(bare) == len(columns) and len(bare) in (2, 3):
+        pair = (bare[0], bare[1])
+    else:
+        return None
+    if sure:
+        return pair
+    texts = [[t for row in sample[:200] if (t := row.get(c, "").strip())] for c in pair]
+    if any(len(set(t)) * 4 < len(t) or not t for t in texts):  # a class repeats, a sentence does not
+        return None
+    first, second = (language_of(" \n".join(t)[:4000]).code for t in texts)
+    return pair if first != second else None
+
+
+def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
+    """Return (text, label) of a table of two columns without a header, one of which repeats a few short words."""
+    if len(columns) != 2 or any(not re.fullmatch(r"column\d+", c) for c in columns) or len(sample) < 10:
+        return None
+    values = {c: [row.get(c, "").strip() for row in sample] for c in columns}
+    for text, label in ((columns[1], columns[0]), (columns[0], columns[1])):
+        few = len(set(values[label])) <= max(2, len(sample) // 10)
+        short = max(map(len, values[label])) <= 32
+        if few and short and len(set(values[text])) > len(sample) // 2:
+            return text, label
+    return None
+
+
+def _message_type(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Keep a type column only if some of its values say that a message is text."""
+    if column is None:
+        return None
+    values = {row.get(column, "").strip().lower() for row in sample}
+    return column if values & {"text", "文本", "文字", "1"} and len(values) <= 30 else None
 
 
 def _check_given(path: str, columns: Sequence[str], given: Columns) -> None:
@@ -378,9 +383,8 @@ def _direction(column: str | None, sample: Sequence[Mapping[str, str]]) -> str |
 
 
 def _is_label(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
-    """A label repeats, is short and is not a bare number (0 and 1 say nothing worth learning to say)."""
+    """A label repeats and is short."""
     values = [row.get(column, "").strip() for row in sample]
     values = [value for value in values if value]
-    wordy = any(any(c.isalpha() for c in value) for value in values)
     few = len(set(values)) <= max(2, len(values) // 2)
-    return bool(values) and wordy and few and max(map(len, values)) <= 64
+    return bool(values) and few and max(map(len, values)) <= 64

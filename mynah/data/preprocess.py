@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Collection
 from functools import cache
 
-from mynah.errors import ConfigError, MissingDependency
+from mynah.errors import ConfigError
 
 # A run of Han stands as single characters: without a segmenter a character is the honest unit.
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’][^\W_]+)*")
@@ -22,12 +22,9 @@ def stop_words(language: str = "en") -> frozenset[str]:
 
     Raises:
         ConfigError: if there is no list for that language.
-        MissingDependency: if `stopwordsiso` is not installed.
     """
-    try:
-        import stopwordsiso
-    except ImportError:
-        raise MissingDependency("stopwordsiso", "text", "a list of stop words") from None
+    import stopwordsiso
+
     if not stopwordsiso.has_lang(language):
         raise ConfigError(f"no stop words for language {language!r}; try 'en' or 'zh'")
     return frozenset(stopwordsiso.stopwords(language))
@@ -52,7 +49,7 @@ def remove_stop_words(language: str) -> Callable[[str], str]:
     """Return a step that takes a language's stop words out of a text and leaves the rest as it stands.
 
     Raises:
-        ConfigError, MissingDependency: as `stop_words`.
+        ConfigError: as `stop_words`.
     """
     listed = stop_words(language)
     if language == "zh":

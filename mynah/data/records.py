@@ -1,19 +1,17 @@
-"""The two records that flow through the data stages, and their JSON lines on disk.
+"""The records that flow through the data stages: conversations, documents, labelled texts, pairs,
+preferences.
 
-A conversation is the ecosystem's own `{"messages": [{"role", "content"}]}`, a document is `{"text"}`;
-both carry `source`, the file and line they came from.
+Each is the ecosystem's own shape (`as_dict`): `{"messages": [{"role", "content"}]}`, `{"text"}`,
+`{"text", "label"}`, `{"source", "target"}`, `{"messages", "chosen", "rejected"}`. All carry `place`, the file
+and the line or record that they came from, which stays theirs through every stage.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Literal
-
-from mynah import artifacts
-from mynah.errors import ArtifactError
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant"]
 
@@ -24,6 +22,10 @@ class Message:
 
     role: Role
     content: str
+    #: who said it, where the source says so
+    name: str = ""
+    #: when, in ISO 8601; empty if unknown
+    time: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +33,17 @@ class Conversation:
     """Turns in order, oldest first."""
 
     messages: tuple[Message, ...]
-    source: str = ""
+    place: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:
         """The text of each turn."""
         return tuple(message.content for message in self.messages)
+
+    def with_texts(self, texts: Sequence[str]) -> Conversation:
+        """Return the same turns with other words, one for each turn."""
+        messages = zip(self.messages, texts, strict=True)
+        return replace(self, messages=tuple(replace(m, content=text) for m, text in messages))
 
     @property
     def can_teach_replies(self) -> bool:
@@ -50,15 +57,92 @@ class Document:
     """Running text without speakers."""
 
     text: str
-    source: str = ""
+    place: str = ""
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """The text, as a tuple of one, so that both records can be walked alike."""
+        """The text, as a tuple of one, so that all records can be walked alike."""
         return (self.text,)
 
+    def with_texts(self, texts: Sequence[str]) -> Document:
+        """Return the document with another text."""
+        (text,) = texts
+        return replace(self, text=text)
 
-Record = Conversation | Document
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """A text and its class."""
+
+    text: str
+    label: str
+    place: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text; a label is a name, not text to be cleaned."""
+        return (self.text,)
+
+    def with_texts(self, texts: Sequence[str]) -> Labelled:
+        """Return the label with another text."""
+        (text,) = texts
+        return replace(self, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A text and its translation."""
+
+    source: str
+    target: str
+    place: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Source and target."""
+        return (self.source, self.target)
+
+    def with_texts(self, texts: Sequence[str]) -> Pair:
+        """Return another source and target."""
+        source, target = texts
+        return replace(self, source=source, target=target)
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """A prompt with the better and the worse reply to it."""
+
+    messages: tuple[Message, ...]
+    chosen: str
+    rejected: str
+    place: str = ""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """The text of each turn of the prompt, then the chosen and the rejected reply."""
+        return (*(message.content for message in self.messages), self.chosen, self.rejected)
+
+    def with_texts(self, texts: Sequence[str]) -> Preference:
+        """Return the same turns and replies with other words."""
+        *turns, chosen, rejected = texts
+        messages = tuple(replace(m, content=t) for m, t in zip(self.messages, turns, strict=True))
+        return replace(self, messages=messages, chosen=chosen, rejected=rejected)
+
+
+Record = Conversation | Document | Labelled | Pair | Preference
+#: What each kind of record is called where it is counted and stored.
+KINDS: dict[type[Record], str] = {
+    Conversation: "conversation",
+    Document: "document",
+    Labelled: "labelled",
+    Pair: "pair",
+    Preference: "preference",
+}
+
+
+def kind_of(record: Record) -> str:
+    """Return a record's kind: conversation, document, labelled, pair or preference."""
+    return KINDS[type(record)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,76 +153,91 @@ class Rejected:
     line: int
     reason: str
 
+    @property
+    def place(self) -> str:
+        """File and line, written as the place of a record is."""
+        return f"{self.file}:{self.line}" if self.line else self.file
 
-def merge_turns(messages: Iterable[Message], separator: str = "\n") -> tuple[Message, ...]:
-    """Join neighbouring messages of one role into one turn."""
+
+def merge_turns(
+    messages: Iterable[Message], separator: str = "\n", within: timedelta | None = None
+) -> tuple[Message, ...]:
+    """Join neighbouring messages of one role into one turn.
+
+    Args:
+        messages: oldest first.
+        separator: stands between what is joined.
+        within: only join what was said at most this long after the message before; None, or where a time is
+            not known: join always.
+    """
     merged: list[Message] = []
+    last = ""
     for message in messages:
-        if merged and merged[-1].role == message.role:
-            merged[-1] = Message(message.role, merged[-1].content + separator + message.content)
+        former = merged[-1] if merged else None
+        if former and former.role == message.role and not _apart(last, message.time, within):
+            merged[-1] = replace(former, content=former.content + separator + message.content)
         else:
             merged.append(message)
+        last = message.time
     return tuple(merged)
 
 
-def to_json(record: Record) -> dict[str, object]:
-    """Return a record as the dict that is written to disk."""
+def _apart(before: str, after: str, within: timedelta | None) -> bool:
+    if within is None or not before or not after:
+        return False
+    return datetime.fromisoformat(after) - datetime.fromisoformat(before) > within
+
+
+def as_conversation(record: Record) -> Conversation | Document:
+    """Return a record as a chatbot learns from it: a label, a translation, a chosen reply is what it says."""
+    if isinstance(record, Conversation | Document):
+        return record
+    if isinstance(record, Labelled):
+        asked: tuple[Message, ...] = (Message("user", record.text),)
+        reply = record.label
+    elif isinstance(record, Pair):
+        asked, reply = (Message("user", record.source),), record.target
+    else:
+        asked, reply = record.messages, record.chosen
+    return Conversation((*asked, Message("assistant", reply)), record.place)
+
+
+def as_dict(record: Record) -> dict[str, Any]:
+    """Return a record in the ecosystem's own shape, with its place."""
     if isinstance(record, Document):
-        return {"text": record.text, "source": record.source}
-    messages = [{"role": m.role, "content": m.content} for m in record.messages]
-    return {"messages": messages, "source": record.source}
+        return {"text": record.text, "place": record.place}
+    if isinstance(record, Labelled):
+        return {"text": record.text, "label": record.label, "place": record.place}
+    if isinstance(record, Pair):
+        return {"source": record.source, "target": record.target, "place": record.place}
+    made: dict[str, Any] = {"messages": [_message_dict(m) for m in record.messages]}
+    if isinstance(record, Preference):
+        made |= {"chosen": record.chosen, "rejected": record.rejected}
+    return {**made, "place": record.place}
 
 
-def from_json(value: dict[str, object]) -> Record:
-    """Return the record that `to_json` made.
-
-    Raises:
-        KeyError, TypeError: if the dict is neither.
-    """
-    source = str(value.get("source", ""))
-    if "text" in value:
-        return Document(str(value["text"]), source)
-    messages = value["messages"]
-    if not isinstance(messages, list):
-        raise TypeError("messages is not a list")
-    return Conversation(tuple(Message(m["role"], m["content"]) for m in messages), source)
+def _message_dict(message: Message) -> dict[str, str]:
+    made = {"role": message.role, "content": message.content}
+    return made | {key: getattr(message, key) for key in ("name", "time") if getattr(message, key)}
 
 
-def write_records(path: Path, records: Iterable[Record]) -> int:
-    """Write records as JSON lines, atomically; return how many.
+def from_dict(value: dict[str, Any]) -> Record:
+    """Return the record that `as_dict` made.
 
     Raises:
-        ArtifactError: if the file cannot be written.
+        KeyError, TypeError: if the dict is of no kind.
     """
-    count = 0
-    with (
-        artifacts.replacing(path) as temporary,
-        temporary.open("w", encoding="utf-8", newline="\n") as file,
-    ):
-        for record in records:
-            file.write(json.dumps(to_json(record), ensure_ascii=False) + "\n")
-            count += 1
-    return count
-
-
-def read_records(path: Path) -> Iterator[Record]:
-    """Read records one at a time from JSON lines that `write_records` made.
-
-    Raises:
-        ArtifactError: with file and line if a line is not a record.
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    yield from_json(json.loads(line))
-                except (ValueError, KeyError, TypeError):
-                    raise ArtifactError(f"{path}:{number}: not a record") from None
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: missing") from None
-
-
-def write_rejected(path: Path, rejected: Iterable[Rejected]) -> None:
-    """Write rejected rows as JSON lines: file, line, reason, and never what the row said."""
-    lines = (json.dumps(asdict(row), ensure_ascii=False) + "\n" for row in rejected)
-    artifacts.write_text(path, "".join(lines))
+    place = str(value.get("place") or "")
+    if value.get("messages") is not None:
+        messages = tuple(
+            Message(m["role"], m["content"], m.get("name") or "", m.get("time") or "")
+            for m in value["messages"]
+        )
+        if value.get("chosen") is not None:
+            return Preference(messages, value["chosen"], value["rejected"], place)
+        return Conversation(messages, place)
+    if value.get("source") is not None:
+        return Pair(value["source"], value["target"], place)
+    if value.get("label") is not None:
+        return Labelled(value["text"], value["label"], place)
+    return Document(value["text"], place)

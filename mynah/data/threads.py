@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from mynah.data.layout import ASSISTANT_WORDS, USER_WORDS, Layout
-from mynah.data.readers.table import Row
+from mynah.data.reading import AskSpeaker, Row
 from mynah.data.records import Conversation, Message, Role, merge_turns
 from mynah.errors import ConfigError
 
@@ -39,12 +39,29 @@ class Threaded:
     roles: str
 
 
-def build_conversations(rows: Iterable[Row], layout: Layout, file: str, gap: timedelta) -> Threaded:
+def build_conversations(
+    rows: Iterable[Row],
+    layout: Layout,
+    file: str,
+    gap: timedelta,
+    merge: timedelta | None = None,
+    ask: AskSpeaker | None = None,
+) -> Threaded:
     """Group, order and cast the messages of a table.
 
     Threads follow the conversation column if there is one, else the reply links (a reply whose parent
-    is not in the file starts a thread), else silences longer than `gap`. Within a thread messages are in
-    order of time where every time can be read, else of reply depth and file order.
+    is not in the file starts a thread), else silences longer than `gap`; what names a thread of its own
+    (Slack) stands apart from the rest of its chat. Within a thread messages are in order of time where every
+    time can be read, else of reply depth and file order. Neighbouring messages of one role become one turn if
+    they come within `merge`.
+
+    Args:
+        rows: messages, in file order.
+        layout: what the columns are.
+        file: for places.
+        gap: the silence that begins a new conversation.
+        merge: see above; None: always.
+        ask: who the assistant is, where nothing in the file says so.
     """
     kept = [row for row in rows if layout.text and row.cells[layout.text].strip()]
     times: dict[int, datetime] = {}
@@ -58,14 +75,52 @@ def build_conversations(rows: Iterable[Row], layout: Layout, file: str, gap: tim
     elif layout.reply_to and layout.message_id:
         groups = _by_reply(kept, layout.message_id, layout.reply_to)
     else:
-        groups = _by_silence(kept, times, gap, layout.chat)
+        threads, flow = _apart(kept, layout.thread)
+        groups = sorted(
+            [*threads, *_by_silence(flow, times, gap, layout.chat)], key=lambda group: group[0].line
+        )
     ordered = [_in_order(group, times) for group in groups]
+    if ask is not None and not layout.assistant and layout.speaker and not layout.direction:
+        layout = replace(layout, assistant=_asked(kept, layout.speaker, file, ask))
     cast, told = _cast(ordered, layout)
     conversations = []
     for group in ordered:
-        messages = [Message(cast(row, group), row.cells[layout.text or ""]) for row in group]
-        conversations.append(Conversation(merge_turns(messages), f"{file}:{group[0].line}"))
+        messages = [
+            Message(
+                cast(row, group),
+                row.cells[layout.text or ""],
+                row.cells[layout.speaker].strip() if layout.speaker else "",
+                times[row.line].isoformat() if row.line in times else "",
+            )
+            for row in group
+        ]
+        conversations.append(Conversation(merge_turns(messages, within=merge), f"{file}:{group[0].line}"))
     return Threaded(conversations, told)
+
+
+def _asked(rows: Sequence[Row], speaker: str, file: str, ask: AskSpeaker) -> tuple[str, ...]:
+    """Ask who the assistant is, unless role words settle it."""
+    spoken = Counter(row.cells[speaker].strip() for row in rows)
+    if len(spoken) < 2 or any(_fold(name) in USER_WORDS | ASSISTANT_WORDS for name in spoken):
+        return ()
+    answer = ask(file, spoken)
+    return (answer,) if answer else ()
+
+
+def _apart(rows: Sequence[Row], column: str | None) -> tuple[list[list[Row]], list[Row]]:
+    """Take the threads that a column names out of the flow of a chat."""
+    if column is None:
+        return [], list(rows)
+    sizes = Counter(row.cells[column] for row in rows)
+    threads: dict[str, list[Row]] = defaultdict(list)
+    flow = []
+    for row in rows:
+        name = row.cells[column]
+        if name and sizes[name] > 1:
+            threads[name].append(row)
+        else:
+            flow.append(row)
+    return list(threads.values()), flow
 
 
 def _by_conversation(rows: Sequence[Row], column: str) -> list[list[Row]]:
@@ -213,6 +268,9 @@ def _cast(groups: Sequence[Sequence[Row]], layout: Layout) -> tuple[_Cast, str]:
     if not speaker:
         return _Cast(None, frozenset(), frozenset()), "one speaker"
     spoken = Counter(_fold(row.cells[speaker]) for group in groups for row in group)
+    if "system" in spoken and not any(name in ASSISTANT_WORDS for name in spoken) and len(spoken) > 1:
+        # Task dialogues call the one who answers the system.
+        return _Cast(speaker, USER_WORDS, frozenset({"system"})), "assistant = system"
     if sum(n for name, n in spoken.items() if name in USER_WORDS | ASSISTANT_WORDS) > 0.8 * spoken.total():
         found = sorted(name for name in spoken if name in ASSISTANT_WORDS)
         return _Cast(speaker, USER_WORDS, ASSISTANT_WORDS), f"assistant = {', '.join(found)}"

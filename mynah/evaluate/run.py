@@ -10,7 +10,8 @@ import numpy as np
 import torch
 
 from mynah import artifacts
-from mynah.data.records import Conversation, Message, Record, read_records
+from mynah.data.records import Conversation, Message, Record, as_conversation
+from mynah.data.store import read_records
 from mynah.errors import MissingDependency
 from mynah.evaluate.language_model import Score, score_network, score_ngram, summarise
 from mynah.evaluate.replies import (
@@ -71,10 +72,10 @@ def evaluate_run(
         talker = load_model(run / "tune").to(device)
         said = score_network(talker, held_out, context)
         result["chat"] = _parts(None, summarise(said, held_out, replies_only=True))
-    records = list(read_records(run / "split" / "held_out.jsonl"))
+    records = list(map(as_conversation, read_records(run / "split" / "held_out")))
     result["samples"] = _samples(talker, tokenizer, records, samples, sampling, tuned)
     if questions is not None and tuned:
-        known = exchanges(list(read_records(run / "split" / "train.jsonl")))
+        known = exchanges(list(map(as_conversation, read_records(run / "split" / "train"))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
     result["verdict"] = _verdict(result)
     return result

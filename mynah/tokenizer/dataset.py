@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah import artifacts
-from mynah.data.records import Conversation, Message, Record
+from mynah.data.records import Conversation, Message, Record, as_conversation
 from mynah.errors import ArtifactError
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -87,13 +87,17 @@ class TokenSet:
 
 
 def encode_records(records: Iterable[Record], tokenizer: Tokenizer) -> TokenSet:
-    """Encode records, each beginning with the tokenizer's beginning-of-text token."""
+    """Encode records, each beginning with the tokenizer's beginning-of-text token.
+
+    A label, a translation and a chosen reply are what an assistant says.
+    """
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
     tokens: list[npt.NDArray[np.unsignedinteger]] = []
     parts: list[npt.NDArray[np.uint8]] = []
     lengths: list[int] = []
     n_bytes: list[tuple[int, int]] = []
     for batch in _batches(records):
+        batch = list(map(as_conversation, batch))
         texts = [text for record in batch for text in record.texts]
         encoded = iter(tokenizer.encode_batch(texts))
         for record in batch:

@@ -102,6 +102,11 @@ class Tokenizer:
         """Return the text of ids; control tokens are left out, bytes cut in two become U+FFFD."""
         return str(self.backend.decode(list(ids), skip_special_tokens=True))
 
+    def show(self, token: int) -> str:
+        """Return one token as people can read it, control tokens by their name; a piece of a character as U+FFFD."""
+        text = self.backend.decode([token], skip_special_tokens=False)
+        return str(text).replace("\n", "⏎").replace("\t", "⇥")
+
     @classmethod
     def train(cls, texts: Iterable[str], vocab_size: int) -> Tokenizer:
         """Learn byte-level BPE merges (Sennrich et al. 2016) from texts.

@@ -11,6 +11,7 @@ from mynah.data.collect import CollectConfig, collect
 from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import ChatJson, is_chat_json, repair
 from mynah.data.readers.chat_text import ChatText, is_chat_text
+from mynah.data.readers.inputs import Input
 from mynah.data.records import Conversation
 from mynah.errors import ConfigError
 
@@ -28,8 +29,9 @@ LINES = {
 def chat(tmp_path: Path, text: str) -> ChatText:
     path = tmp_path / "chat.txt"
     path.write_text(text, encoding="utf-8", newline="")
-    assert is_chat_text(path, "utf-8")
-    return ChatText(path, "utf-8")
+    given = Input(path.name, path)
+    assert is_chat_text(given, "utf-8")
+    return ChatText(given, "utf-8")
 
 
 @pytest.mark.parametrize("form", LINES)
@@ -80,17 +82,17 @@ def test_a_date_that_is_none_leaves_the_time_empty(tmp_path: Path) -> None:
 def test_prose_is_no_chat(tmp_path: Path) -> None:
     path = tmp_path / "book.txt"
     path.write_text("12/05/1920, 10:00 - He wrote: come.\n" + "And so it went.\n" * 40, encoding="utf-8")
-    assert not is_chat_text(path, "utf-8")
+    assert not is_chat_text(Input(path.name, path), "utf-8")
 
 
 def test_silence_cuts_and_me_is_the_assistant(tmp_path: Path) -> None:
     rows = ("10:00 - Ann: Lunch?", "10:01 - Me: Yes", "23:00 - Ann: Awake?", "23:05 - Me: No")
     made = chat(tmp_path, "".join(f"01/02/2024, {row}\n" for row in rows))
-    result = collect([made.path], CollectConfig(columns=Columns(assistant=("me",))))
+    result = collect([made.given.path], CollectConfig(columns=Columns(assistant=("me",))))
     turns = [[(m.role, m.content) for m in c.messages] for c in result.records if isinstance(c, Conversation)]
     assert turns == [[("user", "Lunch?"), ("assistant", "Yes")], [("user", "Awake?"), ("assistant", "No")]]
     with pytest.raises(ConfigError, match="speaks nowhere; speakers: Ann, Me"):
-        collect([made.path], CollectConfig(columns=Columns(assistant=("Zoe",))))
+        collect([made.given.path], CollectConfig(columns=Columns(assistant=("Zoe",))))
 
 
 def test_telegram(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_messenger_and_instagram_are_repaired_and_put_in_order(tmp_path: Path) -
     (made,) = result.records
     assert isinstance(made, Conversation)
     assert [(m.role, m.content) for m in made.messages] == [("user", "café"), ("assistant", "Grüße 😀")]
-    assert "1 media" in result.sources[0].layout
+    assert result.sources[0].media == 1
     assert repair("naïve") == "naïve"
 
 
@@ -160,8 +162,9 @@ def test_real_exports(shared: Path) -> None:
         }
         for path in sorted(target.parent.glob("test_*")):
             if path.suffix == ".txt":
-                assert is_chat_text(path, "utf-8"), path
-                rows = list(ChatText(path, "utf-8").rows())
+                given = Input(path.name, path)
+                assert is_chat_text(given, "utf-8"), path
+                rows = list(ChatText(given, "utf-8").rows())
             else:
                 rows = list(ChatJson(json.loads(path.read_text(encoding="utf-8"))).rows())
             found = {(r.cells["speaker"], " ".join(r.cells["text"].split())) for r in rows}
@@ -169,5 +172,5 @@ def test_real_exports(shared: Path) -> None:
             checked += 1
     assert checked >= 9
     for path in folder.glob("whatsapp/test_*"):
-        times = sorted(r.cells["time"][:16] for r in ChatText(path, "utf-8").rows())
+        times = sorted(r.cells["time"][:16] for r in ChatText(Input(path.name, path), "utf-8").rows())
         assert (times[0], times[-1]) == ("2019-01-01T11:25", "2021-12-30T22:01"), path

@@ -3,7 +3,10 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mynah.data.clean import CleanConfig, clean, clean_text, fold_whitespace, remove_control, repair_unicode
+from mynah.data.clean.config import CleanConfig
+from mynah.data.clean.run import clean
+from mynah.data.clean.steps import clean_text
+from mynah.data.clean.text import fold_whitespace, remove_control, repair_unicode
 from mynah.data.preprocess import preprocess, stop_words
 from mynah.data.records import Conversation, Document, Message
 from mynah.data.split import SplitConfig, split
@@ -38,7 +41,7 @@ def test_duplicates_and_empty_records_are_counted() -> None:
         [Conversation(talk), Conversation(shout), Conversation(swapped), Document("\u200b ")], CleanConfig()
     )
     assert len(result.records) == 2
-    assert result.dropped == {"exact repeat": 1, "empty after cleaning": 1}
+    assert result.count("dropped") == {"duplicates": 1, "empty": 1}
 
 
 def test_what_differs_by_more_than_case_and_space_is_no_repeat() -> None:

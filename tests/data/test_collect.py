@@ -8,7 +8,7 @@ import pytest
 
 from mynah.data.collect import CollectConfig, Collected, collect
 from mynah.data.layout import Columns
-from mynah.data.records import Conversation, Document
+from mynah.data.records import Conversation, Document, Message, Preference
 from mynah.errors import ConfigError, DataError
 
 
@@ -114,17 +114,22 @@ def test_an_error_cuts_long_column_names_short(tmp_path: Path) -> None:
 def test_json_layouts(tmp_path: Path) -> None:
     openai = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     sharegpt = {"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}
-    preference = {
-        "conversations": [{"from": "human", "value": "a"}],
-        "chosen": {"from": "gpt", "value": "b"},
-        "rejected": {"from": "gpt", "value": "z"},
-    }
     wanted = [[("user", "a"), ("assistant", "b")]]
-    for value in (openai, sharegpt, preference):
+    for value in (openai, sharegpt):
         lines = json.dumps(value) + "\n" + json.dumps(value) + "\n"
         assert turns(read(tmp_path / "f.jsonl", lines)) == wanted * 2
         assert turns(read(tmp_path / "f.json", json.dumps([value], indent=1))) == wanted
         assert turns(read(tmp_path / "f.json", json.dumps({"data": [value]}))) == wanted
+
+
+def test_preferences(tmp_path: Path) -> None:
+    value = {
+        "conversations": [{"from": "human", "value": "a"}],
+        "chosen": {"from": "gpt", "value": "b"},
+        "rejected": {"from": "gpt", "value": "z"},
+    }
+    result = read(tmp_path / "f.json", json.dumps([value]))
+    assert result.records == [Preference((Message("user", "a"),), "b", "z", "f.json:1")]
 
 
 def test_alpaca_joins_instruction_and_input(tmp_path: Path) -> None:
@@ -224,28 +229,6 @@ def test_errors_and_rejections_never_quote_the_text(tmp_path: Path) -> None:
 
 
 # Real files: what the detector says of them, by count
-
-
-@pytest.mark.parametrize(
-    ("names", "conversations", "documents", "rejected"),
-    [
-        (["chat_twitter_support_csv/*.csv"], 1312, 0, 2),
-        (["cls_bitext_support_csv/*.csv"], 7290, 0, 0),
-        (["chat_egret_wenda_zh/*.txt"], 2908, 0, 0),
-        (["instruct_demo/*.json"], 2689, 0, 0),
-        (["text_tinyshakespeare/input.txt"], 0, 499, 0),
-        (["text_zh_xiyouji_gbk/*.txt"], 0, 175, 0),
-        (["cls_sms_spam/*"], 0, 5574, 0),
-        (["cls_chnsenticorp_htl/*.csv"], 0, 7765, 1),
-    ],
-)
-def test_real_files(
-    shared: Path, names: list[str], conversations: int, documents: int, rejected: int
-) -> None:
-    paths = [p for name in names for p in sorted(shared.glob(name)) if p.name != "LICENSE"]
-    result = collect(paths, CollectConfig())
-    made = sum(isinstance(r, Conversation) for r in result.records)
-    assert (made, len(result.records) - made, len(result.rejected)) == (conversations, documents, rejected)
 
 
 def test_twitter_roles(shared: Path) -> None:

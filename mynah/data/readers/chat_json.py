@@ -1,16 +1,29 @@
-"""Chats that an app exported as JSON: Telegram, Messenger and Instagram."""
+"""Chats that an app exported as JSON: Telegram, Messenger, Instagram, Discord and Slack."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import html
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from mynah.data.readers.table import Row
+from mynah.data.layout import Layout
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import messages_to_records
 
 #: Columns of the rows that this module makes; a chat is cut at silences, not one conversation.
-TIME, SPEAKER, TEXT, CHAT = "time", "speaker", "text", "chat"
+TIME, SPEAKER, TEXT, CHAT, THREAD = "time", "speaker", "text", "chat", "thread"
+#: Slack's kinds of messages that a person wrote; all others are the app's.
+_SLACK_WRITTEN = frozenset(
+    ("", "thread_broadcast", "me_message", "bot_message", "file_share", "file_comment")
+)
+#: Discord's kinds of messages that a person wrote.
+_DISCORD_WRITTEN = frozenset(("Default", "Reply", "0", "19"))
+_LINK = re.compile(r"<(https?://[^|>\s]+|mailto:[^|>\s]+)(?:\|([^>]*))?>")
+_MENTION = re.compile(r"<([@#!])([\w^.-]+)(?:\|([^>]*))?>")
 
 
 @dataclass
@@ -18,42 +31,126 @@ class ChatJson:
     """A JSON export: its rows, and afterwards how much of it was no message."""
 
     value: Mapping[str, Any]
+    #: Slack writes people as ids; their names
+    people: Mapping[str, str] = field(default_factory=dict)
     #: messages of the app itself (somebody joined), and messages without words (a picture)
     system: int = 0
     media: int = 0
 
     def rows(self) -> Iterator[Row]:
-        """Yield each message as a row of time (ISO 8601), speaker, text and chat; the line is its number."""
+        """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread; the line is its
+        number.
+
+        The thread is that of Slack, or in a group (Telegram, Discord) the chain of replies.
+        """
         self.system = self.media = 0
         number = 0
         for chat, messages in _chats(self.value):
+            threads = _threads(messages)
             for message in messages:
                 number += 1
-                if not isinstance(message, dict) or message.get("type", "message") == "service":
+                if not isinstance(message, dict) or not _is_written(message):
                     self.system += 1
                     continue
-                speaker, text = _speaker(message), _text(message)
+                speaker, text = self._speaker(message), self._text(message)
                 if not speaker:
                     self.system += 1
                 elif not text.strip():
                     self.media += 1
                 else:
-                    yield Row(number, {TIME: _time(message), SPEAKER: speaker, TEXT: text, CHAT: chat})
+                    thread = threads.get(_id_of(message), "")
+                    cells = {
+                        TIME: _time(message),
+                        SPEAKER: speaker,
+                        TEXT: text,
+                        CHAT: chat,
+                        THREAD: thread and f"{chat}\0{thread}",
+                    }
+                    yield Row(number, cells)
+
+    def _speaker(self, message: Mapping[str, Any]) -> str:
+        if "sender_name" in message:
+            return repair(str(message["sender_name"] or "")).strip()
+        author = message.get("author")
+        if isinstance(author, dict):
+            return str(author.get("nickname") or author.get("name") or author.get("id") or "").strip()
+        if "ts" in message:
+            profile = message.get("user_profile")
+            named = profile.get("real_name") if isinstance(profile, dict) else None
+            user = str(message.get("user") or "")
+            return self.people.get(user) or str(
+                named or message.get("username") or user or message.get("bot_id") or ""
+            )
+        # An account that was deleted has no name any more, but still its id.
+        return str(message.get("from") or message.get("from_id") or "").strip()
+
+    def _text(self, message: Mapping[str, Any]) -> str:
+        """Return a message's words; Telegram writes formatted text as a list of pieces."""
+        if "sender_name" in message:
+            return repair(str(message.get("content") or ""))
+        if isinstance(message.get("author"), dict):
+            return str(message.get("content") or "")
+        text = message.get("text")
+        if isinstance(text, list):
+            return _join(text)
+        if not isinstance(text, str):
+            return ""
+        return slack_text(text, self.people) if "ts" in message else text
+
+
+def read_chat(
+    value: Mapping[str, Any], name: str, reading: Reading, people: Mapping[str, str] | None = None
+) -> Iterator[Record | Rejected]:
+    """Yield the conversations of an export: cut at silences, threads apart."""
+    chat = ChatJson(value, people or {})
+    rows = list(chat.rows())
+    source = reading.source
+    source.form = "a chat app's export"
+    source.layout = f"cut at {reading.config.gap_hours:g} hours of silence"
+    source.system += chat.system
+    source.media += chat.media
+    source.rows += chat.system + chat.media
+    layout = Layout(
+        "messages",
+        text=TEXT,
+        speaker=SPEAKER,
+        time=TIME,
+        chat=CHAT,
+        thread=THREAD,
+        assistant=reading.config.columns.assistant,
+    )
+    yield from messages_to_records(name, rows, layout, reading)
+
+
+def is_messages(values: Sequence[Any]) -> bool:
+    """Whether a list is a chat app's messages themselves, as in the files of a Slack export."""
+    return any(isinstance(value, dict) and _is_message(value) for value in values[:50])
 
 
 def is_chat_json(value: Any) -> bool:
     """Whether a value is the export of a chat app: messages that say who sent them, and when."""
     if not isinstance(value, dict):
         return False
-    for _, messages in _chats(value):
-        shown = [m for m in messages[:50] if isinstance(m, dict)]
-        if any(
-            ("sender_name" in m and "timestamp_ms" in m)
-            or ("from" in m and "text" in m and ("date" in m or "date_unixtime" in m))
-            for m in shown
-        ):
-            return True
-    return False
+    return any(isinstance(m, dict) and _is_message(m) for _, messages in _chats(value) for m in messages[:50])
+
+
+def _is_message(message: Mapping[str, Any]) -> bool:
+    return (
+        ("sender_name" in message and "timestamp_ms" in message)
+        or ("from" in message and "text" in message and ("date" in message or "date_unixtime" in message))
+        or ("ts" in message and message.get("type") == "message")
+        or (isinstance(message.get("author"), dict) and "timestamp" in message and "content" in message)
+    )
+
+
+def _is_written(message: Mapping[str, Any]) -> bool:
+    """Whether a person (or a bot) wrote it; the app itself notes who joined, called or pinned."""
+    kind = str(message.get("type", ""))
+    if "ts" in message:
+        return str(message.get("subtype") or "") in _SLACK_WRITTEN
+    if isinstance(message.get("author"), dict):
+        return kind in ("", *_DISCORD_WRITTEN)
+    return kind != "service"
 
 
 def _chats(value: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
@@ -63,24 +160,46 @@ def _chats(value: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     for number, chat in enumerate(listed if isinstance(listed, list) else []):
         messages = chat.get("messages") if isinstance(chat, dict) else None
         if isinstance(messages, list):
-            yield f"{number} {chat.get('name') or chat.get('title') or ''}".strip(), messages
+            channel = chat.get("channel")
+            name = channel.get("name") if isinstance(channel, dict) else None
+            name = name or chat.get("name") or chat.get("title") or ""
+            yield f"{number} {name}".strip(), messages
 
 
-def _speaker(message: Mapping[str, Any]) -> str:
-    if "sender_name" in message:
-        return repair(str(message["sender_name"] or "")).strip()
-    # An account that was deleted has no name any more, but still its id.
-    return str(message.get("from") or message.get("from_id") or "").strip()
+def _id_of(message: Mapping[str, Any]) -> str:
+    return str(message.get("ts") or message.get("id") or "")
 
 
-def _text(message: Mapping[str, Any]) -> str:
-    """Return a message's words; Telegram writes formatted text as a list of pieces."""
-    if "sender_name" in message:
-        return repair(str(message.get("content") or ""))
-    text = message.get("text")
-    if isinstance(text, list):
-        return _join(text)
-    return text if isinstance(text, str) else ""
+def _threads(messages: Sequence[Any]) -> dict[str, str]:
+    """Return message id -> id of the thread's first message, of messages that are in one.
+
+    Slack names the thread. Elsewhere a chain of replies is one if three or more people talk: between two, a
+    reply only quotes what the chat is about anyway.
+    """
+    written = [m for m in messages if isinstance(m, dict)]
+    if any("thread_ts" in m for m in written):
+        return {_id_of(m): str(m["thread_ts"]) for m in written if "thread_ts" in m}
+    if len({str(m.get("from_id") or m.get("from") or m.get("author")) for m in written}) < 3:
+        return {}
+    parent: dict[str, str] = {}
+    for message in written:
+        reference = message.get("reference")
+        to = message.get("reply_to_message_id") or (
+            reference.get("messageId") if isinstance(reference, dict) else None
+        )
+        if to is not None:
+            parent[_id_of(message)] = str(to)
+    present = {_id_of(m) for m in written}
+    threads: dict[str, str] = {}
+    for start in parent:
+        chain, at = {start}, start
+        while (above := parent.get(at)) in present and above not in chain:
+            assert above is not None
+            chain.add(above)
+            at = above
+        if at != start:
+            threads |= dict.fromkeys(chain, at)
+    return threads
 
 
 def _join(pieces: list[Any]) -> str:
@@ -96,6 +215,18 @@ def _join(pieces: list[Any]) -> str:
     return joined
 
 
+def slack_text(text: str, people: Mapping[str, str]) -> str:
+    """Return Slack's mark-up as people read it: <@U024BE7LH> is a name, <URL|words> the words."""
+
+    def mention(found: re.Match[str]) -> str:
+        mark, name, label = found.groups()
+        shown = label or people.get(name, name.partition("^")[0])
+        return f"{'@' if mark == '!' else mark}{shown}"
+
+    text = _LINK.sub(lambda m: f"{m[2]} ({m[1]})" if m[2] and m[2] not in m[1] else m[1], text)
+    return html.unescape(_MENTION.sub(mention, text))
+
+
 def repair(text: str) -> str:
     """Undo Messenger's and Instagram's export: UTF-8 whose bytes were written as if they were Latin-1."""
     try:
@@ -109,7 +240,9 @@ def _time(message: Mapping[str, Any]) -> str:
     stamp, divisor = message.get("date_unixtime"), 1
     if "timestamp_ms" in message:
         stamp, divisor = message["timestamp_ms"], 1000
+    elif "ts" in message:
+        stamp = message["ts"]
     try:
         return datetime.fromtimestamp(float(str(stamp)) / divisor, tz=UTC).isoformat()
     except (ValueError, OverflowError, OSError):
-        return str(message.get("date") or "")
+        return str(message.get("date") or message.get("timestamp") or "")

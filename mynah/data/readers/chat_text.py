@@ -15,9 +15,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 
-from mynah.data.readers.table import Row
+from mynah.data.layout import Layout
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import messages_to_records
 
 #: Columns of the rows that this module makes.
 TIME, SPEAKER, TEXT = "time", "speaker", "text"
@@ -59,7 +63,7 @@ _EDITED = re.compile(
 class ChatText:
     """A text export: its rows, and afterwards how much of it was no message."""
 
-    path: Path
+    given: Input
     encoding: str
     #: messages of the app itself (somebody joined), and placeholders of media and deleted messages
     system: int = 0
@@ -70,7 +74,7 @@ class ChatText:
     def rows(self) -> Iterator[Row]:
         """Yield each message as a row of time (ISO 8601), speaker and text."""
         self.system = self.media = 0
-        self.order = _date_order(self.path, self.encoding)
+        self.order = _date_order(self.given, self.encoding)
         for line, header, more in self._messages():
             name, colon, first = header["rest"].partition(": ")
             if not colon and header["rest"].endswith(":"):
@@ -89,22 +93,20 @@ class ChatText:
     def _messages(self) -> Iterator[tuple[int, re.Match[str], list[str]]]:
         """Yield line number, header and further lines of each message."""
         current: tuple[int, re.Match[str], list[str]] | None = None
-        with self.path.open(encoding=self.encoding, errors="replace") as file:
-            for number, line in enumerate(file, start=1):
-                if header := _header(line):
-                    if current:
-                        yield current
-                    current = number, header, []
-                elif current:
-                    current[2].append(line.rstrip("\n"))
+        for number, line in enumerate(self.given.lines(self.encoding), start=1):
+            if header := _header(line):
+                if current:
+                    yield current
+                current = number, header, []
+            elif current:
+                current[2].append(line.rstrip("\n"))
         if current:
             yield current
 
 
-def is_chat_text(path: Path, encoding: str) -> bool:
+def is_chat_text(given: Input, encoding: str) -> bool:
     """Whether a text begins with a message's header, and has one on a fifth of its first lines."""
-    with path.open(encoding=encoding, errors="replace") as file:
-        lines = [line for line in itertools.islice(file, 100) if line.strip()]
+    lines = [line for line in itertools.islice(given.lines(encoding), 100) if line.strip()]
     headers = [_header(line) is not None for line in lines]
     return bool(lines) and headers[0] and sum(headers) >= max(2, len(lines) // 5)
 
@@ -135,18 +137,34 @@ def _time(header: re.Match[str], order: str) -> datetime | None:
         return None
 
 
-def _date_order(path: Path, encoding: str) -> str:
+def _date_order(given: Input, encoding: str) -> str:
     """Return the order of the dates of a whole file."""
     orders = ("dmy", "mdy", "ymd")
     impossible, backwards = dict.fromkeys(orders, 0), dict.fromkeys(orders, 0)
     last: dict[str, datetime] = {}
-    with path.open(encoding=encoding, errors="replace") as file:
-        for header in filter(None, map(_header, file)):
-            for order in orders:
-                time = _time(header, order)
-                if time is None:
-                    impossible[order] += 1
-                else:
-                    backwards[order] += order in last and time < last[order]
-                    last[order] = time
+    for header in filter(None, map(_header, given.lines(encoding))):
+        for order in orders:
+            time = _time(header, order)
+            if time is None:
+                impossible[order] += 1
+            else:
+                backwards[order] += order in last and time < last[order]
+                last[order] = time
     return min(orders, key=lambda order: (impossible[order], backwards[order]))
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the conversations of an export, cut at silences."""
+    chat = ChatText(given, encoding_of(given, reading))
+    rows = list(chat.rows())
+    reading.tell(
+        form="a chat app's export",
+        layout=f"dates read as {'/'.join(chat.order)}, cut at {reading.config.gap_hours:g} hours of silence",
+        system=chat.system,
+        media=chat.media,
+        rows=chat.system + chat.media,
+    )
+    layout = Layout(
+        "messages", text=TEXT, speaker=SPEAKER, time=TIME, assistant=reading.config.columns.assistant
+    )
+    yield from messages_to_records(given.name, rows, layout, reading)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
 
-from mynah.errors import DataError
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading
+from mynah.errors import ConfigError, DataError
+
+#: Kinds of files that are read, for errors.
+KINDS = "tables, JSON, chat exports, text, web pages, books and documents (docs/sources.md)"
 
 _PIECE = 1 << 20
 _SAMPLE = 1 << 18
@@ -19,38 +23,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-_MAGIC = (
-    (b"PK\x03\x04", "a ZIP archive (or an Office or EPUB file)"),
-    (b"\x1f\x8b", "a gzip file"),
-    (b"%PDF", "a PDF"),
-    (b"\x89PNG", "a PNG picture"),
-    (b"\xff\xd8\xff", "a JPEG picture"),
-    (b"PAR1", "a Parquet file"),
-    (b"SQLite format 3", "an SQLite database"),
-    (b"\x28\xb5\x2f\xfd", "a zstd file"),
-    (b"\x7fELF", "a program"),
-)
-
 #: A file cut in the middle or damaged here and there is still UTF-8 if at most one in this many of its
 #: non-ASCII characters cannot be decoded.
 _UTF8_GOOD_FOR_ONE_BAD = 20
 
 
-def check_is_file(path: Path) -> None:
-    """Refuse what cannot be read as one non-empty file.
-
-    Raises:
-        DataError: if there is no such file, it is a directory, or it is empty.
-    """
-    if path.is_dir():
-        raise DataError(f"{path}: is a directory; name the files in it, for example {path}/*.csv")
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the file is empty")
-
-
-def detect_encoding(path: Path) -> str:
+def detect_encoding(given: Input) -> str:
     """Return the name of a file's encoding, reading all of it once, in pieces.
 
     Tried in order: a byte-order mark, UTF-8 (all of it must decode, a little damage aside), then GB 18030,
@@ -59,22 +37,41 @@ def detect_encoding(path: Path) -> str:
     Raises:
         DataError: if the file is binary.
     """
-    with path.open("rb") as file:
-        head = file.read(_SAMPLE)
+    head = given.head(_SAMPLE)
     for mark, name in _MARKS:
         if head.startswith(mark):
             return name
-    for magic, what in _MAGIC:
-        if head.startswith(magic):
-            raise DataError(f"{path}: is {what}, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")
     if unmarked := _utf16_without_mark(head):
         return unmarked
     control = sum(head.count(byte) for byte in range(32) if byte not in b"\t\n\r\f\x1b")
     if control > 0.02 * len(head):
-        raise DataError(f"{path}: is binary, expected text (CSV, TSV, JSON, JSONL, YAML or TXT)")
-    if _is_utf8(path):
+        raise DataError(f"{given.name}: is binary and of no kind that is read here; kinds: {KINDS}")
+    if _is_utf8(given):
         return "utf-8"
-    return _legacy_encoding(_sample_with_characters(path))
+    return _legacy_encoding(_sample_with_characters(given))
+
+
+def encoding_of(given: Input, reading: Reading) -> str:
+    """Return a text's encoding as told by the user, else as detected; say it in the account.
+
+    Raises:
+        ConfigError: if the encoding that was told does not exist.
+        DataError: if the file is binary.
+    """
+    told = reading.config.encoding
+    if told is None:
+        encoding = given.encoding = given.encoding or detect_encoding(given)
+    else:
+        try:
+            with given.text(told) as file:
+                file.read(1 << 16)
+        except LookupError:
+            raise ConfigError(f"--encoding {told}: no such encoding") from None
+        except UnicodeError:
+            raise ConfigError(f"--encoding {told}: {given.name} is not in it") from None
+        encoding = told
+    reading.source.encoding = encoding
+    return encoding
 
 
 def _utf16_without_mark(head: bytes) -> str | None:
@@ -93,10 +90,10 @@ def _utf16_without_mark(head: bytes) -> str | None:
     return name if readable > 0.95 * len(text) else None
 
 
-def _is_utf8(path: Path) -> bool:
+def _is_utf8(given: Input) -> bool:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     bad = good = 0
-    with path.open("rb") as file:
+    with given.open() as file:
         while True:
             piece = file.read(_PIECE)
             text = decoder.decode(piece, final=not piece)
@@ -108,9 +105,9 @@ def _is_utf8(path: Path) -> bool:
                 return bad * _UTF8_GOOD_FOR_ONE_BAD <= good
 
 
-def _sample_with_characters(path: Path) -> bytes:
+def _sample_with_characters(given: Input) -> bytes:
     """Return a piece of a file that begins near its first byte beyond ASCII."""
-    with path.open("rb") as file:
+    with given.open() as file:
         while piece := file.read(_PIECE):
             if not piece.isascii():
                 first = next(i for i, byte in enumerate(piece) if byte > 127)

@@ -9,10 +9,14 @@ import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Literal
 
-from mynah.data.records import Rejected
+from mynah.data.layout import known_names
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import SAMPLE_ROWS, rows_to_records
 from mynah.errors import DataError
 
 #: A cell may be this long; a chat export with a whole document in one cell is read, not refused.
@@ -22,19 +26,11 @@ LONGEST_RECORD = 20_000
 DELIMITERS = (",", "\t", ";", "|")
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One row of a table: where it stands and its cells by column name."""
-
-    line: int
-    cells: dict[str, str]
-
-
 @dataclass(frozen=True)
 class Table:
     """An opened table: its columns and how to walk its rows (again and again, each time from the top)."""
 
-    path: Path
+    given: Input
     encoding: str
     delimiter: str
     columns: tuple[str, ...]
@@ -50,29 +46,28 @@ class Table:
         """
         csv.field_size_limit(MAX_CELL)
         quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
-        with self.path.open(encoding=self.encoding, errors="replace", newline="") as file:
-            lines = _Lines(file)
-            header_due = self.has_header
-            while True:
-                start = lines.begin_record()
-                try:
-                    cells = next(csv.reader(lines, delimiter=self.delimiter, strict=True, quoting=quotes))
-                except StopIteration:
-                    return
-                except csv.Error as error:
-                    lines.keep_only_first()
-                    yield Rejected(self.path.name, start, f"malformed row: {error}")
-                    continue
-                if not any(cell.strip() for cell in cells):
-                    if len(cells) > 1:  # a row of nothing but delimiters; a blank line is no row
-                        yield Rejected(self.path.name, start, "empty row")
-                elif header_due:
-                    header_due = False
-                elif len(cells) != len(self.columns):
-                    found = f"{len(cells)} fields found, {len(self.columns)} expected"
-                    yield Rejected(self.path.name, start, found)
-                else:
-                    yield Row(start, dict(zip(self.columns, cells, strict=True)))
+        lines = _Lines(self.given.lines(self.encoding, newline=""))
+        header_due = self.has_header
+        while True:
+            start = lines.begin_record()
+            try:
+                cells = next(csv.reader(lines, delimiter=self.delimiter, strict=True, quoting=quotes))
+            except StopIteration:
+                return
+            except csv.Error as error:
+                lines.keep_only_first()
+                yield Rejected(self.given.name, start, f"malformed row: {error}")
+                continue
+            if not any(cell.strip() for cell in cells):
+                if len(cells) > 1:  # a row of nothing but delimiters; a blank line is no row
+                    yield Rejected(self.given.name, start, "empty row")
+            elif header_due:
+                header_due = False
+            elif len(cells) != len(self.columns):
+                found = f"{len(cells)} fields found, {len(self.columns)} expected"
+                yield Rejected(self.given.name, start, found)
+            else:
+                yield Row(start, dict(zip(self.columns, cells, strict=True)))
 
 
 class _Lines:
@@ -107,12 +102,12 @@ class _Lines:
 
 
 def open_table(
-    path: Path, encoding: str, delimiter: str | None, known: frozenset[str], header: bool | None = None
+    given: Input, encoding: str, delimiter: str | None, known: frozenset[str], header: bool | None = None
 ) -> Table:
     """Find delimiter, columns and header of a table.
 
     Args:
-        path: the file.
+        given: the file.
         encoding: its encoding.
         delimiter: one character, or None to find it.
         known: column names (lower case) that mark a first row as a header.
@@ -121,25 +116,29 @@ def open_table(
     Raises:
         DataError: if it has only a header row.
     """
-    delimiter = delimiter or sniff_delimiter(path, encoding) or ","
-    rows = _first_rows(path, encoding, delimiter, 21)
+    delimiter = delimiter or sniff_delimiter(given, encoding) or ","
+    rows = _first_rows(given, encoding, delimiter, 21)
     if not rows:
-        raise DataError(f"{path}: no rows found")
+        raise DataError(f"{given.name}: no rows found")
     first, rest = rows[0], rows[1:]
     if header is None:
-        header = _is_header(first, rest, known)
-    if header:
-        names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}") for i, cell in enumerate(first)]
-    else:
-        names = [f"column{i + 1}" for i in range(len(first))]
+        header = is_header(first, rest, known)
+    table = Table(given, encoding, delimiter, column_names(first, header), header)
+    bare = replace(table, quoted=False)
+    return bare if delimiter == "\t" and _bad_rows(bare) < _bad_rows(table) else table
+
+
+def column_names(first: list[str], header: bool) -> tuple[str, ...]:
+    """Return the names of columns: those of the header, each once, or column1, column2, ..."""
+    if not header:
+        return tuple(f"column{i + 1}" for i in range(len(first)))
+    names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}") for i, cell in enumerate(first)]
     seen: dict[str, int] = {}
     for i, name in enumerate(names):  # a repeated name gets a number, so that no column hides another
         seen[name] = seen.get(name, 0) + 1
         if seen[name] > 1:
             names[i] = f"{name}_{seen[name]}"
-    table = Table(path, encoding, delimiter, tuple(names), header)
-    bare = replace(table, quoted=False)
-    return bare if delimiter == "\t" and _bad_rows(bare) < _bad_rows(table) else table
+    return tuple(names)
 
 
 def _bad_rows(table: Table) -> int:
@@ -147,11 +146,11 @@ def _bad_rows(table: Table) -> int:
     return sum(isinstance(row, Rejected) for row in itertools.islice(table.rows(), 5000))
 
 
-def sniff_delimiter(path: Path, encoding: str) -> str | None:
+def sniff_delimiter(given: Input, encoding: str) -> str | None:
     """Return the delimiter that cuts the first rows into equally many (two or more) cells, or None."""
     best: tuple[float, int, str] | None = None
     for delimiter in DELIMITERS:
-        counts = [len(row) for row in _first_rows(path, encoding, delimiter, 50)]
+        counts = [len(row) for row in _first_rows(given, encoding, delimiter, 50)]
         if not counts:
             continue
         mode = max(set(counts), key=counts.count)
@@ -161,17 +160,16 @@ def sniff_delimiter(path: Path, encoding: str) -> str | None:
     return best[2] if best else None
 
 
-def _first_rows(path: Path, encoding: str, delimiter: str, count: int) -> list[list[str]]:
+def _first_rows(given: Input, encoding: str, delimiter: str, count: int) -> list[list[str]]:
     csv.field_size_limit(MAX_CELL)
     rows: list[list[str]] = []
-    with path.open(encoding=encoding, errors="replace", newline="") as file:
-        reader = csv.reader(file, delimiter=delimiter)
-        with contextlib.suppress(csv.Error):  # rows() names the place; the rows so far are enough here
-            rows.extend(itertools.islice((row for row in reader if any(row)), count))
+    reader = csv.reader(given.lines(encoding, newline=""), delimiter=delimiter)
+    with contextlib.suppress(csv.Error):  # rows() names the place; the rows so far are enough here
+        rows.extend(itertools.islice((row for row in reader if any(row)), count))
     return rows
 
 
-def _is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -> bool:
+def is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -> bool:
     """Tell a header from data: by a known name, else by short, distinct, wordy cells over longer ones."""
     names = [cell.strip().lower() for cell in first]
     if any(re.sub(r"[\W_]+", "", name) in known for name in names):
@@ -184,3 +182,13 @@ def _is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -
     repeats = any(cell == row[i] for row in same for i, cell in enumerate(first))
     mean = sum(len(cell) for row in same for cell in row) / sum(len(row) for row in same)
     return not repeats and mean > 1.5 * sum(map(len, names)) / len(names)
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the records of a table."""
+    config, encoding = reading.config, encoding_of(given, reading)
+    table = open_table(given, encoding, config.delimiter, known_names(), config.header)
+    cut = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(table.delimiter, f"'{table.delimiter}'")
+    reading.tell(form=f"table cut by {cut}" + ("" if table.has_header else " without a header"))
+    sample = [row.cells for row in itertools.islice(table.rows(), SAMPLE_ROWS) if isinstance(row, Row)]
+    yield from rows_to_records(given.name, table.columns, sample, table.rows(), reading)

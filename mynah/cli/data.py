@@ -1,0 +1,273 @@
+"""`mynah collect`, `mynah clean` and `mynah data ...`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from mynah.cli.flags import CleanFlags, InputFlags, as_source, ask_on_terminal, given
+from mynah.config import merge, parse_assignment
+from mynah.errors import ArtifactError, ConfigError
+
+if TYPE_CHECKING:
+    from mynah.data.reading import Source
+    from mynah.recipe import Recipe
+
+_OUT = Parameter(name=("--out", "-o"))
+_SET = Parameter(name="--set", negative="")
+
+
+def collect(
+    *sources: str,
+    out: Annotated[Path, _OUT],
+    recipe: Path | None = None,
+    set_: Annotated[tuple[str, ...], _SET] = (),
+    reading: InputFlags = InputFlags(),
+) -> None:
+    """Read sources of any kind into records: shards of Parquet, what was understood, and every row left out.
+
+    Parameters
+    ----------
+    sources: str
+        Files, folders, archives, a database URL; docs/sources.md lists all kinds.
+    out: Path
+        Folder to make.
+    recipe: Path
+        A TOML recipe; of it, [collect] counts.
+    set_: tuple[str, ...]
+        Any other key: --set collect.gap_hours=2. May be given several times.
+    """
+    from mynah.data.reading import told_kinds
+    from mynah.prepare import collect_into, hashes_of, read_sources
+
+    settings = _recipe(recipe, {"collect": given(reading.to_recipe())}, set_)
+    places = list(map(as_source, sources))
+    if not places:
+        raise ConfigError("no input given; for example: mynah collect chats.csv -o data/chats")
+    inputs = hashes_of(places)
+
+    def told(source: Source, number: int, total: int) -> None:
+        if number <= 20 or number == total:
+            print(f"[{number}/{total}] {source.describe()}")
+
+    manifest = _stage(
+        "collect",
+        out,
+        settings.collect.model_dump(mode="json"),
+        inputs,
+        settings.seed,
+        lambda folder: collect_into(folder, places, settings.collect, ask_on_terminal(), told),
+    )
+    records = told_kinds(manifest["records"])
+    print(
+        f"{out}: {records}; {manifest['rejected']:,} rows rejected, {manifest['left_out']:,} files passed over"
+    )
+    for name, reason in read_sources(out)[1][:20]:
+        print(f"passed over: {name}: {reason}")
+    print(f"next       mynah clean {out} -o {out}-clean")
+
+
+def clean(
+    folder: Path,
+    *,
+    out: Annotated[Path, _OUT],
+    recipe: Path | None = None,
+    set_: Annotated[tuple[str, ...], _SET] = (),
+    cleaning: CleanFlags = CleanFlags(),
+) -> None:
+    """Clean collected records; every record that is dropped or changed is listed with step, reason and place.
+
+    Parameters
+    ----------
+    folder: Path
+        What mynah collect made.
+    out: Path
+        Folder to make.
+    recipe: Path
+        A TOML recipe; of it, [clean] counts.
+    set_: tuple[str, ...]
+        Any other key: --set clean.duplicates.lines=10. May be given several times.
+    """
+    from mynah.artifacts import read_manifest
+    from mynah.data.reading import told_kinds
+    from mynah.prepare import clean_into, told_of
+
+    if folder.is_file():
+        raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
+    settings = _recipe(recipe, {"clean": given(cleaning.to_recipe())}, set_)
+    source = read_manifest(folder)
+    counts = _stage(
+        "clean",
+        out,
+        settings.clean.model_dump(mode="json"),
+        {"records": source.output},
+        settings.seed,
+        lambda work: {"source": str(folder), **clean_into(folder, work, settings.clean, _bar(folder))},
+    )
+    for action in ("changed", "warned", "dropped"):
+        if counts[action]:
+            print(f"{action:<8} {told_of(counts[action])}")
+    records = told_kinds(counts["records"])
+    print(f"{out}: {records} kept")
+    print(f"next       mynah data report {out}")
+
+
+def report(folder: Path, *, out: Annotated[Path | None, _OUT] = None) -> None:
+    """Write report.html and report.json about records: counts by step, examples, lengths, languages, speakers.
+
+    Parameters
+    ----------
+    folder: Path
+        What mynah collect, mynah clean or mynah build made.
+    out: Path
+        Folder for the two files. Default: beside the records.
+    """
+    from mynah.data_report import write_data_report
+
+    page = write_data_report(folder, out or folder.parent / f"{folder.name}-report")
+    print(f"report     {page}")
+
+
+def show(
+    folder: Path,
+    *,
+    count: Annotated[int, Parameter(name=("--count", "-n"))] = 5,
+    skip: int = 0,
+    place: str | None = None,
+    dropped: bool = False,
+    tokens: Path | None = None,
+    context_length: int = 256,
+) -> None:
+    """Print records as JSON lines; or what was dropped and changed; or what a model would be trained on.
+
+    Parameters
+    ----------
+    folder: Path
+        A folder of records.
+    count: int
+        How many.
+    skip: int
+        How many to pass over first.
+    place: str
+        Only those whose place contains this, for example chats.csv:12.
+    dropped: bool
+        Show the account instead: action, step, reason, place.
+    tokens: Path
+        A run (or Hugging Face directory) with a tokenizer: show tokens and loss mask.
+    context_length: int
+        With --tokens: where a model's context ends.
+    """
+    import json
+    from itertools import islice
+
+    from mynah.data.records import as_dict
+    from mynah.data.store import read_changes, read_records
+
+    inner = records_of(folder)
+    if dropped:
+        changes = (c for c in read_changes(inner) if place is None or place in c.place)
+        for change in islice(changes, skip, skip + count):
+            reason = f": {change.reason}" if change.reason else ""
+            print(f"{change.place}\t{change.action}\t{change.step}{reason}")
+        return
+    records = (r for r in read_records(inner) if place is None or place in r.place)
+    for record in islice(records, skip, skip + count):
+        if tokens is None:
+            print(json.dumps(as_dict(record), ensure_ascii=False))
+        else:
+            from mynah.tokenizer.preview import preview
+
+            print(preview(record, tokens, context_length, color=sys.stdout.isatty()))
+
+
+def diff(before: Path, after: Path, *, count: Annotated[int, Parameter(name=("--count", "-n"))] = 5) -> None:
+    """Compare two folders of records by place: how many are only in one, how many changed, with examples.
+
+    Parameters
+    ----------
+    before: Path
+        A folder of records.
+    after: Path
+        Another one, made from the same input.
+    count: int
+        Examples of each kind.
+    """
+    from mynah.data.report.compare import compare
+
+    found = compare(records_of(before), records_of(after), count)
+    print(f"{before}: {found.before:,} records; {after}: {found.after:,} records")
+    for what, total, places in (
+        ("only in the first", found.only_before, found.examples_before),
+        ("only in the second", found.only_after, found.examples_after),
+        ("changed", found.changed, []),
+    ):
+        shown = f": {', '.join(places)}" + (" ..." if total > len(places) else "") if places else ""
+        print(f"{total:,} {what}{shown}")
+    for place, lines in found.examples_changed:
+        print(f"\n{place}")
+        for line in lines:
+            print(f"  {line}")
+
+
+def records_of(folder: Path) -> Path:
+    """Return the folder with the records: itself, or the newest data stage of a run.
+
+    Raises:
+        ArtifactError: if there are none.
+    """
+    for inner in (folder, folder / "clean", folder / "collect", folder / "train"):
+        if any(inner.glob("part-*.parquet")):
+            return inner
+    raise ArtifactError(f"{folder}: no records in it; expected a folder that mynah collect or clean made")
+
+
+def _recipe(path: Path | None, flags: dict[str, object], assignments: tuple[str, ...]) -> Recipe:
+    from mynah.recipe import load_recipe
+
+    for assignment in assignments:
+        flags = merge(flags, parse_assignment(assignment))
+    return load_recipe(path, flags)
+
+
+def _stage(
+    name: str,
+    out: Path,
+    settings: dict[str, Any],
+    inputs: dict[str, str],
+    seed: int,
+    work: Callable[[Path], dict[str, Any]],
+) -> dict[str, Any]:
+    """Run one stage into a folder of the user's choice; return the counts of its manifest."""
+    from mynah import artifacts
+    from mynah.stages import Silent, Stages
+
+    if out.exists() and not (out / artifacts.MANIFEST).is_file() and any(out.iterdir()):
+        raise ConfigError(f"{out}: is not empty and was not made by mynah; give another --out")
+    stages = Stages(out.parent, seed, Silent())
+    counts = stages.run(name, settings, inputs, work, folder=out.name).counts
+    if not stages.ran:
+        print(f"{out}: already done with these settings")
+    return counts
+
+
+def _bar(folder: Path) -> Callable[[int], None]:
+    """Return a function that moves a bar with the time left, a shard at a time."""
+    from rich.progress import Progress
+
+    from mynah.data.store import shards_of
+
+    total = len(shards_of(folder))
+    progress = Progress(transient=True, disable=not sys.stdout.isatty())
+    task = progress.add_task("cleaning", total=total)
+    progress.start()
+
+    def told(done: int) -> None:
+        progress.update(task, completed=done)
+        if done == total:
+            progress.stop()
+
+    return told

@@ -1,0 +1,192 @@
+"""Clean a folder of records: every record by itself, shard by shard, then what only all of them can tell."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from mynah.data.clean.config import CleanConfig, DuplicateConfig
+from mynah.data.clean.duplicates import (
+    BATCH,
+    LineCounts,
+    ReplyCap,
+    clusters,
+    short_fingerprint,
+    signatures,
+)
+from mynah.data.clean.steps import Perplexity, clean_record, drop_empty, steps_of
+from mynah.data.records import Document, Record
+from mynah.data.store import Account, Change, RecordWriter, read_changes, read_records, read_shard, shards_of
+
+#: Where shards lie between the two passes.
+WORK = "work"
+
+
+@dataclass
+class Cleaned:
+    """The records that are left, and the account in memory."""
+
+    records: list[Record] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+
+    def count(self, action: str) -> Counter[str]:
+        """Return how many records each step has dropped, changed or warned of."""
+        return Counter(change.step for change in self.changes if change.action == action)
+
+
+def clean(records: Iterable[Record], config: CleanConfig, perplexity: Perplexity | None = None) -> Cleaned:
+    """Clean records in memory.
+
+    Raises:
+        ConfigError, MissingDependency: as `steps_of`.
+    """
+    steps = steps_of(config, perplexity)
+    result = Cleaned()
+    alone: list[Record] = []
+    for record in records:
+        kept, changes = clean_record(record, steps)
+        result.changes += changes
+        if kept is not None:
+            alone.append(kept)
+    for kept, changes in _together(lambda: iter(alone), config.duplicates):
+        result.changes += changes
+        if kept is not None:
+            result.records.append(kept)
+    return result
+
+
+def clean_folder(
+    source: Path,
+    out: Path,
+    config: CleanConfig,
+    perplexity: Perplexity | None = None,
+    told: Callable[[int], None] | None = None,
+) -> tuple[Counter[str], Account]:
+    """Clean the records of a folder into another one, in bounded memory; return counts by kind and the
+    account.
+
+    A shard that is done stays done if the work is cut off: it is found again in `out`.
+
+    Args:
+        source: a folder of shards.
+        out: where to write shards and `dropped.parquet`.
+        config: which steps.
+        perplexity: a model's judgement, for `quality.max_perplexity`.
+        told: is called with the number of records after each shard of the first pass.
+
+    Raises:
+        ConfigError, MissingDependency: as `steps_of`.
+        ArtifactError: if the records are damaged or cannot be written.
+    """
+    steps_of(config, perplexity)  # a wrong setting is told before the work begins
+    work = out / WORK
+    shards = shards_of(source)
+    for number, shard in enumerate(shards):
+        done = work / f"{number:05}"
+        if not done.is_dir():
+            clean_shard(shard, done, config, perplexity)
+        if told is not None:
+            told(number + 1)
+    folders = [work / f"{number:05}" for number in range(len(shards))]
+
+    def alone() -> Iterator[Record]:
+        for folder in folders:
+            yield from read_records(folder)
+
+    with RecordWriter(out) as writer, Account(out) as account:
+        for folder in folders:
+            for change in read_changes(folder):
+                account.note(change)
+        for kept, changes in _together(alone, config.duplicates):
+            for change in changes:
+                account.note(change)
+            if kept is not None:
+                writer.write(kept)
+    shutil.rmtree(work)
+    return writer.counts, account
+
+
+def clean_shard(shard: Path, out: Path, config: CleanConfig, perplexity: Perplexity | None = None) -> None:
+    """Run the steps over one shard into a folder of its own, which appears when it is whole."""
+    steps = steps_of(config, perplexity)
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    with RecordWriter(partial) as writer, Account(partial) as account:
+        for record in read_shard(shard):
+            kept, changes = clean_record(record, steps)
+            for change in changes:
+                account.note(change)
+            if kept is not None:
+                writer.write(kept)
+    partial.rename(out)
+
+
+def _together(
+    walk: Callable[[], Iterator[Record]], config: DuplicateConfig
+) -> Iterator[tuple[Record | None, list[Change]]]:
+    """Drop repeats; `walk` goes over all records in order, and again for each kind of repeat that needs it."""
+    lines = _count_lines(walk()) if config.lines is not None else None
+    first = find_alike(walk(), config) if config.near else None
+    seen: set[int] = set()
+    cap = ReplyCap(config.replies) if config.replies is not None else None
+    for number, record in enumerate(walk()):
+        if config.exact:
+            key = short_fingerprint(record)
+            if key in seen:
+                yield None, [Change("dropped", "duplicates", "equal to an earlier record", record.place)]
+                continue
+            seen.add(key)
+        if first is not None and first[number] != number:
+            yield None, [Change("dropped", "duplicates", "nearly equal to an earlier record", record.place)]
+            continue
+        if cap is not None and cap.too_many(record):
+            yield None, [Change("dropped", "duplicates", "a reply that was kept often enough", record.place)]
+            continue
+        changes: list[Change] = []
+        if lines is not None and config.lines is not None and isinstance(record, Document):
+            shorter = lines.without_common(record.text, config.lines)
+            if shorter != record.text:
+                record = replace(record, text=shorter)
+                changes.append(Change("changed", "duplicates", "lines of many documents", record.place))
+                if drop_empty(record)[1]:
+                    yield (
+                        None,
+                        [
+                            Change(
+                                "dropped", "duplicates", "nothing but lines of many documents", record.place
+                            )
+                        ],
+                    )
+                    continue
+        yield record, changes
+
+
+def _count_lines(records: Iterable[Record]) -> LineCounts:
+    counts = LineCounts()
+    for record in records:
+        if isinstance(record, Document):
+            counts.add(record.text)
+    return counts
+
+
+def find_alike(
+    records: Iterable[Record],
+    config: DuplicateConfig,
+    text_of: Callable[[Record], str] = lambda record: "\n".join(record.texts),
+) -> npt.NDArray[np.int64]:
+    """Return (N,) int64: for each record the first one whose text is nearly the same; itself if there is none."""
+    found: list[npt.NDArray[np.uint64]] = []
+    batch: list[str] = []
+    for record in records:
+        batch.append(text_of(record))
+        if len(batch) == BATCH:
+            found.append(signatures(batch, config))
+            batch = []
+    found.append(signatures(batch, config))
+    return clusters(np.concatenate(found))

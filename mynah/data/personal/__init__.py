@@ -1,0 +1,1 @@
+"""Personal data: what it is found by, and what is put in its place."""

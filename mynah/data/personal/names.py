@@ -1,0 +1,278 @@
+"""Names of people, in English and Chinese.
+
+English: first names and surnames of the US census of 1990 (the package `names`), in capitals, together or with a
+title, a greeting or an introduction before them. Chinese: the commonest surnames before one or two characters that a
+segmenter does not read as other words, or with a title or an introduction.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from mynah.data.personal.config import Span
+from mynah.data.preprocess import stop_words
+
+_WORD = r"[A-Z][a-z]+(?:['’-][A-Z]?[a-z]+)*|[A-Z]['’][A-Z][a-z]+|Mc[A-Z][a-z]+|Mac[A-Z][a-z]+"
+_SEQUENCE = re.compile(
+    rf"(?<![A-Za-z0-9@_/.-])(?:{_WORD})(?:[ \t](?:(?:[A-Z]\.|van|von|de|del|der|den|la|bin|al|da|di)[ \t])?(?:{_WORD})){{1,3}}(?![A-Za-z0-9_@/])"
+)
+_TITLED = re.compile(
+    rf"(?<![A-Za-z])(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam|Herr|Frau|Dame)\.?[ \t](?P<name>(?:(?:{_WORD})|[A-Z]\.)(?:[ \t](?:{_WORD}))*)"
+)
+_INTRODUCED = re.compile(
+    rf"(?:(?i:my name is|my name's|i am called|call me|this is|name:|named|name is|contact person:|recipient:|attn:?|regards,|"
+    rf"sincerely,|cheers,|thanks,|best,|signed,|yours,|love,|customer:|patient:|employee:|ask for|speak (?:to|with)|"
+    rf"spoke (?:to|with)|talk to))\s+(?P<name>(?:{_WORD})(?:[ \t](?:{_WORD})){{0,2}})(?![A-Za-z])"
+)
+_GREETED = re.compile(
+    rf"(?:^|[.!?\n]\s*)(?i:hi|hello|hey|dear|good morning|good evening|good afternoon|thanks|thank you|bye|welcome)[ \t,]+(?P<name>(?:{_WORD})(?:[ \t](?:{_WORD})){{0,1}})(?=[\s,.!?:;)]|$)",
+    re.MULTILINE,
+)
+#: Words in capitals that are first names or surnames too, and mostly are not meant so.
+_AMBIGUOUS = frozenset(
+    "May June April August Will Mark Grace Hope Faith Joy Rose Bill Pat Art Ray Christian Sunny Summer Autumn Dawn Sky "
+    "Chase Chance Case Major Van Son Long Young King White Black Green Brown Gray Church Street Park Hall House Wood Woods "
+    "Price Day Love Best Good Rich Little Small Short Strong Man Power Battle Post Page Case Bank Banks Field Fields Stone "
+    "Hill Lake Rivers Bridge Ford Mercedes Royal Bishop Pope Prince Knight Marshall Cook Baker Miller Smith Carter Porter "
+    "North South East West England Ireland Holland France China India Georgia Virginia Carolina Dakota Paris London Sydney "
+    "Florence Victoria Chelsea Austin Houston Dallas Jackson Lincoln Madison Washington Memphis Phoenix Asia America Kent "
+    "Christmas Easter Sunday Monday Friday New Old Free Sale Gold Silver Diamond Crystal Pearl Ruby Amber Star Moon Sun "
+    "The This That My Your His Her Our Their She He You We They It Is Are Was Were An In On At By For From With And Or Not "
+    "Please Thank Thanks Dear Hello Hi Hey Yes No Ok Okay Sorry Lord Lady God Holy Saint St Mount San Santa Los Las Le La "
+    "Google Apple Amazon Microsoft Facebook Twitter Windows Linux Ubuntu Java Python Ruby Chrome Safari Firefox Oracle".split()
+)  # fmt: skip
+#: What follows a name-like pair when it is a company, a place or a work.
+_NO_PERSON = re.compile(
+    r"[ \t](?:Inc|Ltd|LLC|Corp|Company|Co|University|College|School|Hospital|Street|St|Road|Rd|Avenue|Ave|Lane|Park|"
+    r"Square|Bridge|Station|Airport|Hotel|Museum|Library|Church|Bank|County|City|Island|River|Lake|Mountain|Bay|Beach|"
+    r"Stadium|Theatre|Theater|Award|Prize|Cup|Foundation|Institute|Group|Records|Motors|Airlines|Press|Act|Day)\b"
+)
+
+_SURNAMES_ZH = frozenset(
+    "王李张張刘劉陈陳杨楊黄黃赵趙吴吳周徐孙孫马馬朱胡郭何高林罗羅郑鄭梁谢謝宋唐许許韩韓冯馮邓鄧曹彭曾肖萧蕭田董袁潘于於蔣蒋蔡余"
+    "杜叶葉程苏蘇魏吕呂丁任沈姚卢盧姜崔钟鍾谭譚陆陸汪范金石廖贾賈夏韦韋付傅方白邹鄒孟熊秦邱江尹薛闫閻段雷侯龙龍史陶黎贺賀顾顧"
+    "毛郝龚龔邵万萬钱錢严嚴覃武戴莫孔向汤湯温康施文牛樊葛邢安齐易乔伍庞庄莊倪聂章鲁岳翟殷詹申欧歐耿关關兰焦俞左柳甘祝包宁尚符舒"
+    "阮柯纪梅童凌毕单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳欧管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景"
+    "党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑迟邝官封谈匡鞠惠荆乐冀郁胥南班储原栗燕楚鄢赖巴贝习薄撒楼屠劳戎浦谌宣丰原逄滑辜岩敬相修衣迮"
+)
+_DOUBLE_ZH = (
+    "欧阳 歐陽 司马 上官 诸葛 东方 皇甫 尉迟 公孙 慕容 令狐 夏侯 司徒 独孤 南宫 长孙 宇文 轩辕 端木".split()
+)
+_HAN = r"[\u4e00-\u9fff]"
+_TITLE_ZH = re.compile(
+    rf"(?P<name>(?:{'|'.join(_DOUBLE_ZH)}|{_HAN}){_HAN}{{0,2}}?)(?:先生|女士|小姐|太太|夫人|老师|医生|大夫|教授|博士|经理|总监|主任|同学|师傅|阿姨|叔叔|律师|警官|队长|局长|院长|校长|董事长|工程师|护士)"
+)
+_INTRO_ZH = re.compile(
+    r"(?:我叫|我是|名叫|名字叫|名字是|姓名[:：为是]?|我的名字是|联系人[:：是]?|收件人[:：是]?|收货人[:：是]?|寄件人[:：是]?|客户[:：]|患者[:：]|员工[:：]|签名[:：]|户名[:：是]?|持卡人[:：是]?|叫做|本人)\s*"
+    rf"(?P<name>{_HAN}{{2,4}})(?=[，,。.、；;！!？?\s（(]|的|，|住|电|今|身|手|是|在|来|想|和|与|\d|[A-Za-z]|$)"
+)
+#: Surnames that are rarely anything else; 和, 时, 于, 高 and the like need company to count.
+_PLAIN_SURNAMES = frozenset(
+    "王李张張刘劉陈陳杨楊赵趙黄黃吴吳周徐孙孫胡朱郭林罗羅郑鄭梁谢謝宋唐许許韩韓冯馮邓鄧曹彭曾肖萧董袁潘蒋蔡余杜叶葉魏苏蘇吕呂丁沈姚"
+    "卢盧姜崔钟鍾谭譚陆陸汪范廖贾賈韦付邹鄒孟熊秦邱江尹薛闫閻侯陶贺賀顾郝龚龔邵钱覃莫孔汤施牛葛邢伍庞倪聂鲁岳翟殷詹申欧耿俞柳甘祝尚"
+    "舒阮柯纪梅童凌毕裴霍涂苗翁冉骆靳管柴蒙鲍祁蒲屈饶牟艾尤穆卓缪芦麦褚窦戚岑费卜晏卫柏瞿佟臧闵苟邬卞栾隋刁沙寇桑郎甄巩麻迟匡鞠荆"
+    "赖戴夏傅田毛贺洪龙"
+)
+#: Characters that given names are made of, the commonest first.
+_GIVEN_CHARACTERS = frozenset(
+    "伟芳娜敏静丽强磊军洋勇艳杰娟涛超秀霞平刚桂英华文玉兰明红建国春梅海燕志小晓雪婷浩宇鹏飞欣怡子涵梓轩雨泽佳慧琳雅倩颖莉萍玲凤琴云莲真环爱妹香月莺媛"
+    "瑞凡佩珊莎锦黛青倩妍茜秋珍贞荣楠榕荷滢馥筠柔竹霭凝欢霄枫芸菲寒伊亚宜姬舒影荔枝思悦昕冰爽琬茗羽希宁馨育瑗琰韵融园艺咏卿聪澜纯毓昭琪晴瑶"
+    "毅俊峰保东辉力永健世广义兴良山仁波贵福生龙元全胜学祥发武新利清彬富顺信昌成康星光天达安岩茂进林坚和彪博诚敬震振壮思群豪心邦承乐绍功松善厚庆"
+    "民友裕河哲江亮政谦亨奇固之轮翰朗伯宏言若鸣朋斌梁栋维启克伦翔旭鑫晨辰士家致树炎德泰盛雄琛钧冠策腾榕风航弘雨嘉诺萌奕睿煜瑜璐蕾蓉薇菁梦岚苑婕"
+    "馥瑾婵昱珠翠娥彩淑惠巧美娣叶璧蓓芬茵娴琼勤珂芝锐靖培凯炜烨祖君然皓磊硕卓逸彤妙雯霖潇钰珏铭钦锋钢铁柱根旺财水火木土金银宝贝虎豹牛马鹤鸿雁莹晶"
+    "璇玥玫瑰茹芷萱语嫣诗琦渝沛洁汐沁涵淇滨源浚泓灏焕煊灿炳焱照昊昂旻晖景晟暄曦月朔朝期楷桐梧森楚荣樱桃杏桑朴柏松鹃凰鸾翎翊翼耀骏骥驰骁骞腾麒麟"
+    "丹丽仪任佑佐侠倪倬健偲儒元兆克全公兵冬冲净凌凝创初利劲勋化升卉南印原叔叙召叶吉君启周和咏品哲唯善喜嗣嘉四园圣坤城培基堂夏大天太奉奎奥妃姗姝姣娇婉媚孝孟季学宇守安定宜宝实宣宪宵容宽宾密富寒寿将小尚尧山岳岭岱峥崇川州巍工巨己平年幸广庄应延建异弛弦强彦彰徽心志忆忠快念怀性恒恩悟情惜意愿慈成战扬承抒拓振捷政敏教敦斯施旗日旦昌明易昭晋普晶智暖曙曼月朋机材杨权来杰果柯柳栋桓梁梓棋棠楠模正步武殿毅民气永汉池汶沐沙沛泉波泰洋洛洪济浦浩涌润淳清渊渊温港湘源溪滔澄澎潮瀚灵炫烈热焰然煌熙燕爽牧特狄献玄玉玛环珊珍琉琳琴瑞瑶璋生甫甲男界略登白百益盈直真石研硕礼祈祎祖祝福禄禹秉秋科积稳穆空立竞章童端笑笛筱简箫米精素紫红纪纯纲绍经绮维缘罗群翠翰者耕联聪胤舟航良艾节芃芊芙花芮苏茂茜茹草荃荷莉菀菊菱萧营葆葵蒙蓝蔚蕊蕴蕙藏虹蛟蝶衍裕西观言计训诗诚谊谋谨谷贞贤赋赐赞超越跃路轩载辅辉达迅迎远迪逍通速逢遥邦郁郎郡醒采里重野铃铮锡锦镇镜长门闲闻阔阳陶陆隆雁雄雅雪雷霁霆霏青非革音韬韵韶顺颂颜风飏飒馨香驹驿高鲁鲲鸣鸥鹏麦黎默鼎齐龄"
+)
+#: What begins like a surname and is a word that a segmenter may take for a name.
+_WORDS_ZH = frozenset(
+    "高兴 高中 高级 高度 高手 高铁 高速 高清 白天 白色 黄色 黄金 方便 方法 方面 方案 方式 方向 马上 马路 金额 金融 石头 江南 江湖 安全 安排 安装 安静 "
+    "平安 温度 温柔 康复 文件 文章 文字 文化 文本 万一 万能 钱包 严重 严格 武器 成功 成为 成本 成绩 明天 明白 明显 和平 和谐 全部 全国 时间 时候 应该 应用 "
+    "单位 单独 单号 单元 简单 连接 连续 路上 路由 游戏 游客 管理 管家 华为 解决 解释 关于 关系 关注 包括 包裹 包装 宁可 尚未 项目 车站 车辆 农村 司机 古代 "
+    "吉祥 师傅 师父 商品 商家 商店 任何 任务 任意 周末 周日 周一 周二 周三 周四 周五 周六 周年 周围 何时 何必 何况 林业 曾经 程序 程度 段落 雷达 史上 "
+    "龙头 毛病 康熙 国家 汤圆 于是 余额 叶子 谢谢 谢了 许多 宋体 唐诗 梁山 罗马 黄河 徐州 郑州 杭州 苏州 常州 朱红 胡说 胡子 郭沫 水果 张开 张贴 "
+    "王国 王者 李子 杨树 陈述 陈列 刘海 吴越 孙子 马达 易于 乔迁 左右 左边 柳州 甘肃 祝福 祝贺 祝您 祝你 符合 舒服 梅花 童年 季节 毕业 毕竟 兰州 "
+    "齐全 顾客 顾问 贺卡 石油 夏天 夏季 秦朝 江苏 江西 白云 田野 田园 金属 金钱 方程 丁香 沈阳 姜汤 钟头 范围 汪汪 贾府 韦伯 付款 付费 付出 傅里 邱比 "
+    "南方 南京 南北 原因 原来 席位 卫生 卫星 米饭 宗教 桂林 冷静 官方 官网 封面 查询 查看 查找 谈话 惠州 乐意 班级 储存 班次 党员 费用 景色 麦克 "
+    "单身 单价 单据 明年 明确 明星 和你 和我 和他 全家 全身 时代 成都 成立 应当 游泳 管他 向前 向上 向往 向来 安卓 安心 安慰 方才 白痴 白白 "
+    "何以 何等 曾有 曹操 项链 连忙 连同 解放 解答 包含 尤其 华人 华丽 关心 关门 关闭 关键 纪念 纪律 纪录 凌晨 盛大 盛夏 路过 路线 路边 管子 万分".split()
+)
+
+
+@cache
+def _census() -> tuple[frozenset[str], frozenset[str]]:
+    """Return first names and surnames of the US census of 1990, capitalised."""
+    import names
+
+    common = {word.capitalize() for word in stop_words("en")} - _MAYBE
+
+    def read(*files: str) -> frozenset[str]:
+        found: set[str] = set()
+        for file in files:
+            lines = Path(names.FILES[file]).read_text(encoding="ascii").splitlines()
+            found.update(line.split()[0].capitalize() for line in lines if line.strip())
+        return frozenset(found - common)
+
+    return read("first:male", "first:female"), read("last")
+
+
+@cache
+def _tagger() -> Any:
+    import rjieba
+
+    return rjieba.tag
+
+
+def find_names(text: str) -> Iterator[Span]:
+    """Yield names of people."""
+    if re.search(r"[A-Z][a-z]", text):
+        yield from _english(text)
+    if re.search(_HAN, text):
+        yield from _chinese(text)
+
+
+def _english(text: str) -> Iterator[Span]:
+    first, last = _census()
+    for pattern in (_TITLED, _INTRODUCED, _GREETED):
+        for found in pattern.finditer(text):
+            words = found["name"].split()
+            start = found.start("name")
+            if pattern is not _TITLED:
+                if _fold(words[0]) not in first and not (len(words) > 1 and _fold(words[-1]) in last):
+                    continue
+                if words[0] in _AMBIGUOUS and (pattern is _GREETED or words[0] not in _MAYBE):
+                    continue
+            kept = [w for i, w in enumerate(words) if i == 0 or _surname(w, last)]
+            yield Span(start, start + len(" ".join(words[: len(kept)])), "name", "en")
+    for found in _SEQUENCE.finditer(text):
+        words = re.split(r"[ \t]", found[0])
+        at = found.start()
+        index = 0
+        while index < len(words) - 1:
+            length = _name_at(words, index, first, last)
+            begin = at + len(" ".join(words[:index])) + (1 if index else 0)
+            if length:
+                end = begin + len(" ".join(words[index : index + length]))
+                if not _NO_PERSON.match(text, end):
+                    yield Span(begin, end, "name", "en")
+                index += length
+            else:
+                index += 1
+
+
+#: First names among the ambiguous words that an introduction makes clear: "My name is Grace".
+_MAYBE = frozenset(
+    "May June April August Will Mark Grace Hope Faith Joy Rose Bill Pat Art Ray Christian Summer Autumn Dawn Chase Austin "
+    "Victoria Florence Chelsea Virginia Georgia Carolina Dakota Jackson Lincoln Madison Ruby Amber Crystal Pearl Sydney Paris".split()
+)  # fmt: skip
+
+
+#: Surnames that name a thing or a place when a first name stands before them.
+_THINGS = frozenset(
+    "Street Park Hall House Wood Woods Day Garden Gardens Field Fields Hill Hills Lake River Rivers Bridge Church Bank Bay "
+    "Beach Island Valley Springs Creek Court Square Place Lane Road Avenue Way Drive Gate Tower Castle Palace City Town Village "
+    "County State College School University Hospital Center Club Bar Hotel Inn Cup Prize Award Night Week Year Month Morning "
+    "Evening Sunday Monday Tuesday Wednesday Thursday Friday Saturday January February March April May June July August Much "
+    "Star Stars Moon Sun Sky Sea Tree Trees Flower Gold Silver Service Support Team Store Shop Market Book Story Song Show Land "
+    "North South East West England Ireland Scotland France Germany China Japan India America Apt Suite Unit St Ave Rd".split()
+)  # fmt: skip
+
+
+def _fold(word: str) -> str:
+    """Return a name as the census writes it: O'Brien is Obrien there."""
+    return re.sub(r"['’-]", "", word).capitalize()
+
+
+def _surname(word: str, last: frozenset[str]) -> bool:
+    parts = re.split(r"[-]", word)
+    return all(_fold(part) in last for part in parts)
+
+
+def _name_at(words: list[str], index: int, first: frozenset[str], last: frozenset[str]) -> int:
+    """Return how many words from `index` on are a name: first name, perhaps a middle one, surname; 0: none."""
+    given = words[index]
+    if _fold(given) not in first or (given in _AMBIGUOUS and given not in _MAYBE):
+        return 0
+    best = 0
+    for length in (2, 3, 4):
+        if index + length > len(words):
+            break
+        tail, middle = words[index + length - 1], words[index + 1 : index + length - 1]
+        fits = _surname(tail, last) and tail not in ("The", "And", "Of")
+        between = all(
+            re.fullmatch(r"[A-Z]\.", w) or w[0].islower() or _fold(w) in first or _fold(w) in last
+            for w in middle
+        )
+        # Rose Garden and May Day are no people, though Garden and Day are surnames.
+        doubtful = tail in _THINGS
+        if fits and between and not doubtful:
+            best = length
+    return best
+
+
+def _chinese(text: str) -> Iterator[Span]:
+    for found in _TITLE_ZH.finditer(text):
+        name = found["name"]
+        # The title is sure, where the name begins is not: the last surname before it begins it.
+        for size in (3, 2, 1):
+            tail = name[-size:]
+            begins = tail[:2] in _DOUBLE_ZH or tail[:1] in _SURNAMES_ZH
+            if len(tail) == size and begins and tail not in _WORDS_ZH:
+                yield Span(found.end("name") - size, found.end("name"), "name", "zh")
+                break
+    for found in _INTRO_ZH.finditer(text):
+        name = found["name"]
+        if (
+            (name[:1] in _SURNAMES_ZH or name[:2] in _DOUBLE_ZH)
+            and name not in _WORDS_ZH
+            and name[:2] not in _WORDS_ZH
+        ):
+            size = min(len(name), 4 if name[:2] in _DOUBLE_ZH else 3)
+            yield Span(found.start("name"), found.start("name") + size, "name", "zh")
+    at = 0
+    tokens: list[tuple[str, str]] = _tagger()(text)
+    for index, (word, tag) in enumerate(tokens):
+        whole, kind = word, tag
+        if (len(word) == 1 or word in _DOUBLE_ZH) and index + 1 < len(tokens):
+            # The segmenter cut the surname off: 赵 and 铁柱.
+            whole, kind = word + tokens[index + 1][0], "x"
+            if index + 2 < len(tokens) and len(whole) == 2 and len(tokens[index + 2][0]) == 1:
+                longer = whole + tokens[index + 2][0]
+                if _is_name_token(longer, kind, text[max(0, at - 4) : at], text[at + 3 : at + 8]):
+                    whole = longer
+        end = at + len(whole)
+        if _is_name_token(whole, kind, text[max(0, at - 4) : at], text[end : end + 5]):
+            yield Span(at, end, "name", "zh")
+        at += len(word)
+
+
+def _is_name_token(word: str, tag: str, before: str, after: str) -> bool:
+    """Whether a word that the segmenter read as a name, or did not know, is built and stands as one.
+
+    The dictionary calls many common words names (文明, 荣誉), so that a name of three characters must be made of
+    characters that names are made of, and one of two must also stand beside what is said of people.
+    """
+    double = word[:2] in _DOUBLE_ZH
+    if not re.fullmatch(rf"{_HAN}{{2,4}}", word) or word[:2] in _WORDS_ZH or word in _WORDS_ZH:
+        return False
+    if tag not in ("nr", "nrfg", "nrt", "x") or not (double or word[0] in _SURNAMES_ZH):
+        return False
+    given = word[2:] if double else word[1:]
+    beside = _BEFORE_PERSON.search(before) or _AFTER_PERSON.match(after)
+    if not (beside or double or word[0] in _PLAIN_SURNAMES):
+        return False
+    if not 1 <= len(given) <= 2 or not all(char in _GIVEN_CHARACTERS for char in given):
+        return False
+    return len(given) == 2 or double or bool(beside)
+
+
+#: What stands before and after people: calling, asking, telling; saying, coming, being in charge.
+_BEFORE_PERSON = re.compile(
+    r"(?:找|转告|告诉|通知|联系|请教|同事|同学|朋友|老板|客户|感谢|谢谢|昨天|今天|@|问问|认识|经理|老师|医生)[，,：:\s]*$"
+)
+_AFTER_PERSON = re.compile(
+    r"(?:说|问|答|表示|认为|告诉|负责|打电话|来公司|来过|来了|的(?:快递|电话|手机|账号|邮箱|地址|名字|订单)|你好|您好|老师|先生|女士|小姐|经理)"
+)

@@ -1,0 +1,109 @@
+"""Put something else in the place of personal data: a tag, a mask, or a pseudonym that stays the same."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from mynah.data.clean.verdict import Verdict
+from mynah.data.personal.config import KINDS, PersonalConfig, Span
+from mynah.data.personal.find import find
+from mynah.data.records import Record
+
+_FIRST = "Alex Sam Robin Jamie Taylor Morgan Casey Riley Jordan Avery Quinn Rowan Skyler Emery Reese Finley".split()
+_LAST = "Field Marsh Lake Wood Hill Stone Brook Vale Moor Heath Dale Ford Shore Glen Cliff Reed".split()
+_GIVEN_ZH = "安然 思远 嘉禾 子墨 一诺 若溪 景行 清和 云帆 知远 书白 乐天 星河 沐阳 怀瑾 望舒".split()
+_SURNAME_ZH = "柏林江梅石叶谷兰方白云山水田夏秋"
+_STREETS = "Maple Cedar Willow Birch Alder Rowan Linden Hazel".split()
+_STREETS_ZH = "枫林路 柏树街 银杏路 槐荫街 松涛路 竹园路 桂花街 海棠路".split()
+
+
+class Redactor:
+    """A cleaning step: finds personal data in a record and replaces it as the settings say."""
+
+    def __init__(self, config: PersonalConfig) -> None:
+        self.config = config
+        self.kinds = [kind for kind in KINDS if kind not in config.keep]
+
+    def __call__(self, record: Record) -> tuple[Record, tuple[Verdict, ...]]:
+        """Return the record without its personal data, and a verdict for each kind found.
+
+        A pseudonym depends on the record's place, so that it is the same through a conversation and another in
+        the next one.
+        """
+        texts: list[str] = []
+        found: set[str] = set()
+        for text in record.texts:
+            spans = find(text, self.kinds, self.config.regions)
+            found.update(span.kind for span in spans)
+            texts.append(self.replace(text, spans, record.place) if spans else text)
+        if not found:
+            return record, ()
+        for kind in self.config.drop:
+            if kind in found:
+                return record, (Verdict("dropped", kind),)
+        if self.config.action == "warn":
+            return record, tuple(Verdict("warned", kind) for kind in KINDS if kind in found)
+        changed = record.with_texts(texts)
+        return changed, tuple(Verdict("changed", kind) for kind in KINDS if kind in found)
+
+    def replace(self, text: str, spans: list[Span], salt: str) -> str:
+        """Return a text with its spans replaced; `salt` decides the pseudonyms."""
+        parts, at = [], 0
+        for span in spans:
+            parts += [text[at : span.start], self._instead(text[span.start : span.end], span, salt)]
+            at = span.end
+        return "".join(parts) + text[at:]
+
+    def _instead(self, value: str, span: Span, salt: str) -> str:
+        if self.config.action == "tag":
+            return f"[{span.kind.upper()}]"
+        if self.config.action == "mask":
+            return mask(value)
+        return pseudonym(value, span, salt)
+
+
+def mask(value: str) -> str:
+    """Keep the first letter or digit and the marks between; every other character becomes *."""
+    first = next((i for i, char in enumerate(value) if char.isalnum()), 0)
+    return "".join(char if i == first or not char.isalnum() else "*" for i, char in enumerate(value))
+
+
+def pseudonym(value: str, span: Span, salt: str) -> str:
+    """Return another value of the same kind and form; equal values of one `salt` have equal pseudonyms.
+
+    What is returned is reserved for examples wherever a standard reserves something (example.com, RFC 2606;
+    192.0.2.0/24, RFC 5737; 2001:db8::/32, RFC 3849), so that it is nobody's.
+    """
+    digest = hashlib.sha256(f"{salt}\0{span.kind}\0{value.casefold()}".encode()).digest()
+    number = int.from_bytes(digest[:8], "big")
+    if span.kind == "email":
+        return f"{_FIRST[number % 16].lower()}{number // 16 % 1000}@example.com"
+    if span.kind == "ip":
+        low = number % 254 + 1
+        return f"2001:db8::{low:x}" if span.detail == "6" else f"192.0.2.{low}"
+    if span.kind == "name" and span.detail == "zh":
+        return _SURNAME_ZH[number % 16] + _GIVEN_ZH[number // 16 % 16][: max(1, len(value) - 1)]
+    if span.kind == "name":
+        first, last = _FIRST[number % 16], _LAST[number // 16 % 16]
+        return f"{first} {last}" if " " in value else first
+    if span.kind == "address":
+        if span.detail == "zh":
+            return f"{_STREETS_ZH[number % 8]}{number // 8 % 200 + 1}号"
+        return f"{number // 8 % 900 + 1} {_STREETS[number % 8]} Street"
+    return _same_form(value, digest)
+
+
+def _same_form(value: str, digest: bytes) -> str:
+    """Replace each digit by a digit and each Latin letter by a letter of its case; other characters stay."""
+    made = []
+    for index, char in enumerate(value):
+        step = digest[index % len(digest)] + index // len(digest)
+        if re.fullmatch(r"[0-9]", char):
+            made.append(str((int(char) + 1 + step % 9) % 10))
+        elif re.fullmatch(r"[A-Za-z]", char):
+            base = ord("A" if char.isupper() else "a")
+            made.append(chr(base + (ord(char) - base + 1 + step % 25) % 26))
+        else:
+            made.append(char)
+    return "".join(made)

@@ -1,0 +1,138 @@
+"""Tell what a file is: by its first bytes, then as text by its form; its name decides only where these cannot."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+
+from mynah.data.readers import (
+    chat_text,
+    chatterbot,
+    columnar,
+    database,
+    excel,
+    irc,
+    json_file,
+    plain,
+    table,
+    xml_records,
+)
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input, office_kind
+from mynah.data.readers.json_values import looks_like_json
+from mynah.data.reading import Reading
+from mynah.data.records import Record, Rejected
+from mynah.errors import ConfigError, DataError
+
+Reader = Callable[[Input, Reading], Iterator[Record | Rejected]]
+
+#: form -> its reader. A new format is a file beside this one, a line here and a line in `form_of`.
+READERS: dict[str, Reader] = {
+    "table": table.read,
+    "json": json_file.read,
+    "chat": chat_text.read,
+    "irc": irc.read,
+    "yaml": chatterbot.read,
+    "xml": xml_records.read,
+    "parquet": columnar.read,
+    "excel": excel.read,
+    "sqlite": database.read,
+    "text": plain.read,
+}
+
+_MAGIC = (
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "parquet"),
+    (b"\xff\xff\xff\xff", "parquet"),
+    (b"SQLite format 3\x00", "sqlite"),
+)
+#: Kinds that are recognised to be refused by their name.
+_REFUSED = (
+    (b"\x89PNG", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"GIF8", "a GIF picture"),
+    (b"\x7fELF", "a program"),
+    (b"MZ", "a Windows program"),
+    (b"7z\xbc\xaf", "a 7z archive"),
+    (b"Rar!", "a RAR archive"),
+    (b"OggS", "a sound file"),
+    (b"ID3", "a sound file"),
+    (b"RIFF", "a sound or video file"),
+)
+_OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+_TABLES = (".csv", ".tsv", ".tab", ".psv")
+_TEXTS = (".txt", ".text", ".log", "")
+
+
+def reader_of(given: Input, reading: Reading) -> Reader:
+    """Return the reader for a file.
+
+    Raises:
+        ConfigError: if the form told by the user does not exist.
+        DataError: if the file is of a kind that nothing here reads.
+    """
+    form = reading.config.form
+    if form is not None and form not in READERS:
+        raise ConfigError(f"--form {form}: no such form; expected one of: {', '.join(READERS)}")
+    return READERS[form or form_of(given, reading)]
+
+
+def form_of(given: Input, reading: Reading) -> str:
+    """Tell a file's form, a key of `READERS`.
+
+    Raises:
+        DataError: if it is of a kind that nothing here reads.
+    """
+    return _binary_form(given) or _text_form(given, reading)
+
+
+def _binary_form(given: Input) -> str | None:
+    head = given.head(512)
+    for magic, form in _MAGIC:
+        if head.startswith(magic):
+            return form
+    for magic, what in _REFUSED:
+        if head.startswith(magic):
+            raise DataError(f"{given.name}: is {what}, which holds no text that is read here")
+    if head.startswith(b"PK\x03\x04"):
+        try:
+            with given.local() as path, zipfile.ZipFile(path) as archive:
+                kind = office_kind(archive.namelist())
+        except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError):
+            raise DataError(
+                f"{given.name}: an archive or Office document that is cut short or damaged"
+            ) from None
+        if kind in ("xlsx", "ods"):
+            return "excel"
+        raise DataError(f"{given.name}: an Office document of a kind that is not read here")
+    if head.startswith(_OLE):
+        if given.suffix in (".xls", ".xlt", ""):
+            return "excel"
+        raise DataError(f"{given.name}: an old Office document; save it as .docx or .xlsx first")
+    if head[257:262] == b"ustar":
+        raise DataError(f"{given.name}: is a tar archive; unpack it and name the folder")
+    return None
+
+
+def _text_form(given: Input, reading: Reading) -> str:
+    encoding = encoding_of(given, reading)
+    with given.text(encoding) as file:
+        start = file.read(1 << 14).lstrip("\ufeff \t\r\n")
+    if looks_like_json(given, encoding):
+        return "json"
+    if re.match(r"<\?xml|<(?:smses|smsCorpus)\b", start):
+        return "xml"
+    if chat_text.is_chat_text(given, encoding):
+        return "chat"
+    if irc.is_irc(given, encoding):
+        return "irc"
+    if given.suffix in (".yml", ".yaml"):
+        return "yaml"
+    if given.suffix in _TABLES or reading.config.delimiter is not None:
+        return "table"
+    # Running text has commas too: as a table it must be cut by tabs into equally many cells.
+    delimiter = table.sniff_delimiter(given, encoding)
+    if given.suffix in _TEXTS or given.suffix.startswith(tuple(f".{i}" for i in range(10))):
+        return "table" if delimiter == "\t" else "text"
+    return "table" if delimiter else "text"

@@ -1,0 +1,102 @@
+"""IRC logs of the usual clients, untangled by who answers whom.
+
+    [09:19] <nick> text                     mIRC, XChat, ZNC, the Ubuntu logs
+    09:19 <@nick> text                      irssi
+    2020-01-31 09:19:00<TAB>nick<TAB>text   WeeChat
+    === nick [~user@host] has joined        of the server: left out
+
+A reply annotation beside the log (Kummerfeld et al. 2019, "A Large-Scale Corpus for Conversation
+Disentanglement": lines `parent child -`, counted from 0) decides; without one, a line answers the last words
+of the nick it begins with, or goes on with what its own speaker said shortly before.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator, Mapping
+
+from mynah.data.layout import Layout
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import messages_to_records
+
+_STAMP = r"(?:\[?(?:\d{4}-\d\d-\d\d[T ])?\d{1,2}:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?\]?)"
+_SAID = re.compile(rf"{_STAMP}\s*<[\s@+%&~]*(?P<nick>[^\s<>]+)>\s?(?P<text>.*)")
+_TABBED = re.compile(rf"{_STAMP}\t[@+%&~]?(?P<nick>[^\s\t<>*-]+)\t(?P<text>.*)")
+_ANNOUNCED = re.compile(
+    rf"(?:{_STAMP}\s*)?(?:===|-!-|\*\*\*?|-->|<--|--\t|\*\s|\d\d:\d\d\s+-!-|Session |---)|{_STAMP}\t(?:-->|<--|--|\*)"
+)
+#: A line goes on with what its speaker said at most this many lines before.
+_NEAR = 25
+TEXT, SPEAKER, ID, PARENT = "text", "speaker", "id", "reply_to"
+
+
+def is_irc(given: Input, encoding: str) -> bool:
+    """Whether most of the first lines are an IRC log's, and a fifth of them are somebody's words."""
+    lines = [line for line in itertools.islice(given.lines(encoding), 200) if line.strip()]
+    said = sum(_said(line) is not None for line in lines)
+    announced = sum(_ANNOUNCED.match(line) is not None for line in lines)
+    return said >= 2 and said * 5 >= len(lines) and (said + announced) * 5 >= len(lines) * 4
+
+
+def read(given: Input, reading: Reading, annotation: Input | None = None) -> Iterator[Record | Rejected]:
+    """Yield the conversations of a log: who begins one is the user, who answers the assistant."""
+    encoding = encoding_of(given, reading)
+    links = _links(annotation) if annotation else {}
+    rows: list[Row] = []
+    last_by: dict[str, int] = {}
+    for number, line in enumerate(given.lines(encoding)):
+        found = _said(line)
+        if found is None:
+            reading.source.system += bool(line.strip())
+            reading.source.rows += bool(line.strip())
+            continue
+        nick, text = found["nick"], found["text"].strip()
+        addressed, rest = _addressed(text, last_by)
+        parent = links.get(number)
+        if parent is None:
+            before = last_by.get(nick, -_NEAR - 1)
+            parent = last_by[addressed] if addressed else before if number - before <= _NEAR else -1
+        last_by[nick] = number
+        # A nick that was only named in greeting stays; one that addresses is no part of what is said.
+        cells = {TEXT: rest, SPEAKER: nick, ID: str(number), PARENT: str(parent) if parent >= 0 else ""}
+        rows.append(Row(number + 1, cells))
+    how = "annotated replies" if links else "the nick that a line begins with"
+    reading.tell(form="an IRC log", layout=f"threads by {how}")
+    assistant = reading.config.columns.assistant
+    layout = Layout(
+        "messages", text=TEXT, speaker=SPEAKER, message_id=ID, reply_to=PARENT, assistant=assistant
+    )
+    yield from messages_to_records(given.name, rows, layout, reading)
+
+
+def _said(line: str) -> re.Match[str] | None:
+    return _SAID.match(line) or _TABBED.match(line)
+
+
+def _addressed(text: str, nicks: Mapping[str, int]) -> tuple[str | None, str]:
+    """Return the nick that a line speaks to (one that has spoken), and what it says to it."""
+    found = re.match(r"@?([^\s:,]+)[:,]\s*(.*)", text)
+    if found and found[1] in nicks and found[2]:
+        return found[1], found[2]
+    return None, text
+
+
+def _links(annotation: Input) -> dict[int, int]:
+    """Return line -> the line it answers; a line that begins a conversation answers itself."""
+    links: dict[int, int] = {}
+    for line in annotation.lines("utf-8"):
+        numbers = re.findall(r"\d+", line)
+        if len(numbers) >= 2:
+            first, second = sorted(map(int, numbers[:2]))
+            links[second] = min(first, links.get(second, first)) if first != second else -1
+    return links
+
+
+def is_annotation(given: Input) -> bool:
+    """Whether every line of a file is two line numbers, as a reply annotation's."""
+    lines = [line for line in itertools.islice(given.lines("utf-8"), 50) if line.strip()]
+    return bool(lines) and all(re.fullmatch(r"\d+ \d+(?: -)?\s*", line) for line in lines)

@@ -1,0 +1,199 @@
+"""JSON of any layout: chat exports, conversations, questions about passages, classes of texts, flat records."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mynah.data.readers import chat_json
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input
+from mynah.data.readers.json_dialogues import is_conversation, to_record, turns_of
+from mynah.data.readers.json_values import read_values
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Conversation, Document, Labelled, Message, Record, Rejected
+from mynah.data.rows import SAMPLE_ROWS, rows_to_records
+from mynah.errors import DataError
+
+Numbered = tuple[int, Any]
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the records of a JSON file.
+
+    Raises:
+        DataError: if it is not JSON, or of no layout that can be told.
+    """
+    values = read_values(given, encoding_of(given, reading))
+    reading.tell(form="JSON")
+    first = list(itertools.islice(values, SAMPLE_ROWS))
+    yield from _read(given.name, first, values, reading)
+
+
+def _read(
+    name: str, first: list[Numbered | Rejected], rest: Iterator[Numbered | Rejected], reading: Reading
+) -> Iterator[Record | Rejected]:
+    """Tell the layout by the first values, unwrapping what holds all others."""
+    good = [item[1] for item in first if not isinstance(item, Rejected)]
+    items = itertools.chain(first, rest)
+    if chat_json.is_messages(good):
+        yield from chat_json.read_chat({"messages": list(_values(items))}, name, reading)
+    elif any(map(chat_json.is_chat_json, good)):
+        for value in filter(chat_json.is_chat_json, _values(items)):
+            yield from chat_json.read_chat(value, name, reading)
+    elif any(map(is_conversation, good)):
+        reading.tell(layout="whole conversations")
+        yield from _each(name, items, reading, is_conversation, "not a conversation")
+    elif any(map(_passages, good)):
+        reading.tell(layout="passages with questions; each passage is a text, each question an exchange")
+        for item in items:
+            yield from [item] if isinstance(item, Rejected) else _answered(name, _passages(item[1]))
+    elif len(good) == 1 and (classes := _classes(good[0])):
+        reading.tell(layout="lists of texts by class")
+        for number, (label, text) in enumerate(classes, start=1):
+            reading.source.rows += 1
+            yield (
+                Labelled(text, label, f"{name}:{number}")
+                if text.strip()
+                else Rejected(name, number, "empty text")
+            )
+    elif len(good) == 1 and (inner := _inner(good[0])) is not None:
+        wrapped = enumerate(inner, start=1)
+        yield from _read(name, list(itertools.islice(wrapped, SAMPLE_ROWS)), wrapped, reading)
+    else:
+        yield from _flat(name, good, items, reading)
+
+
+def _values(items: Iterable[Numbered | Rejected]) -> Iterator[Any]:
+    return (item[1] for item in items if not isinstance(item, Rejected))
+
+
+def _each(
+    name: str, items: Iterable[Numbered | Rejected], reading: Reading, fits: Any, otherwise: str
+) -> Iterator[Record | Rejected]:
+    for item in items:
+        if isinstance(item, Rejected):
+            yield item
+        elif not fits(item[1]):
+            yield Rejected(name, item[0], otherwise)
+        else:
+            yield to_record(name, item[0], item[1], reading.config.columns.assistant)
+
+
+def _inner(value: Any) -> list[Any] | None:
+    """Return the records that an object wraps: {"data": [...]}, or {"dialogue-17": {...}, ...}."""
+    if not isinstance(value, dict):
+        return None
+    if len(value) > 1 and all(isinstance(item, dict) for item in value.values()):
+        shown = list(itertools.islice(value.values(), 5))
+        if all(turns_of(item) for item in shown) or len({frozenset(item) for item in shown}) == 1:
+            return list(value.values())
+    lists = [item for item in value.values() if isinstance(item, list) and item]
+    wrapped = [item for item in lists if isinstance(item[0], dict | list)]
+    return wrapped[0] if len(wrapped) == 1 else None
+
+
+def _passages(value: Any) -> list[dict[str, Any]]:
+    """Return the passages of SQuAD's layout: objects with a context and questions (`qas`) about it."""
+    if not isinstance(value, dict):
+        return []
+    if isinstance(value.get("qas"), list) and isinstance(value.get("context"), str):
+        return [value]
+    inner = value.get("paragraphs") or value.get("data")
+    if not isinstance(inner, list) or not inner or not isinstance(inner[0], dict):
+        return []
+    return [passage for item in inner for passage in _passages(item)]
+
+
+def _answered(name: str, passages: list[dict[str, Any]]) -> Iterator[Record]:
+    for number, passage in enumerate(passages, start=1):
+        place = f"{name}:{passage.get('id') or number}"
+        yield Document(passage["context"], place)
+        for index, asked in enumerate(passage["qas"], start=1):
+            if not isinstance(asked, dict):
+                continue
+            answers = asked.get("answers") or [asked.get("answer")]
+            text = answers[0].get("text") if isinstance(answers[0], dict) else answers[0]
+            if isinstance(text, str) and text.strip() and str(asked.get("question") or "").strip():
+                yield Conversation(
+                    (
+                        Message("user", f"{passage['context']}\n\n{asked['question']}"),
+                        Message("assistant", text),
+                    ),
+                    f"{place}/{index}",
+                )
+
+
+def _classes(value: Any) -> list[tuple[str, str]] | None:
+    """Return (label, text) of {"class": [texts]} or {"part": [[text, class], ...]}; None if it is neither."""
+    if not isinstance(value, dict) or not value or not all(isinstance(v, list) for v in value.values()):
+        return None
+    found: list[tuple[str, str]] = []
+    for key, items in value.items():
+        for item in items:
+            if isinstance(item, list) and len(item) == 2 and all(isinstance(part, str) for part in item):
+                found.append((item[1], item[0]))
+            elif (text := _pieces(item)) is not None:
+                found.append((key, text))
+            else:
+                return None
+    return found
+
+
+def _pieces(item: Any) -> str | None:
+    """Return a text that may come in marked pieces, as utterances with slots do."""
+    if isinstance(item, str):
+        return item
+    pieces = item.get("data") if isinstance(item, dict) and len(item) == 1 else None
+    if not isinstance(pieces, list):
+        return None
+    texts = [piece.get("text") for piece in pieces if isinstance(piece, dict)]
+    return "".join(texts) if all(isinstance(text, str) for text in texts) else None  # type: ignore[arg-type]
+
+
+def _flat(
+    name: str, good: list[Any], items: Iterable[Numbered | Rejected], reading: Reading
+) -> Iterator[Record | Rejected]:
+    flat = [cells for cells in map(flat_cells, good) if cells is not None]
+    if not flat:
+        raise DataError(
+            f"{name}: JSON without conversations or flat records; expected objects with messages, "
+            "conversations, or fields such as instruction/output, question/answer, text"
+        )
+    columns = tuple(dict.fromkeys(column for cells in flat for column in cells))
+
+    def rows() -> Iterator[Row | Rejected]:
+        for item in items:
+            if isinstance(item, Rejected):
+                yield item
+                continue
+            cells = flat_cells(item[1])
+            if cells is None:
+                yield Rejected(name, item[0], "not a flat record")
+            else:
+                yield Row(item[0], {column: cells.get(column, "") for column in columns})
+
+    yield from rows_to_records(name, columns, flat, rows(), reading)
+
+
+def flat_cells(value: Any) -> dict[str, str] | None:
+    """Return a record's fields as text, as a table's row would have them; None if there are none.
+
+    A list of strings is a text of that many lines; what is nested deeper is left out.
+    """
+    if isinstance(value, str):
+        return {"text": value}
+    if not isinstance(value, dict):
+        return None
+    cells = {}
+    for key, item in value.items():
+        if isinstance(item, str):
+            cells[str(key)] = item
+        elif isinstance(item, bool | int | float):
+            cells[str(key)] = str(item)
+        elif item is None:
+            cells[str(key)] = ""
+        elif isinstance(item, list) and item and all(isinstance(part, str) for part in item):
+            cells[str(key)] = "\n".join(item)
+    return cells or None

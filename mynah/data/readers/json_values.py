@@ -1,0 +1,152 @@
+"""The values in a JSON file, one at a time: JSON lines, the elements of an array, or a single value."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from mynah.data.readers.inputs import Input
+from mynah.data.records import Rejected
+from mynah.errors import DataError
+
+_PIECE = 1 << 20
+#: One value (a whole file that is no array, or one element of an array) may have this many characters.
+LARGEST_VALUE = 256 << 20
+_SPACE = " \t\r\n\ufeff"
+
+
+def looks_like_json(given: Input, encoding: str) -> bool:
+    """Whether a file begins as JSON or as JSON lines does."""
+    with given.text(encoding) as file:
+        start = file.read(1 << 16).lstrip(_SPACE)
+    if start.startswith("["):
+        return start[1:].lstrip(_SPACE)[:1] in ("[", "{", '"', "]")
+    if not start.startswith("{"):
+        return False
+    return start[1:].lstrip(_SPACE)[:1] in ('"', "}")
+
+
+def read_values(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
+    """Yield (line or number of the element, value) of JSON lines, an array or a single value.
+
+    What follows damage in an array is given up, as a rejected row; a bad line is one rejected row.
+
+    Raises:
+        DataError: if not even the first value is JSON, or one is too large.
+    """
+    if _is_lines(given, encoding):
+        yield from _lines(given, encoding)
+    elif _starts_array(given, encoding):
+        yield from _array(given, encoding)
+    else:
+        yield 1, _single(given, encoding)
+
+
+def _lines(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
+    for number, line in enumerate(given.lines(encoding), start=1):
+        if not line.strip(_SPACE):
+            continue
+        try:
+            yield number, sound(json.loads(line.lstrip("\ufeff")))
+        except (ValueError, RecursionError):
+            yield Rejected(given.name, number, "not JSON")
+
+
+def _is_lines(given: Input, encoding: str) -> bool:
+    """Whether most of the first lines are JSON each by itself, and there is more than one."""
+    lines = list(itertools.islice((x for x in given.lines(encoding) if x.strip(_SPACE)), 20))
+    good = 0
+    for line in lines:
+        with contextlib.suppress(ValueError, RecursionError):
+            good += isinstance(json.loads(line.lstrip("\ufeff")), dict | list)
+    return len(lines) > 1 and 2 * good > len(lines)
+
+
+def _starts_array(given: Input, encoding: str) -> bool:
+    with given.text(encoding) as file:
+        return file.read(4096).lstrip(_SPACE).startswith("[")
+
+
+def _array(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
+    """Decode an array element by element: memory holds one element, not the file."""
+    decode = json.JSONDecoder().raw_decode
+    with given.text(encoding) as file:
+        buffer = file.read(_PIECE).lstrip(_SPACE)[1:]
+        at = 0
+        for number in itertools.count(1):
+            while True:
+                at = _skip(buffer, at, _SPACE + ",")
+                if at == len(buffer):
+                    buffer, at = file.read(_PIECE), 0
+                    if not buffer:
+                        yield Rejected(given.name, number, "the JSON array is not closed")
+                        return
+                    continue
+                if buffer[at] == "]":
+                    return
+                try:
+                    value, end = decode(buffer, at)
+                except ValueError as error:
+                    # The element may go on in the next piece, which grows so that the work stays linear.
+                    more = file.read(max(_PIECE, len(buffer) - at))
+                    if more and len(buffer) - at < LARGEST_VALUE:
+                        buffer, at = buffer[at:] + more, 0
+                        continue
+                    if number == 1:
+                        raise DataError(f"{given.name}: not valid JSON: {_what(error)}") from None
+                    yield Rejected(given.name, number, "not valid JSON from here on")
+                    return
+                except RecursionError:
+                    if number == 1:
+                        raise DataError(f"{given.name}: JSON nested too deeply") from None
+                    yield Rejected(given.name, number, "nested too deeply; given up from here on")
+                    return
+                break
+            if end == len(buffer) and not isinstance(value, str | list | dict):
+                more = file.read(_PIECE)  # a number may go on in the next piece
+                if more:
+                    buffer, at = buffer[at:] + more, 0
+                    value, end = decode(buffer, at)
+            at = end
+            yield number, sound(value)
+
+
+def _skip(text: str, at: int, characters: str) -> int:
+    while at < len(text) and text[at] in characters:
+        at += 1
+    return at
+
+
+def _single(given: Input, encoding: str) -> Any:
+    with given.text(encoding) as file:
+        text = file.read(LARGEST_VALUE + 1)
+    if len(text) > LARGEST_VALUE:
+        raise DataError(
+            f"{given.name}: one JSON value of more than {LARGEST_VALUE >> 20} MiB; expected an array or JSON lines"
+        )
+    try:
+        return sound(json.loads(text.lstrip("\ufeff")))
+    except json.JSONDecodeError as error:
+        raise DataError(f"{given.name}:{error.lineno}: not valid JSON: {error.msg}") from None
+    except (RecursionError, ValueError):
+        raise DataError(f"{given.name}: JSON nested too deeply, or with a number too long") from None
+
+
+def _what(error: ValueError) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
+
+
+def sound(value: Any) -> Any:
+    """Replace lone surrogates, which JSON can spell and UTF-8 cannot, in all text of a value."""
+    if isinstance(value, str):
+        if value.isascii():
+            return value
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [sound(item) for item in value]
+    if isinstance(value, dict):
+        return {sound(key): sound(item) for key, item in value.items()}
+    return value

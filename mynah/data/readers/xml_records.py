@@ -1,0 +1,142 @@
+"""XML of records: SMS backups, the NUS SMS corpus, and any file that repeats one element with fields in it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain, islice
+from typing import Any
+
+from mynah.data.layout import Layout
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import SAMPLE_ROWS, messages_to_records, rows_to_records
+from mynah.errors import DataError
+
+#: Android's "SMS Backup & Restore" writes 1 for received, 2 for sent (and 3 to 6 for drafts and failures).
+_RECEIVED, _SENT = "1", "2"
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the records of an XML file.
+
+    Raises:
+        DataError: if it is not XML, or repeats no element.
+    """
+    reading.tell(form="XML")
+    tag = _repeated(given)
+    if tag is None:
+        raise DataError(f"{given.name}: XML in which no element repeats; expected one element a record")
+    if tag in ("sms", "mms"):
+        yield from _backup(given, reading)
+        return
+    rows = _rows(given, tag)
+    sample = list(islice(rows, SAMPLE_ROWS))
+    cells = [row.cells for row in sample if isinstance(row, Row)]
+    columns = tuple(dict.fromkeys(name for row in cells for name in row))
+    filled = (
+        Row(row.line, {name: row.cells.get(name, "") for name in columns}) if isinstance(row, Row) else row
+        for row in chain(sample, rows)
+    )
+    yield from rows_to_records(given.name, columns, cells, filled, reading)
+
+
+def elements(given: Input, *tags: str) -> Iterator[Any]:
+    """Yield the elements of these names as they end; each is forgotten afterwards.
+
+    Entities are not resolved and nothing is fetched. Damage ends the walk and is kept in `given.damage`.
+    """
+    from lxml import etree
+
+    with given.open() as file:
+        wanted = [f"{{*}}{tag}" for tag in tags]
+        walk = etree.iterparse(file, events=("end",), tag=wanted, resolve_entities=False, no_network=True)
+        try:
+            for _, element in walk:
+                yield element
+                element.clear()
+                parent = element.getparent()
+                while parent is not None and element.getprevious() is not None:
+                    del parent[0]
+        except etree.XMLSyntaxError as error:
+            given.damage = f"not well-formed XML from line {error.lineno} on; what came before it was read"
+
+
+def local_name(element: Any) -> str:
+    """Return an element's name without its namespace."""
+    return str(element.tag).rpartition("}")[2]
+
+
+def _repeated(given: Input) -> str | None:
+    """Return the name of the element that repeats right below the root, looking at the first of them."""
+    from lxml import etree
+
+    seen: Counter[str] = Counter()
+    depth = 0
+    with given.open() as file:
+        walk = etree.iterparse(file, events=("start", "end"), resolve_entities=False, no_network=True)
+        try:
+            for event, element in walk:
+                depth += 1 if event == "start" else -1
+                if event == "start" and depth == 2:
+                    seen[local_name(element)] += 1
+                if event == "end" and depth == 1:
+                    element.clear()
+                    if sum(seen.values()) >= 100:
+                        break
+        except etree.XMLSyntaxError:
+            pass
+    most = seen.most_common(1)
+    return most[0][0] if most and most[0][1] >= 2 else None
+
+
+def _rows(given: Input, tag: str) -> Iterator[Row | Rejected]:
+    for number, element in enumerate(elements(given, tag), start=1):
+        cells: dict[str, str] = dict(element.attrib.items())
+        for inner in element.iter():
+            if inner is element or not isinstance(inner.tag, str):
+                continue
+            if inner.text and inner.text.strip():
+                cells.setdefault(local_name(inner), inner.text)
+            for name, value in inner.attrib.items():
+                cells.setdefault(f"{local_name(inner)} {name}", value)
+        if element.text and element.text.strip():
+            cells.setdefault("text", element.text)
+        if cells:
+            yield Row(number, cells)
+        else:
+            yield Rejected(given.name, number, "an empty element")
+
+
+def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield conversations with each number, cut at silences; who sent is the assistant."""
+    reading.tell(form="an SMS backup")
+    reading.source.layout = f"cut at {reading.config.gap_hours:g} hours of silence"
+    rows: list[Row] = []
+    for number, element in enumerate(elements(given, "sms", "mms"), start=1):
+        if local_name(element) == "sms":
+            text, sent = element.get("body") or "", element.get("type")
+        else:
+            parts = [p.get("text") or "" for p in element.iter("part") if p.get("ct") == "text/plain"]
+            text, sent = "\n".join(parts), element.get("msg_box")
+        if not text.strip() or text == "null" or sent not in (_RECEIVED, _SENT):
+            reading.source.media += 1
+            reading.source.rows += 1
+            continue
+        address = element.get("address") or ""
+        name = element.get("contact_name") or address
+        cells = {
+            "text": text,
+            "chat": address,
+            "time": element.get("date") or "",
+            "speaker": "me" if sent == _SENT else address if name == "(Unknown)" else name,
+            "issender": "1" if sent == _SENT else "0",
+        }
+        rows.append(Row(number, cells))
+    # A backup is ordered by time over all numbers; a chat is one number's.
+    rows.sort(key=lambda row: row.cells["chat"])
+    layout = Layout(
+        "messages", text="text", speaker="speaker", direction="issender", time="time", chat="chat"
+    )
+    yield from messages_to_records(given.name, rows, layout, reading)

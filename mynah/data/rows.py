@@ -1,0 +1,129 @@
+"""Rows of any table (CSV, Excel, a database, flat JSON, a chat app's messages) become records by their layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mynah.data.exchanges import split_exchange
+from mynah.data.layout import Layout, guess_layout
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
+from mynah.data.threads import build_conversations
+
+#: Rows that are looked at to guess a layout.
+SAMPLE_ROWS = 500
+#: Values of a type column that mark a message with words, and one of the app itself.
+_TEXT_TYPES = frozenset("text 文本 文字 1 message chat quote 引用回复 引用 回复".split())
+_SYSTEM_TYPES = frozenset("system 系统通知 系统消息 系统 10000 notice revoke 撤回".split())
+
+
+def rows_to_records(
+    file: str,
+    columns: Sequence[str],
+    sample: Sequence[Mapping[str, str]],
+    rows: Iterable[Row | Rejected],
+    reading: Reading,
+) -> Iterator[Record | Rejected]:
+    """Turn a table's rows into records, by a layout guessed from its columns and a sample of its rows.
+
+    Args:
+        file: for messages and places.
+        columns: names, in order.
+        sample: the cells of the first rows.
+        rows: all rows, the sample's too.
+        reading: settings and the account.
+
+    Raises:
+        ConfigError: if a column given in the settings is missing.
+        DataError: if no sense can be made of the columns.
+    """
+    layout = guess_layout(file, columns, sample, reading.config.columns)
+    reading.source.layout = layout.describe()
+    if layout.kind == "messages":
+        yield from messages_to_records(file, rows, layout, reading)
+        return
+    for row in rows:
+        reading.source.rows += 1
+        yield row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
+
+
+def messages_to_records(
+    file: str, rows: Iterable[Row | Rejected], layout: Layout, reading: Reading
+) -> Iterator[Record | Rejected]:
+    """Turn rows that are one message each into conversations; see `build_conversations`."""
+    assert layout.text is not None
+    good: list[Row] = []
+    kinds = _Kinds(layout.type)
+    for row in rows:
+        reading.source.rows += 1
+        if isinstance(row, Rejected):
+            yield row
+        elif kinds.is_message(row):
+            if row.cells[layout.text].strip():
+                good.append(row)
+            else:
+                yield Rejected(file, row.line, "empty text")
+    reading.source.system += kinds.system
+    reading.source.media += kinds.media
+    if not good:
+        return
+    config = reading.config
+    threaded = build_conversations(good, layout, file, config.gap, config.merge, reading.ask)
+    told = f"{reading.source.layout}; " if reading.source.layout else ""
+    reading.source.layout = told + threaded.roles
+    yield from threaded.conversations
+
+
+class _Kinds:
+    """Tells messages with words from pictures and notices, where a column says which is which."""
+
+    def __init__(self, column: str | None) -> None:
+        self.column = column
+        self.system = self.media = 0
+
+    def is_message(self, row: Row) -> bool:
+        if self.column is None:
+            return True
+        kind = row.cells[self.column].strip().lower()
+        if not kind or kind in _TEXT_TYPES:
+            return True
+        if kind in _SYSTEM_TYPES:
+            self.system += 1
+        else:
+            self.media += 1
+        return False
+
+
+def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
+    place = f"{file}:{row.line}"
+    if layout.kind == "text":
+        parts = [row.cells[column] for column in (layout.title, layout.text) if column]
+        text = "\n\n".join(part for part in parts if part.strip())
+        if not row.cells[layout.text or ""].strip():
+            return Rejected(file, row.line, "empty text")
+        turns = split_exchange(text)
+        return Conversation(turns, place) if turns else Document(text, place)
+    if layout.kind == "labelled":
+        text, label = row.cells[layout.text or ""], row.cells[layout.label or ""].strip()
+        if not text.strip() or not label:
+            return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
+        return Labelled(text, label, place)
+    question = "\n".join(p for column in layout.question if (p := row.cells[column].strip()))
+    answer = row.cells[layout.answer or ""]
+    if not question.strip() or not answer.strip():
+        return Rejected(file, row.line, f"empty {'answer' if question.strip() else 'question'}")
+    if layout.kind == "translation":
+        return Pair(question, answer, place)
+    return Conversation(merge_turns([Message("user", question), Message("assistant", answer)]), place)
+
+
+def normal_cell(value: object) -> str:
+    """Return a value of a database or spreadsheet as the text a table would show."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return re.sub(r"\x00", "", str(value))

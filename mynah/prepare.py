@@ -1,0 +1,171 @@
+"""The data stages as folders: collect, clean and split, each filling a directory; builds and commands use the same."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from mynah import artifacts
+from mynah.data.clean.config import CleanConfig
+from mynah.data.clean.run import clean_folder
+from mynah.data.collect import Collector, collect, is_url
+from mynah.data.decontaminate import Overlap
+from mynah.data.readers.inputs import check_exists
+from mynah.data.reading import AskSpeaker, CollectConfig, Source
+from mynah.data.records import Rejected
+from mynah.data.split import SplitConfig, split
+from mynah.data.store import Account, Change, RecordWriter, read_records, write_records
+
+#: What was understood of each source, in the folder of `collect`.
+SOURCES = "sources.json"
+
+
+def hash_of_source(source: Path | str) -> str:
+    """Return a SHA-256 over a file, or over the names and contents of a folder's files.
+
+    What a database or a web site holds is not known before it is read, so its hash never repeats.
+    """
+    if is_url(source):
+        return hashlib.sha256(f"{source} {time.time_ns()}".encode()).hexdigest()
+    path = Path(source)
+    if path.is_file():
+        return artifacts.sha256_of_file(path)
+    files = sorted(p for p in path.rglob("*") if p.is_file() and not p.is_symlink())
+    return artifacts.sha256_of_json(
+        [[p.relative_to(path).as_posix(), artifacts.sha256_of_file(p)] for p in files]
+    )
+
+
+def hashes_of(sources: Sequence[Path | str]) -> dict[str, str]:
+    """Return number and name -> hash of each source, for a stage's inputs.
+
+    Raises:
+        DataError: if one is missing or empty.
+    """
+    for source in sources:
+        if not is_url(source):
+            check_exists(Path(source))
+    return {
+        f"{number}:{'url' if is_url(source) else Path(source).name}": hash_of_source(source)
+        for number, source in enumerate(sources)
+    }
+
+
+def collect_into(
+    out: Path,
+    sources: Sequence[Path | str],
+    config: CollectConfig,
+    ask: AskSpeaker | None = None,
+    told: Callable[[Source, int, int], None] | None = None,
+) -> dict[str, Any]:
+    """Read sources into a folder: shards, `dropped.parquet` and `sources.json`; return counts for the
+    manifest.
+
+    Args:
+        out: the folder to fill.
+        sources: files, folders, URLs.
+        config: how to read them.
+        ask: who the assistant of a chat is.
+        told: is called with each source that has been read, its number and how many there are.
+
+    Raises:
+        DataError, ConfigError: as `Collector`.
+    """
+    collector = Collector(sources, config, ask)
+    if told is not None:
+        total = len(collector.units)
+        collector.told = lambda source: told(source, len(collector.sources), total)
+    with RecordWriter(out) as writer, Account(out) as account:
+        for item in collector.items():
+            if isinstance(item, Rejected):
+                account.note(Change("dropped", "read", item.reason, item.place))
+            else:
+                writer.write(item)
+        for name, reason in collector.left_out:
+            account.note(Change("dropped", "read", reason, name))
+    artifacts.write_json(
+        out / SOURCES,
+        {
+            "sources": [asdict(source) for source in collector.sources],
+            "left_out": [list(item) for item in collector.left_out],
+        },
+    )
+    return {
+        "sources": len(collector.sources),
+        "left_out": len(collector.left_out),
+        "rows": sum(source.rows for source in collector.sources),
+        "rejected": sum(source.rejected for source in collector.sources),
+        "records": dict(sorted(writer.counts.items())),
+    }
+
+
+def clean_into(
+    source: Path, out: Path, config: CleanConfig, told: Callable[[int], None] | None = None
+) -> dict[str, Any]:
+    """Clean a folder of records into another; return counts for the manifest.
+
+    Raises:
+        ConfigError, MissingDependency, ArtifactError: as `clean_folder`.
+    """
+    records, account = clean_folder(source, out, config, told=told)
+    reasons: dict[str, dict[str, dict[str, int]]] = {"dropped": {}, "changed": {}, "warned": {}}
+    for (action, step, reason), count in sorted(account.counts.items()):
+        reasons[action].setdefault(step, {})[reason] = count
+    return {
+        "kept": records.total(),
+        "records": dict(sorted(records.items())),
+        **{action: account.by_step(action) for action in reasons},
+        "reasons": reasons,
+    }
+
+
+def split_into(source: Path, out: Path, config: SplitConfig, seed: int) -> dict[str, Any]:
+    """Split a folder of records into the folders `train` and `held_out`; return counts for the manifest.
+
+    Raises:
+        DataError: if there is not enough to split, or an evaluation file cannot be read.
+    """
+    records = list(read_records(source))
+    contaminated = 0
+    with Account(out) as account:
+        if config.decontaminate:
+            known = collect([Path(path) for path in config.decontaminate], CollectConfig()).records
+            overlap = Overlap(text for record in known for text in record.texts)
+            clear = []
+            for record in records:
+                if record in overlap:
+                    contaminated += 1
+                    reason = "13 words in a row of an evaluation file"
+                    account.note(Change("dropped", "decontaminate", reason, record.place))
+                else:
+                    clear.append(record)
+            records = clear
+    parts = split(records, config, seed)
+    write_records(out / "train", parts.train)
+    write_records(out / "held_out", parts.held_out)
+    return {
+        "train": len(parts.train),
+        "held_out": len(parts.held_out),
+        "contaminated": contaminated,
+        "together": parts.moved,
+    }
+
+
+def read_sources(folder: Path) -> tuple[list[Source], list[tuple[str, str]]]:
+    """Return what `collect_into` understood: the sources, and (name, reason) of what was passed over.
+
+    Raises:
+        ArtifactError: if it is missing or damaged.
+    """
+    value = artifacts.read_json(folder / SOURCES)
+    return [Source(**source) for source in value["sources"]], [tuple(item) for item in value["left_out"]]
+
+
+def told_of(counts: dict[str, int]) -> str:
+    """Return counts as words: "3 email, 1 phone"."""
+    return ", ".join(f"{count:,} {name}" for name, count in Counter(counts).most_common())
