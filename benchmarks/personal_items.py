@@ -285,7 +285,7 @@ class Maker:
         number = r.randint(10_000_000, 99_999_999)
         return r.choice((
             f"{r.randint(1, 665):03}-{r.randint(1, 99):02}-{r.randint(1, 9999):04}",
-            f"{r.choice('ABCEHJKLMPRSTWXYZ')}{r.choice('ABCEHJKLMPRSTWXYZ')}".replace("GB", "AB") + f" {r.randint(10, 99)} {r.randint(10, 99)} {r.randint(10, 99)} {r.choice('ABCD')}",
+            f"{r.choice(('AB', 'CE', 'HJ', 'KL', 'MP', 'RS', 'TW', 'XY', 'PX', 'SC', 'LM'))} {r.randint(10, 99)} {r.randint(10, 99)} {r.randint(10, 99)} {r.choice('ABCD')}",
             f"{number}{'TRWAGMYFPDXBNJZSQVHLCKE'[number % 23]}",
         ))  # fmt: skip
 

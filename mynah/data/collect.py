@@ -82,9 +82,8 @@ class Collector:
         one stops the walk.
 
         Raises:
-            DataError: if the only source cannot be read or understood; if more than half of its first rows
-            are
-                bad; or if nothing usable is left.
+            DataError: if the only source cannot be read or understood, more than half of its first rows are
+                bad, or nothing usable is left.
             ConfigError: if a setting does not fit the only source.
         """
         usable = False

@@ -57,7 +57,7 @@ _SURNAMES_ZH = frozenset(
     "杜叶葉程苏蘇魏吕呂丁任沈姚卢盧姜崔钟鍾谭譚陆陸汪范金石廖贾賈夏韦韋付傅方白邹鄒孟熊秦邱江尹薛闫閻段雷侯龙龍史陶黎贺賀顾顧"
     "毛郝龚龔邵万萬钱錢严嚴覃武戴莫孔向汤湯温康施文牛樊葛邢安齐易乔伍庞庄莊倪聂章鲁岳翟殷詹申欧歐耿关關兰焦俞左柳甘祝包宁尚符舒"
     "阮柯纪梅童凌毕单季裴霍涂成苗谷盛曲翁冉骆蓝路游辛靳欧管柴蒙鲍华喻祁蒲房滕屈饶解牟艾尤阳时穆农司卓古吉缪简车项连芦麦褚娄窦戚岑景"
-    "党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑迟邝官封谈匡鞠惠荆乐冀郁胥南班储原栗燕楚鄢赖巴贝习薄撒楼屠劳戎浦谌宣丰原逄滑辜岩敬相修衣迮"
+    "党宫费卜冷晏席卫米柏宗瞿桂全佟应臧闵苟邬边卞姬师和仇栾隋商刁沙荣巫寇桑郎甄丛仲虞敖巩明佘池查麻苑迟邝官封谈匡鞠惠荆乐冀郁胥南班储原栗燕楚鄢阎束阴富利慎赖巴贝习薄撒楼屠劳戎浦谌宣丰原逄滑辜岩敬相修衣迮"
 )
 _DOUBLE_ZH = (
     "欧阳 歐陽 司马 上官 诸葛 东方 皇甫 尉迟 公孙 慕容 令狐 夏侯 司徒 独孤 南宫 长孙 宇文 轩辕 端木".split()
@@ -75,7 +75,7 @@ _PLAIN_SURNAMES = frozenset(
     "王李张張刘劉陈陳杨楊赵趙黄黃吴吳周徐孙孫胡朱郭林罗羅郑鄭梁谢謝宋唐许許韩韓冯馮邓鄧曹彭曾肖萧董袁潘蒋蔡余杜叶葉魏苏蘇吕呂丁沈姚"
     "卢盧姜崔钟鍾谭譚陆陸汪范廖贾賈韦付邹鄒孟熊秦邱江尹薛闫閻侯陶贺賀顾郝龚龔邵钱覃莫孔汤施牛葛邢伍庞倪聂鲁岳翟殷詹申欧耿俞柳甘祝尚"
     "舒阮柯纪梅童凌毕裴霍涂苗翁冉骆靳管柴蒙鲍祁蒲屈饶牟艾尤穆卓缪芦麦褚窦戚岑费卜晏卫柏瞿佟臧闵苟邬卞栾隋刁沙寇桑郎甄巩麻迟匡鞠荆"
-    "赖戴夏傅田毛贺洪龙"
+    "赖戴夏傅田毛贺洪龙阎何高饶颜严钱叶"
 )
 #: Characters that given names are made of, the commonest first.
 _GIVEN_CHARACTERS = frozenset(
@@ -102,9 +102,20 @@ _WORDS_ZH = frozenset(
 )
 
 
+_GRAMMAR = frozenset(
+    "This That These Those With From Have Will They Them Then Than When What Where Were Your Yours Here There Their Would "
+    "Could Should About After Again Before Being Because Both Does Doing Down During Each Very Much Most Some Such Only Over "
+    "Into Just Please Thank Thanks Hello Also Back Come Know Like Make Want Need Does Good Well Been".split()
+)
+
+
 @cache
 def _census() -> tuple[frozenset[str], frozenset[str]]:
-    """Return first names and surnames of the US census of 1990, capitalised."""
+    """Return first names and surnames of the US census of 1990, capitalised, without the words of grammar.
+
+    First names that are common words (Much, So) are left out as well; a surname stands behind a first name, so that
+    Little, Long and Case stay.
+    """
     import names
 
     common = {word.capitalize() for word in stop_words("en")} - _MAYBE
@@ -114,9 +125,10 @@ def _census() -> tuple[frozenset[str], frozenset[str]]:
         for file in files:
             lines = Path(names.FILES[file]).read_text(encoding="ascii").splitlines()
             found.update(line.split()[0].capitalize() for line in lines if line.strip())
-        return frozenset(found - common)
+        return frozenset(found)
 
-    return read("first:male", "first:female"), read("last")
+    grammar = {word for word in common if len(word) <= 3} | _GRAMMAR
+    return read("first:male", "first:female") - common, read("last") - grammar
 
 
 @cache
@@ -181,6 +193,17 @@ _THINGS = frozenset(
 )  # fmt: skip
 
 
+_GIVEN = f"[{''.join(sorted(_GIVEN_CHARACTERS))}]"
+#: What is done to people, and what people do, beside a name of two or three characters.
+_TOLD_ZH = re.compile(
+    rf"(?:转告|通知一下|联系一下|请找|告诉|问一下|拜托)(?P<name>{_HAN}(?:{_GIVEN}|明|想|方|同|开){{1,2}})(?=[，,。！!？?\s、的老先女]|$)"
+)
+_DOES_ZH = re.compile(
+    rf"(?:^|[，,。！!？?\s、是由跟和给天才周])(?P<name>{_HAN}(?:{_GIVEN}|明|想|方|同|开){{1,2}})"
+    r"(?=负责|来公司|的快递|的电话|的手机|的邮箱|打电话|打来|说[：:]|表示[：:，]|告诉我)"
+)
+
+
 def _fold(word: str) -> str:
     """Return a name as the census writes it: O'Brien is Obrien there."""
     return re.sub(r"['’-]", "", word).capitalize()
@@ -207,7 +230,7 @@ def _name_at(words: list[str], index: int, first: frozenset[str], last: frozense
             for w in middle
         )
         # Rose Garden and May Day are no people, though Garden and Day are surnames.
-        doubtful = tail in _THINGS
+        doubtful = tail in _THINGS and (given in _AMBIGUOUS or length > 2)
         if fits and between and not doubtful:
             best = length
     return best
@@ -232,6 +255,10 @@ def _chinese(text: str) -> Iterator[Span]:
         ):
             size = min(len(name), 4 if name[:2] in _DOUBLE_ZH else 3)
             yield Span(found.start("name"), found.start("name") + size, "name", "zh")
+    for pattern in (_TOLD_ZH, _DOES_ZH):
+        for found in pattern.finditer(text):
+            if found["name"][0] in _SURNAMES_ZH and found["name"][:2] not in _WORDS_ZH:
+                yield Span(*found.span("name"), "name", "zh")
     at = 0
     tokens: list[tuple[str, str]] = _tagger()(text)
     for index, (word, tag) in enumerate(tokens):

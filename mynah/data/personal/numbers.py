@@ -68,20 +68,30 @@ def find_phones(text: str, regions: tuple[str, ...]) -> Iterator[Span]:
         if not is_harmless(text, found.start()):
             yield Span(*found.span(), "phone", "CN")
     for found in _PHONE.finditer(text):
-        start, end = found.span()
-        shown = found[0].rstrip(" -.(/")
-        end = start + len(shown)
-        digits = re.sub(r"\D", "", shown)
-        if not 7 <= len(digits) <= 15 or is_harmless(text, start):
+        start = found.start()
+        if is_harmless(text, start):
             continue
         called = is_called_phone(text, start)
-        international = shown.startswith(("+", "00"))
-        written = _FORMATTED.fullmatch(shown) is not None
-        if not (international or called or written) or (_DATE_LIKE.fullmatch(shown) and not called):
-            continue
-        region = _region_of(shown, international, called, regions)
-        if region is not None:
-            yield Span(start, end, "phone", region)
+        shown = found[0].rstrip(" -.(/")
+        while shown:
+            region = _phone_region(shown, called, regions)
+            if region is not None:
+                yield Span(start, start + len(shown), "phone", region)
+                break
+            shown = shown.rpartition(" ")[0].rstrip(
+                " -.(/"
+            )  # another number may follow: 010-12345678 10 o'clock
+
+
+def _phone_region(shown: str, called: bool, regions: tuple[str, ...]) -> str | None:
+    """Return the country of what may be a phone number, None if it is none or is not written as one."""
+    if not 7 <= len(re.sub(r"\D", "", shown)) <= 15:
+        return None
+    international = shown.startswith(("+", "00"))
+    written = _FORMATTED.fullmatch(shown) is not None
+    if not (international or called or written) or (_DATE_LIKE.fullmatch(shown) and not called):
+        return None
+    return _region_of(shown, international, called, regions)
 
 
 def _region_of(shown: str, international: bool, called: bool, regions: tuple[str, ...]) -> str | None:
@@ -171,7 +181,9 @@ def _id_forms() -> list[tuple[str, re.Pattern[str], Any, re.Pattern[str] | None]
         forms.append(
             (
                 detail,
-                re.compile(rf"(?<![A-Za-z0-9.-])(?<!\d )(?:{pattern})(?![A-Za-z0-9])(?![ -]\d)"),
+                re.compile(
+                    rf"(?<![A-Za-z0-9.-])(?<!\d )(?:{pattern})(?![A-Za-z0-9])(?!-\d)(?! \d{{4}}(?![\d年]))"
+                ),
                 check,
                 re.compile(called, re.IGNORECASE) if called else None,
             )

@@ -139,7 +139,7 @@ class Input:
 
 def _decompress(raw: IO[bytes], kind: str) -> IO[bytes]:
     if kind == "gzip":
-        return gzip.GzipFile(fileobj=raw)  # type: ignore[return-value]
+        return gzip.GzipFile(fileobj=raw, mode="rb")  # type: ignore[return-value]
     if kind == "xz":
         return lzma.LZMAFile(raw)
     if kind == "bz2":
@@ -262,7 +262,8 @@ def _add(path: Path, name: str, found: Found) -> None:
         if info.is_dir():
             continue
         inner = _shown(f"{name}/{_member_name(info)}")
-        hidden = any(part.startswith((".", "__MACOSX")) for part in info.filename.split("/"))
+        parts = [part for part in info.filename.split("/") if part != ".."]
+        hidden = any(part.startswith((".", "__MACOSX")) for part in parts)
         if hidden or _is_beside(PurePosixPath(info.filename).name) or info.file_size == 0:
             continue
         if info.flag_bits & 1:

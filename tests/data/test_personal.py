@@ -1,0 +1,149 @@
+"""Personal data: recall and precision on a labelled set that was not made from the patterns, and what replaces it."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mynah.data.clean.config import CleanConfig
+from mynah.data.clean.run import clean
+from mynah.data.personal.config import KINDS, PersonalConfig
+from mynah.data.personal.find import find
+from mynah.data.personal.redact import Redactor, mask
+from mynah.data.records import Conversation, Document, Message
+from mynah.errors import ConfigError
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+def benchmark(name: str) -> ModuleType:
+    """Import a module of `benchmarks/`."""
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+    return module
+
+
+@pytest.fixture(scope="module")
+def scores() -> dict[str, tuple[float, float]]:
+    found: dict[str, tuple[float, float]] = benchmark("personal_data").score(each=100, seed=7)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_recall_and_precision_by_kind(scores: dict[str, tuple[float, float]], kind: str) -> None:
+    recall, precision = scores[kind]
+    assert recall >= 0.97  # 0.98 is reached on the benchmark's 200 items a kind; 2 of 100 may be missed here
+    assert precision >= 0.95
+
+
+def kinds(text: str) -> list[tuple[str, str]]:
+    return [(span.kind, text[span.start : span.end]) for span in find(text)]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        # Check digits: the last digit decides.
+        ("card 4111 1111 1111 1111", [("card", "4111 1111 1111 1111")]),
+        ("card 4111 1111 1111 1112", []),
+        ("身份证11010519491231002X", [("id", "11010519491231002X")]),
+        ("number 110105194912310021", []),
+        ("IBAN GB82 WEST 1234 5698 7654 32.", [("iban", "GB82 WEST 1234 5698 7654 32")]),
+        ("IBAN GB82 WEST 1234 5698 7654 33.", []),
+        # What a number is called.
+        ("电话13812345678", [("phone", "13812345678")]),
+        ("订单号13812345678", []),
+        ("firmware 10.2.33.4", []),
+        ("ping 10.2.33.4", [("ip", "10.2.33.4")]),
+        ("at 12:30:45", []),
+        # Han characters are no border between words for Python's \b.
+        ("邮箱zhang.wei@163.com谢谢", [("email", "zhang.wei@163.com")]),
+        ("住在北京市朝阳区建国路88号，谢谢", [("address", "北京市朝阳区建国路88号")]),
+        ("git@github.com:a/b.git and icon@2x.png", []),
+        ("my password is hunter22", [("key", "hunter22")]),
+        ("reset my password please", []),
+        ("Mr. Smith met John Carter at the Golden Gate Bridge", [("name", "Smith"), ("name", "John Carter")]),
+        ("王国维先生说得对，高兴得很", [("name", "王国维")]),
+    ],
+)  # fmt: skip
+def test_by_hand(text: str, wanted: list[tuple[str, str]]) -> None:
+    assert kinds(text) == wanted
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8"), max_size=200))
+def test_any_text_is_read_and_spans_do_not_overlap(text: str) -> None:
+    spans = find(text)
+    assert all(a.end <= b.start for a, b in zip(spans, spans[1:], strict=False))
+    assert all(0 <= span.start < span.end <= len(text) for span in spans)
+
+
+TALK = Conversation(
+    (
+        Message("user", "I am John Smith, john@mail.org, 13812345678"),
+        Message("assistant", "Thanks John Smith! We write to john@mail.org."),
+    ),
+    "f.csv:1",
+)
+
+
+def redact(record: Conversation | Document, action: str, **more: object) -> tuple[str, ...]:
+    return Redactor(PersonalConfig(action=action, **more))(record)[0].texts  # type: ignore[arg-type]
+
+
+def test_tags_and_masks() -> None:
+    assert redact(TALK, "tag") == ("I am [NAME], [EMAIL], [PHONE]", "Thanks [NAME]! We write to [EMAIL].")
+    assert mask("john@mail.org") == "j***@****.***"
+    assert redact(TALK, "tag", keep=("name",))[1] == "Thanks John Smith! We write to [EMAIL]."
+
+
+def test_a_pseudonym_stays_the_same_through_a_conversation_and_changes_with_it() -> None:
+    first, second = redact(TALK, "pseudonym")
+    name = first.removeprefix("I am ").partition(",")[0]
+    assert name != "John Smith"
+    assert second.startswith(f"Thanks {name}!")
+    assert "@example.com" in first
+    assert redact(TALK, "pseudonym") == (first, second)
+    elsewhere = Conversation(TALK.messages, "f.csv:2")
+    assert redact(elsewhere, "pseudonym") != (first, second)
+
+
+def test_a_pseudonym_keeps_the_form() -> None:
+    (text,) = redact(Document("QQ：12345678，粤B12345", "x"), "pseudonym")
+    qq, plate = text.split("，")
+    assert len(qq) == len("QQ：12345678")
+    assert qq != "QQ：12345678"
+    assert plate[0] == "粤"
+    assert len(plate) == 7
+
+
+def test_the_account_names_kinds_and_never_what_they_were() -> None:
+    config = CleanConfig(personal=PersonalConfig(action="tag", drop=("card",)))
+    result = clean([TALK, Document("card 4111 1111 1111 1111", "f.csv:2")], config)
+    assert len(result.records) == 1
+    assert Counter((c.action, c.reason) for c in result.changes) == {
+        ("changed", "email"): 1, ("changed", "phone"): 1, ("changed", "name"): 1, ("dropped", "card"): 1,
+    }  # fmt: skip
+    assert "Smith" not in repr(result.changes)
+    assert "4111" not in repr(result.changes)
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    from mynah.config import build_config
+
+    with pytest.raises(ConfigError, match="'mail' is no kind of personal data; kinds: email, phone"):
+        build_config(PersonalConfig, {"keep": ["mail"]}, "settings")
