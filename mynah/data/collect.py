@@ -114,7 +114,7 @@ class Collector:
     def _unit(self, unit: Unit, source: Source) -> Iterator[Record | Rejected]:
         items = unit.read(Reading(self.config, source, self.ask))
         first = list(itertools.islice(items, FIRST_ROWS))
-        bad = [item for item in first if isinstance(item, Rejected)]
+        bad = [item for item in first if isinstance(item, Rejected) and item.bad]
         rows = max(source.rows, len(first))
         if 2 * len(bad) > rows:
             raise DataError(

@@ -147,11 +147,13 @@ def kind_of(record: Record) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A row that could not be used: where it stood and why, never what it said."""
+    """A row that was not used: where it stood and why, never what it said."""
 
     file: str
     line: int
     reason: str
+    #: False where nothing is wrong: a picture in a web archive, the licence around a book
+    bad: bool = True
 
     @property
     def place(self) -> str:

@@ -46,6 +46,9 @@ def test_every_folder_stands_in_the_table(shared: Path) -> None:
 
 
 if __name__ == "__main__":
+    import sys
+
+    sys.path.insert(0, str(Path(__file__).parents[1]))
     from conftest import SHARED
 
     print(f"| folder | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}")

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 
 from mynah.data.readers import (
+    books,
     chat_text,
     chatterbot,
     columnar,
@@ -14,8 +15,14 @@ from mynah.data.readers import (
     excel,
     irc,
     json_file,
+    latex,
+    mail,
+    pdf,
     plain,
     table,
+    warc,
+    web_page,
+    wikipedia,
     xml_records,
 )
 from mynah.data.readers.encoding import encoding_of
@@ -38,6 +45,15 @@ READERS: dict[str, Reader] = {
     "parquet": columnar.read,
     "excel": excel.read,
     "sqlite": database.read,
+    "html": web_page.read,
+    "epub": books.read_epub,
+    "docx": books.read_docx,
+    "odt": books.read_odt,
+    "pdf": pdf.read,
+    "latex": latex.read,
+    "warc": warc.read,
+    "mail": mail.read,
+    "wikipedia": wikipedia.read,
     "text": plain.read,
 }
 
@@ -46,6 +62,9 @@ _MAGIC = (
     (b"ARROW1", "parquet"),
     (b"\xff\xff\xff\xff", "parquet"),
     (b"SQLite format 3\x00", "sqlite"),
+    (b"%PDF-", "pdf"),
+    (b"WARC/", "warc"),
+    (b"filedesc://", "warc"),
 )
 #: Kinds that are recognised to be refused by their name.
 _REFUSED = (
@@ -62,7 +81,7 @@ _REFUSED = (
 )
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _TABLES = (".csv", ".tsv", ".tab", ".psv")
-_TEXTS = (".txt", ".text", ".log", "")
+_TEXTS = (".txt", ".text", ".log", ".md", ".markdown", ".rst", "")
 
 
 def reader_of(given: Input, reading: Reading) -> Reader:
@@ -92,6 +111,8 @@ def _binary_form(given: Input) -> str | None:
     for magic, form in _MAGIC:
         if head.startswith(magic):
             return form
+    if given.suffix in (".warc", ".arc", ".wet"):
+        return "warc"
     for magic, what in _REFUSED:
         if head.startswith(magic):
             raise DataError(f"{given.name}: is {what}, which holds no text that is read here")
@@ -103,13 +124,17 @@ def _binary_form(given: Input) -> str | None:
             raise DataError(
                 f"{given.name}: an archive or Office document that is cut short or damaged"
             ) from None
-        if kind in ("xlsx", "ods"):
+        if kind == "xlsx" or (kind == "odt" and given.suffix == ".ods"):
             return "excel"
+        if kind in ("docx", "epub", "odt"):
+            return kind
         raise DataError(f"{given.name}: an Office document of a kind that is not read here")
     if head.startswith(_OLE):
         if given.suffix in (".xls", ".xlt", ""):
             return "excel"
         raise DataError(f"{given.name}: an old Office document; save it as .docx or .xlsx first")
+    if mail.is_mail(given.head(1 << 13)):
+        return "mail"
     if head[257:262] == b"ustar":
         raise DataError(f"{given.name}: is a tar archive; unpack it and name the folder")
     return None
@@ -121,8 +146,14 @@ def _text_form(given: Input, reading: Reading) -> str:
         start = file.read(1 << 14).lstrip("\ufeff \t\r\n")
     if looks_like_json(given, encoding):
         return "json"
+    if web_page.is_html(start):
+        return "html"
+    if wikipedia.is_dump(start):
+        return "wikipedia"
     if re.match(r"<\?xml|<(?:smses|smsCorpus)\b", start):
-        return "xml"
+        return "html" if "<html" in start[:2000].lower() else "xml"
+    if given.suffix in (".tex", ".ltx", ".sty") or latex.is_latex(start):
+        return "latex"
     if chat_text.is_chat_text(given, encoding):
         return "chat"
     if irc.is_irc(given, encoding):

@@ -154,6 +154,7 @@ class _Bounded(io.RawIOBase):
 
     def __init__(self, stream: IO[bytes], source: Input, size: int) -> None:
         self.stream, self.source = stream, source
+        self.read_some = getattr(stream, "read1", stream.read)
         self.limit = max(BOMB_BYTES, BOMB_RATIO * size)
         self.count = 0
 
@@ -162,7 +163,8 @@ class _Bounded(io.RawIOBase):
 
     def readinto(self, buffer: bytearray | memoryview) -> int:  # type: ignore[override]
         try:
-            piece = self.stream.read(len(buffer))
+            # What stands before damage is only to be had in the pieces in which it is decompressed.
+            piece = self.read_some(len(buffer))
         except _DAMAGE:
             self.source.damage = "compressed data is cut short or damaged; what came before it was read"
             return 0
@@ -237,7 +239,8 @@ def check_exists(path: Path) -> None:
 
 
 def _is_beside(name: str) -> bool:
-    return name.lower().split(".")[0].startswith(_BESIDE)
+    stem = name.lower().split(".")[0]
+    return stem.startswith(_BESIDE) or stem.endswith(("license", "licence"))
 
 
 def _shown(name: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import re
 from collections.abc import Iterator
 
 from mynah.data.readers.encoding import encoding_of
@@ -12,21 +14,46 @@ from mynah.data.records import Document, Record, Rejected
 #: Running text is cut at blank lines into pieces of about this many characters, so that a part of one
 #: book can be held out.
 PIECE_CHARACTERS = 2000
+_MARK = re.compile(r"\*{3} ?(START|END) OF (?:THE|THIS) PROJECT GUTENBERG", re.IGNORECASE)
+#: The mark that begins a book stands in its first lines.
+_LAST_START = 600
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield pieces of a text, cut at blank lines (or at line ends where there are none)."""
-    lines = given.lines(encoding_of(given, reading))
+    encoding = encoding_of(given, reading)
     reading.tell(form="text", layout="running text, cut at blank lines")
-    yield from cut(lines, given.name)
+    first, last = _gutenberg(given, encoding)
+    if last is None:
+        yield from cut(given.lines(encoding), given.name)
+        return
+    reading.source.layout += "; the notes of Project Gutenberg around it left out"
+    yield Rejected(given.name, 1, f"notes of Project Gutenberg, lines 1 to {first}", bad=False)
+    lines = itertools.islice(given.lines(encoding), first, last - 1)
+    yield from cut(lines, given.name, first + 1)
+    yield Rejected(given.name, last, f"notes of Project Gutenberg, from line {last} on", bad=False)
 
 
-def cut(lines: Iterator[str], name: str) -> Iterator[Document]:
-    """Yield the pieces of running text that comes as lines with their ends."""
+def _gutenberg(given: Input, encoding: str) -> tuple[int, int | None]:
+    """Return the lines of the marks that Project Gutenberg sets around a book; (0, None) if there are none."""
+    first = 0
+    for number, line in enumerate(given.lines(encoding), start=1):
+        if not first and number > _LAST_START:
+            break
+        if line.startswith("***") and (mark := _MARK.match(line)):
+            if mark[1].lower() == "start":
+                first = number
+            elif first:
+                return first, number
+    return 0, None
+
+
+def cut(lines: Iterator[str], name: str, first: int = 1) -> Iterator[Document]:
+    """Yield the pieces of running text that comes as lines with their ends, the first of this number."""
     piece: list[str] = []
     size = 0
-    start = 1
-    for number, line in enumerate(lines, start=1):
+    start = first
+    for number, line in enumerate(lines, start=first):
         if not piece:
             start = number
         piece.append(line)

@@ -1,0 +1,142 @@
+"""Mail: mbox files and single messages (EML), threaded by what answers what."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import re
+from collections.abc import Iterator
+from email.message import EmailMessage
+from email.utils import getaddresses, parsedate_to_datetime
+
+from mynah.data.layout import Layout
+from mynah.data.readers.inputs import Input
+from mynah.data.readers.markup import parse_html, tree_text
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import messages_to_records
+
+#: A message is read up to this size; what is larger carries files.
+LARGEST_MESSAGE = 16 << 20
+_START = re.compile(rb"From \S+.*\d{2}:\d{2}")
+_HEADER = re.compile(
+    rb"^(?:From|To|Subject|Date|Message-ID|Received|Return-Path|Delivered-To|MIME-Version|X-[\w-]+): ",
+    re.IGNORECASE,
+)
+_QUOTE_HEAD = re.compile(
+    r"^(?:On .{5,200} wrote:|Am .{5,200} schrieb.{0,100}:|Le .{5,200} a écrit\s?:|在?.{5,100}写道[:：]|-{2,}\s?(?:Original Message|Forwarded message|原始邮件|Ursprüngliche Nachricht)\s?-{2,}.*)$",
+    re.IGNORECASE | re.DOTALL | re.MULTILINE,
+)
+_BAD_DATE = (TypeError, ValueError, OverflowError)
+
+
+def is_mail(head: bytes) -> bool:
+    """Whether a file begins as an mbox or as a message does: a `From ` line, or three usual headers."""
+    if _START.match(head):
+        return True
+    lines = head.split(b"\n\n")[0].split(b"\r\n\r\n")[0].splitlines()
+    return sum(_HEADER.match(line) is not None for line in lines[:40]) >= 3
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the threads of a mailbox: who writes first is the user, unless an assistant is told."""
+    reading.tell(form="mail", layout="threads by In-Reply-To; quoted text and signatures left out")
+    rows: list[Row | Rejected] = []
+    for line, data in _messages(given):
+        rows.append(_row(given, line, data))
+    layout = Layout(
+        "messages",
+        text="text",
+        speaker="speaker",
+        time="time",
+        message_id="id",
+        reply_to="reply_to",
+        assistant=reading.config.columns.assistant,
+    )
+    yield from messages_to_records(given.name, rows, layout, reading)
+
+
+def _messages(given: Input) -> Iterator[tuple[int, bytes]]:
+    """Yield the line that each message begins in, and its bytes."""
+    start, lines, size, blank = 1, list[bytes](), 0, True
+    with given.open() as file:
+        number = 0
+        while line := file.readline(1 << 20):
+            number += 1
+            if blank and _START.match(line):
+                if lines:
+                    yield start, b"".join(lines)
+                start, lines, size = number, [], 0
+            elif size < LARGEST_MESSAGE:
+                # mboxrd writes >From for a line of the message that begins with From.
+                lines.append(line[1:] if line.startswith(b">From ") else line)
+                size += len(line)
+            blank = not line.strip()
+    if lines:
+        yield start, b"".join(lines)
+
+
+def _row(given: Input, line: int, data: bytes) -> Row | Rejected:
+    try:
+        message = email.message_from_bytes(data, policy=email.policy.default)
+        assert isinstance(message, EmailMessage)
+        text = own_words(_body(message))
+        names = getaddresses([str(message.get("From") or "")])
+        parents = (
+            str(message.get("In-Reply-To") or "").split() or str(message.get("References") or "").split()[-1:]
+        )
+        cells = {
+            "text": text,
+            "speaker": next((name or address for name, address in names if name or address), ""),
+            "time": _time(str(message.get("Date") or "")),
+            "id": str(message.get("Message-ID") or f"line-{line}").strip(),
+            "reply_to": parents[0] if parents else "",
+        }
+    except (
+        ValueError,
+        LookupError,
+        KeyError,
+        IndexError,
+        AttributeError,
+        TypeError,
+        RecursionError,
+    ) as error:
+        # The standard parser of headers fails in many ways on what is no mail.
+        return Rejected(given.name, line, f"not a message ({type(error).__name__})")
+    if not text:
+        return Rejected(given.name, line, "a message without text")
+    return Row(line, {key: value.replace("\x00", "") for key, value in cells.items()})
+
+
+def _body(message: EmailMessage) -> str:
+    part = message.get_body(("plain", "html"))
+    if part is None:
+        return ""
+    content = part.get_content()
+    text = content if isinstance(content, str) else content.decode("utf-8", "replace")
+    if part.get_content_subtype() == "html":
+        tree = parse_html(text.encode("utf-8", "replace"), "utf-8")
+        return tree_text(tree) if tree is not None else ""
+    return text
+
+
+def own_words(text: str) -> str:
+    """Return a message without what it quotes and without its signature."""
+    text = text.replace("\r\n", "\n")
+    found = _QUOTE_HEAD.search(text)
+    if found and text[: found.start()].strip():
+        text = text[: found.start()]
+    lines = []
+    for line in text.split("\n"):
+        if line in ("-- ", "--"):
+            break
+        if not line.startswith(">"):
+            lines.append(line)
+    return "\n".join(lines).strip()
+
+
+def _time(date: str) -> str:
+    try:
+        return parsedate_to_datetime(date).isoformat()
+    except _BAD_DATE:
+        return ""

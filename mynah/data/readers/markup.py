@@ -1,0 +1,67 @@
+"""Text out of HTML and XML trees: blocks on lines of their own, tables as rows, scripts and styles left out."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+#: Elements that stand on lines of their own; a blank line follows those that are paragraphs.
+_PARAGRAPHS = frozenset(
+    "p h1 h2 h3 h4 h5 h6 blockquote pre ul ol dl table figure section article div".split()
+)
+_LINES = frozenset("br li tr dt dd hr title caption figcaption option".split())
+_CELLS = frozenset("td th".split())
+_SKIPPED = frozenset("script style head noscript template svg math iframe object".split())
+#: Trees deeper than this are not text that anybody wrote; what lies deeper is left out.
+DEEPEST = 400
+
+
+def tree_text(root: Any) -> str:
+    """Return the text of an lxml tree, paragraphs with a blank line between."""
+    parts: list[str] = []
+    # A stack, for pages may be nested deeper than Python's calls go: (element, whether it is being left).
+    stack: list[tuple[Any, bool, int]] = [(root, False, 0)]
+    while stack:
+        element, leaving, depth = stack.pop()
+        name = _name(element)
+        if leaving:
+            parts.append(_after(name))
+        elif name and name not in _SKIPPED and depth < DEEPEST:
+            parts.append("\n\n" if name in _PARAGRAPHS else "\n" if name in _LINES else "")
+            parts.append(_folded(element.text, name))
+            stack.append((element, True, depth))
+            stack.extend((child, False, depth + 1) for child in reversed(element))
+            continue
+        if element is not root:
+            parts.append(_folded(element.tail, _name(element.getparent())))
+    text = re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(parts))
+    return re.sub(r"\n{3,}", "\n\n", text).strip()
+
+
+def _name(element: Any) -> str:
+    tag = element.tag if element is not None else None
+    return tag.rpartition("}")[2].lower() if isinstance(tag, str) else ""
+
+
+def _after(name: str) -> str:
+    if name in _PARAGRAPHS:
+        return "\n\n"
+    return "\n" if name in _LINES else "\t" if name in _CELLS else ""
+
+
+def _folded(text: str | None, parent: str) -> str:
+    """Fold white space as a browser shows it; `pre` keeps its own."""
+    if not text:
+        return ""
+    return text if parent == "pre" else re.sub(r"\s+", " ", text)
+
+
+def parse_html(data: bytes, encoding: str | None = None) -> Any:
+    """Return the tree of a page, or None if there is nothing in it."""
+    from lxml import etree, html
+
+    parser = html.HTMLParser(encoding=encoding, no_network=True, remove_comments=True, huge_tree=False)
+    try:
+        return html.document_fromstring(data, parser=parser)
+    except (etree.ParserError, etree.XMLSyntaxError, ValueError, LookupError):
+        return None
