@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint fuzz clean
 
 setup: .venv/ready
 
@@ -27,6 +27,9 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+fuzz: setup
+	$(BIN)/python benchmarks/fuzz_readers.py --mutants 1000
 
 lint: setup
 	$(BIN)/ruff check .

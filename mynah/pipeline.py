@@ -136,7 +136,7 @@ class _Build:
             "clean",
             settings,
             {"collect": collected.output},
-            lambda out: clean_into(self.dir / "collect", out, self.recipe.clean),
+            lambda out: clean_into(self.dir / "collect", out, self.recipe.clean, engine=self.recipe.engine),
         )
         dropped = told_of(manifest.counts["dropped"])
         told = f"; dropped: {dropped}" if dropped else ""

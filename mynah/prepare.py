@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.data.clean.config import CleanConfig
+from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.clean.run import clean_folder
 from mynah.data.collect import Collector, collect, is_url
 from mynah.data.decontaminate import Overlap
@@ -105,14 +105,18 @@ def collect_into(
 
 
 def clean_into(
-    source: Path, out: Path, config: CleanConfig, told: Callable[[int], None] | None = None
+    source: Path,
+    out: Path,
+    config: CleanConfig,
+    told: Callable[[int], None] | None = None,
+    engine: EngineConfig = EngineConfig(),
 ) -> dict[str, Any]:
     """Clean a folder of records into another; return counts for the manifest.
 
     Raises:
         ConfigError, MissingDependency, ArtifactError: as `clean_folder`.
     """
-    records, account = clean_folder(source, out, config, told=told)
+    records, account = clean_folder(source, out, config, told=told, engine=engine)
     reasons: dict[str, dict[str, dict[str, int]]] = {"dropped": {}, "changed": {}, "warned": {}}
     for (action, step, reason), count in sorted(account.counts.items()):
         reasons[action].setdefault(step, {})[reason] = count

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import Field
 
 from mynah.config import Config, build_config, merge, read_recipe
-from mynah.data.clean.config import CleanConfig
+from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.reading import CollectConfig
 from mynah.data.split import SplitConfig
 from mynah.generate.sampling import SamplingConfig
@@ -38,6 +38,7 @@ class Recipe(Config):
     collect: CollectConfig = CollectConfig()
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()
+    engine: EngineConfig = EngineConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     ngram: NGramConfig = NGramConfig()
     plan: PlanConfig = PlanConfig()

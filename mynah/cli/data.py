@@ -76,6 +76,8 @@ def clean(
     *,
     out: Annotated[Path, _OUT],
     recipe: Path | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
     set_: Annotated[tuple[str, ...], _SET] = (),
     cleaning: CleanFlags = CleanFlags(),
 ) -> None:
@@ -88,7 +90,11 @@ def clean(
     out: Path
         Folder to make.
     recipe: Path
-        A TOML recipe; of it, [clean] counts.
+        A TOML recipe; of it, [clean] and [engine] count.
+    workers: int
+        Processes at once. Default: one a core.
+    ray: str
+        Address of a Ray cluster: auto, or ray://HOST:10001. Default: this machine.
     set_: tuple[str, ...]
         Any other key: --set clean.duplicates.lines=10. May be given several times.
     """
@@ -98,7 +104,9 @@ def clean(
 
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
-    settings = _recipe(recipe, {"clean": given(cleaning.to_recipe())}, set_)
+    settings = _recipe(
+        recipe, given({"clean": cleaning.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
+    )
     source = read_manifest(folder)
     counts = _stage(
         "clean",
@@ -106,7 +114,10 @@ def clean(
         settings.clean.model_dump(mode="json"),
         {"records": source.output},
         settings.seed,
-        lambda work: {"source": str(folder), **clean_into(folder, work, settings.clean, _bar(folder))},
+        lambda work: {
+            "source": str(folder),
+            **clean_into(folder, work, settings.clean, _bar(folder), settings.engine),
+        },
     )
     for action in ("changed", "warned", "dropped"):
         if counts[action]:

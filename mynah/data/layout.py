@@ -14,6 +14,8 @@ from mynah.config import Config
 from mynah.data.language import language_of
 from mynah.errors import ConfigError, DataError
 
+#: A table with more columns is none.
+MOST_COLUMNS = 4096
 Kind = Literal["messages", "pairs", "labelled", "translation", "text"]
 
 #: Usual names, most telling first, compared after `normal_name`.
@@ -171,7 +173,7 @@ class Layout:
 
 def normal_name(name: str) -> str:
     """Fold a column name for comparison: lower case, letters, digits and Han only."""
-    return re.sub(r"[\W_]+", "", name.lower())
+    return re.sub(r"[\W_]+", "", name[:100].lower())
 
 
 def known_names() -> frozenset[str]:
@@ -188,6 +190,8 @@ def guess_layout(
         ConfigError: if a given column is not in the table.
         DataError: if no sense can be made of it; the message lists the columns and the flags.
     """
+    if len(columns) > MOST_COLUMNS:
+        raise DataError(f"{path}: {len(columns):,} columns, more than {MOST_COLUMNS:,}; check --delimiter")
     _check_given(path, columns, given)
     found = {purpose: getattr(given, purpose) or _find(purpose, columns) for purpose in NAMES}
     text = given.text or _filled(found["text"], sample)

@@ -272,7 +272,8 @@ def test_discord_threads_of_replies(tmp_path: Path) -> None:
                 "author": {"id": who, "name": who}, **reference}  # fmt: skip
 
     export = {"guild": {"name": "g"}, "channel": {"name": "c"}, "messages": [
-        said(1, "ann", "which lamp?"), said(2, "bob", "who broke it?"), said(3, "cat", "the red one", to=1, kind="Reply"),
+        said(1, "ann", "which lamp?"), said(2, "bob", "who broke it?"),
+        said(3, "cat", "the red one", to=1, kind="Reply"),
         said(4, "dan", "", kind="GuildMemberJoin"), said(5, "ann", "thanks", to=3, kind="Reply"),
     ]}  # fmt: skip
     (tmp_path / "c.json").write_text(json.dumps(export), encoding="utf-8")
@@ -334,7 +335,7 @@ def test_wechat_pictures_are_left_out_and_counted(shared: Path) -> None:
         {"7": {"messages": [{"content": "a", "role": "usr"}, {"content": "b", "role": "sys"}]},
          "8": {"messages": [{"content": "a", "role": "usr"}, {"content": "b", "role": "sys"}]}},
         {"dialogue": [{"transcript": "a", "system_transcript": ""}, {"transcript": "", "system_transcript": "b"}]},
-        {"conversation_id": 3, "utterances": [{"speaker": "agent_1", "text": "a"}, {"speaker": "agent_2", "text": "b"}]},
+        {"conversation_id": 3, "utterances": [{"speaker": "a_1", "text": "a"}, {"speaker": "a_2", "text": "b"}]},
         {"dialog": ["a", "b"]},
         {"dial": [{"usr": {"transcript": "a"}, "sys": {"sent": "b"}}]},
         {"log": [{"text": "a", "metadata": {}}, {"text": "b", "metadata": {"x": 1}}]},

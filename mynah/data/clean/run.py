@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mynah.data.clean.config import CleanConfig, DuplicateConfig
+from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
 from mynah.data.clean.duplicates import (
     BATCH,
     LineCounts,
@@ -21,6 +22,7 @@ from mynah.data.clean.duplicates import (
     signatures,
 )
 from mynah.data.clean.steps import Perplexity, clean_record, drop_empty, steps_of
+from mynah.data.engine import Task, run_tasks
 from mynah.data.records import Document, Record
 from mynah.data.store import Account, Change, RecordWriter, read_changes, read_records, read_shard, shards_of
 
@@ -67,6 +69,7 @@ def clean_folder(
     config: CleanConfig,
     perplexity: Perplexity | None = None,
     told: Callable[[int], None] | None = None,
+    engine: EngineConfig = EngineConfig(),
 ) -> tuple[Counter[str], Account]:
     """Clean the records of a folder into another one, in bounded memory; return counts by kind and the
     account.
@@ -78,7 +81,8 @@ def clean_folder(
         out: where to write shards and `dropped.parquet`.
         config: which steps.
         perplexity: a model's judgement, for `quality.max_perplexity`.
-        told: is called with the number of records after each shard of the first pass.
+        told: is called with the number of shards that are done after each.
+        engine: where the first pass runs.
 
     Raises:
         ConfigError, MissingDependency: as `steps_of`.
@@ -87,13 +91,18 @@ def clean_folder(
     steps_of(config, perplexity)  # a wrong setting is told before the work begins
     work = out / WORK
     shards = shards_of(source)
-    for number, shard in enumerate(shards):
-        done = work / f"{number:05}"
-        if not done.is_dir():
-            clean_shard(shard, done, config, perplexity)
-        if told is not None:
-            told(number + 1)
     folders = [work / f"{number:05}" for number in range(len(shards))]
+    left = [(shard, folder) for shard, folder in zip(shards, folders, strict=True) if not folder.is_dir()]
+    if perplexity is not None:  # a model does not travel to other processes
+        for shard, folder in left:
+            clean_shard(shard, folder, config, perplexity)
+    else:
+        settings = config.model_dump(mode="json")
+        tasks = [{"shard": str(shard), "out": str(folder), "config": settings} for shard, folder in left]
+        before = len(shards) - len(left)
+        for done, _ in enumerate(run_tasks(clean_task, tasks, engine.workers, engine.ray), start=before + 1):
+            if told is not None:
+                told(done)
 
     def alone() -> Iterator[Record]:
         for folder in folders:
@@ -112,10 +121,19 @@ def clean_folder(
     return writer.counts, account
 
 
+def clean_task(task: Task) -> Task:
+    """Clean one shard, wherever this runs."""
+    out = Path(task["out"])
+    if not out.is_dir():
+        clean_shard(Path(task["shard"]), out, CleanConfig.model_validate(task["config"]))
+    return {"out": task["out"]}
+
+
 def clean_shard(shard: Path, out: Path, config: CleanConfig, perplexity: Perplexity | None = None) -> None:
     """Run the steps over one shard into a folder of its own, which appears when it is whole."""
     steps = steps_of(config, perplexity)
-    partial = out.with_name(f"{out.name}.partial")
+    # Two workers may hold the same shard for a moment when one of them was thought dead.
+    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     with RecordWriter(partial) as writer, Account(partial) as account:
         for record in read_shard(shard):
@@ -124,7 +142,12 @@ def clean_shard(shard: Path, out: Path, config: CleanConfig, perplexity: Perplex
                 account.note(change)
             if kept is not None:
                 writer.write(kept)
-    partial.rename(out)
+    try:
+        partial.rename(out)
+    except OSError:
+        if not out.is_dir():
+            raise
+        shutil.rmtree(partial, ignore_errors=True)  # another worker was first, with the same result
 
 
 def _together(

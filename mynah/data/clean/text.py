@@ -23,7 +23,6 @@ _TAG = re.compile(rf"</?(?:(?P<block>{_BLOCK})|{_INLINE}){_ATTRIBUTES}>", re.IGN
 _COMMENT = re.compile(r"<!--.*?-->|<(script|style)\b[^<>]*>.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
 _RUN = re.compile(r"(?<=\S)[^\S\n]{2,}")
 _WIDE = re.compile(r"(?<=\S)[\t\u00a0\u3000](?=\S)")
-_TRAILING = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _BLANK = re.compile(r"\n{3,}")
 
 
@@ -67,7 +66,7 @@ def fold_whitespace(text: str) -> str:
     """Fold runs of spaces inside a line, drop them at its end, allow one blank line; keep indentation."""
     text = _RUN.sub(" ", text)
     text = _WIDE.sub(" ", text)
-    text = _TRAILING.sub("", text)
+    text = "\n".join(map(str.rstrip, text.split("\n")))
     return _BLANK.sub("\n\n", text).strip()
 
 

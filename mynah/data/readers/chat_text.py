@@ -10,7 +10,6 @@ which every date of the file exists and time runs backwards least often.
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -80,7 +79,7 @@ class ChatText:
             if not colon and header["rest"].endswith(":"):
                 name, colon = header["rest"][:-1], ":"
             marked = _MARKS.match(first) is not None
-            text = _EDITED.sub("", _MARKS.sub("", "\n".join([first, *more]))).strip()
+            text = _without_edited(_MARKS.sub("", "\n".join([first, *more])).strip())
             name = _MARKS.sub("", name).strip()
             if not colon or not 0 < len(name) <= _LONGEST_NAME:
                 self.system += 1
@@ -104,9 +103,14 @@ class ChatText:
             yield current
 
 
+def _without_edited(text: str) -> str:
+    """Return a message without the app's remark that it was edited, which ends it."""
+    return text[:-80] + _EDITED.sub("", text[-80:]) if text.endswith(">") else text
+
+
 def is_chat_text(given: Input, encoding: str) -> bool:
     """Whether a text begins with a message's header, and has one on a fifth of its first lines."""
-    lines = [line for line in itertools.islice(given.lines(encoding), 100) if line.strip()]
+    lines = [line for line in given.first_lines(encoding, 100) if line.strip()]
     headers = [_header(line) is not None for line in lines]
     return bool(lines) and headers[0] and sum(headers) >= max(2, len(lines) // 5)
 

@@ -44,7 +44,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
                 if (cells := flat_cells(value)) is not None
             )
             yield from rows_to_records(given.name, columns, flat, rows, reading)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, SystemError, UnicodeDecodeError) as error:
             raise DataError(f"{given.name}: a damaged columnar file ({type(error).__name__})") from None
 
 
@@ -67,6 +67,7 @@ def _values(path: str) -> Iterator[dict[str, Any]]:
             else (opened.get_batch(i) for i in range(opened.num_record_batches))
         )
         for batch in batches:
+            batch.validate(full=True)  # a damaged batch would be read beyond its end
             for start in range(0, batch.num_rows, _BATCH):
                 yield from _plain(batch.slice(start, _BATCH))
 

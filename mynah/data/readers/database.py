@@ -41,8 +41,8 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
                     raise ConfigError("--query: gives no rows; expected a SELECT")
                 columns = [str(column[0]) for column in cursor.description]
                 yield from _records(given.name, columns, cursor, reading)
-        except sqlite3.Error as error:
-            raise DataError(f"{given.name}: a damaged SQLite file ({error})") from None
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{given.name}: a damaged SQLite file ({type(error).__name__})") from None
 
 
 def read_url(url: str, reading: Reading) -> Iterator[Record | Rejected]:

@@ -96,6 +96,8 @@ def _is_utf8(given: Input) -> bool:
     with given.open() as file:
         while True:
             piece = file.read(_PIECE)
+            if piece and piece.isascii() and decoder.getstate() == (b"", 0):
+                continue
             text = decoder.decode(piece, final=not piece)
             own = piece.count(b"\xef\xbf\xbd")  # replacement characters that the file itself holds
             replaced = text.count("\ufffd")

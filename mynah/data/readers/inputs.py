@@ -25,10 +25,12 @@ from mynah.errors import DataError
 
 #: A compressed input may grow to this many bytes, or to this many times its size if that is more. Text
 #: compresses up to about 20 times, a bomb a thousand times and more.
-BOMB_BYTES, BOMB_RATIO = 64 << 20, 250
+BOMB_BYTES, BOMB_RATIO = 16 << 20, 250
 #: A line is cut at this many characters, so that a file of one endless line is read in bounded memory.
 LONGEST_LINE = 16 << 20
 _BUFFER = 1 << 18
+#: Characters that are looked at to tell what a file is.
+SAMPLE = 1 << 18
 #: Files that come with data and are none; they can still be named one by one.
 _BESIDE = ("license", "licence", "copying", "notice", "readme", "changelog", "authors")
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2"}
@@ -118,6 +120,15 @@ class Input:
         with self.text(encoding, newline) as file:
             while line := file.readline(LONGEST_LINE):
                 yield line
+
+    def first_lines(self, encoding: str, count: int) -> list[str]:
+        """Return its first lines, to tell what it is: at most `count`, and no more than `SAMPLE` characters."""
+        with self.text(encoding, newline="") as file:
+            text = file.read(SAMPLE)
+        lines = io.StringIO(text, newline="").readlines()
+        if len(text) == SAMPLE and len(lines) > 1:
+            lines.pop()  # cut in the middle
+        return lines[:count]
 
     def head(self, size: int) -> bytes:
         """Return its first bytes, at most `size`."""

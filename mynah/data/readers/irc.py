@@ -12,7 +12,6 @@ of the nick it begins with, or goes on with what its own speaker said shortly be
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterator, Mapping
 
@@ -36,7 +35,7 @@ TEXT, SPEAKER, ID, PARENT = "text", "speaker", "id", "reply_to"
 
 def is_irc(given: Input, encoding: str) -> bool:
     """Whether most of the first lines are an IRC log's, and a fifth of them are somebody's words."""
-    lines = [line for line in itertools.islice(given.lines(encoding), 200) if line.strip()]
+    lines = [line for line in given.first_lines(encoding, 200) if line.strip()]
     said = sum(_said(line) is not None for line in lines)
     announced = sum(_ANNOUNCED.match(line) is not None for line in lines)
     return said >= 2 and said * 5 >= len(lines) and (said + announced) * 5 >= len(lines) * 4
@@ -98,5 +97,5 @@ def _links(annotation: Input) -> dict[int, int]:
 
 def is_annotation(given: Input) -> bool:
     """Whether every line of a file is two line numbers, as a reply annotation's."""
-    lines = [line for line in itertools.islice(given.lines("utf-8"), 50) if line.strip()]
+    lines = [line for line in given.first_lines("utf-8", 50) if line.strip()]
     return bool(lines) and all(re.fullmatch(r"\d+ \d+(?: -)?\s*", line) for line in lines)

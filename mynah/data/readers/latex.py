@@ -14,8 +14,8 @@ from mynah.data.records import Record, Rejected
 LARGEST = 32 << 20
 _COMMENT = re.compile(r"(?<!\\)%.*(?:\n[ \t]*)?")
 _MACRO = re.compile(
-    r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*(?:\[(\d)\])?\s*(?:\[[^\]]*\])?\s*\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
-    r"|\\def\s*\\([A-Za-z]+)\s*((?:#\d)*)\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"
+    r"\\(?:re)?newcommand\*?\s*\{?\\([A-Za-z]+)\}?\s*(?:\[(\d)\])?\s*(?:\[[^\]]*\])?\s*\{((?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+)\}"
+    r"|\\def\s*\\([A-Za-z]+)\s*((?:#\d)*)\{((?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+)\}"
 )
 _MATH = re.compile(
     r"\$\$.+?\$\$|\$[^$]+?\$|\\\[.+?\\\]|\\\(.+?\\\)|\\begin\{(equation|align|gather|multline|eqnarray|math|displaymath)(\*?)\}.+?\\end\{\1\2\}",
@@ -29,14 +29,14 @@ _WITHOUT_TEXT = re.compile(
     r"\\(?:label|cite[a-z]*|index|indexdef|indexsee|vspace|hspace|input|include|bibliography[a-z]*|usepackage|"
     r"documentclass|pagestyle|thispagestyle|setcounter|addtocounter|includegraphics|hypersetup|newtheorem|setlength|addcontentsline|"
     r"symlabel|phantomsection|nocite|marginpar|todo|renewcommand|newcommand|providecommand|DeclareMathOperator)\*?"
-    r"(?:\s*\[[^\]]*\])*(?:\s*\{(?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*\})*"
+    r"(?:\s*\[[^\]]*\])*(?:\s*\{(?:[^{}]++|\{(?:[^{}]++|\{[^{}]*+\})*+\})*+\})*"
 )
 _DEFINITION = re.compile(
     r"\\(?:(?:re|provide)?newcommand|def|let|newenvironment|DeclareMathOperator|newtheorem)(?![A-Za-z])"
 )
 _REFERENCE = re.compile(r"\\(?:ref|eqref|cref|Cref|autoref|nameref|pageref|vref)\*?\s*\{[^{}]*\}")
 _HEADING = re.compile(
-    r"\\(?:part|chapter|section|subsection|subsubsection|paragraph|title)\*?\s*(?:\[[^\]]*\])?\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+    r"\\(?:part|chapter|section|subsection|subsubsection|paragraph|title)\*?\s*(?:\[[^\]]*\])?\s*\{((?:[^{}]++|\{[^{}]*+\})*+)\}"
 )
 _ITEM = re.compile(r"\\item\s*(?:\[([^\]]*)\])?")
 _ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[^{}]*\}(?:\[[^\]]*\])?")
@@ -137,7 +137,7 @@ def _expand(text: str, macros: dict[str, tuple[int, str]]) -> str:
     if not macros:
         return text
     names = "|".join(sorted(map(re.escape, macros), key=len, reverse=True))
-    argument = r"\s*\{((?:[^{}]|\{[^{}]*\})*)\}"
+    argument = r"\s*\{((?:[^{}]++|\{[^{}]*+\})*+)\}"
     pattern = re.compile(rf"\\({names})(?![A-Za-z])(?:{argument})?(?:{argument})?")
 
     def written(found: re.Match[str]) -> str:

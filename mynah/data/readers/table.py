@@ -23,6 +23,8 @@ from mynah.errors import DataError
 MAX_CELL = 64 << 20
 #: A record may run over this many lines; a quote still open then was never meant to be closed.
 LONGEST_RECORD = 20_000
+#: Lines that are looked at to find delimiter and header; a quoted cell may run over some of them.
+_LINES = 2000
 DELIMITERS = (",", "\t", ";", "|")
 
 
@@ -163,7 +165,7 @@ def sniff_delimiter(given: Input, encoding: str) -> str | None:
 def _first_rows(given: Input, encoding: str, delimiter: str, count: int) -> list[list[str]]:
     csv.field_size_limit(MAX_CELL)
     rows: list[list[str]] = []
-    reader = csv.reader(given.lines(encoding, newline=""), delimiter=delimiter)
+    reader = csv.reader(given.first_lines(encoding, _LINES), delimiter=delimiter)
     with contextlib.suppress(csv.Error):  # rows() names the place; the rows so far are enough here
         rows.extend(itertools.islice((row for row in reader if any(row)), count))
     return rows

@@ -1,0 +1,104 @@
+"""The same shards on one process, on two, and on a cluster of which a worker is killed: the same bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mynah.data import store
+from mynah.data.clean.config import CleanConfig, EngineConfig
+from mynah.data.clean.run import clean_folder, clean_task
+from mynah.data.engine import run_tasks
+from mynah.data.records import Document
+from mynah.errors import MynahError
+
+#: Cleans a folder with two workers, and kills the one that has begun the fourth shard.
+KILLS = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from mynah.data import store
+store.SHARD_CHARACTERS, store.GROUP_CHARACTERS = 1 << 16, 1 << 15
+from mynah.data.clean.config import CleanConfig, EngineConfig
+from mynah.data.clean.run import clean_folder
+
+def kill(work):
+    while True:
+        for partial in work.glob("00003.*.partial") if work.is_dir() else ():
+            os.kill(int(partial.name.split(".")[1]), signal.SIGKILL)
+            print("killed", flush=True)
+            return
+        time.sleep(0.0005)
+
+source, out, ray = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None
+threading.Thread(target=kill, args=(out / "work",), daemon=True).start()
+clean_folder(source, out, CleanConfig(), engine=EngineConfig(workers=2, ray=ray))
+"""
+
+
+def digest(folder: Path) -> str:
+    names = sorted(folder.glob("*.parquet"))
+    return hashlib.sha256(b"".join(path.name.encode() + path.read_bytes() for path in names)).hexdigest()
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    records = [
+        Document(f"caf\u00c3\u00a9 {i} " + "some words  and more " * 60, f"f:{i}") for i in range(1200)
+    ]
+    before = store.SHARD_CHARACTERS, store.GROUP_CHARACTERS
+    store.SHARD_CHARACTERS, store.GROUP_CHARACTERS = 1 << 16, 1 << 15
+    try:
+        store.write_records(folder / "in", records)
+    finally:
+        store.SHARD_CHARACTERS, store.GROUP_CHARACTERS = before
+    assert len(store.shards_of(folder / "in")) > 15
+    return folder / "in"
+
+
+@pytest.fixture(scope="module")
+def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
+    out = tmp_path_factory.mktemp("alone") / "out"
+    done = subprocess.run(  # with the small shards of the others, in a process of its own
+        [sys.executable, "-c", KILLS.replace("threading.Thread(", "(lambda **_: threading.Thread())(").replace(
+            "workers=2", "workers=1"), str(source), str(out), ""],
+        capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return digest(out)
+
+
+@pytest.mark.parametrize("ray", ["", "local"])
+def test_a_killed_worker_changes_nothing(source: Path, expected: str, tmp_path: Path, ray: str) -> None:
+    if ray:
+        pytest.importorskip("ray", reason="needs the extra 'cluster'")
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(source), str(tmp_path / "out"), ray],
+        capture_output=True, text=True, check=False, timeout=240, env=environment,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "killed" in done.stdout
+    assert digest(tmp_path / "out") == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_error_in_a_worker_keeps_its_words(tmp_path: Path, workers: int) -> None:
+    config = CleanConfig().model_dump(mode="json")
+    tasks = [
+        {"shard": str(tmp_path / "none.parquet"), "out": str(tmp_path / str(n)), "config": config}
+        for n in (1, 2)
+    ]
+    with pytest.raises(MynahError, match=r"none\.parquet: missing"):
+        list(run_tasks(clean_task, tasks, workers))
+
+
+def test_shards_are_equal_whatever_the_number_of_workers(source: Path, tmp_path: Path) -> None:
+    for workers in (1, 2):
+        clean_folder(source, tmp_path / str(workers), CleanConfig(), engine=EngineConfig(workers=workers))
+    assert digest(tmp_path / "1") == digest(tmp_path / "2")
