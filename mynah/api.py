@@ -31,7 +31,7 @@ from mynah.data.records import Conversation, Document, Message, Record, Rejected
 from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.generate.chat import ChatSession, continue_text
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model

@@ -116,7 +116,9 @@ class _Build:
             "collect",
             settings,
             hashes_of(self.sources),
-            lambda out: collect_into(out, self.sources, self.recipe.collect, self.ask),
+            lambda out: collect_into(
+                out, self.sources, self.recipe.collect, self.ask, engine=self.recipe.engine
+            ),
         )
         sources, left_out = read_sources(self.dir / "collect")
         for source in sources[:SHOWN]:

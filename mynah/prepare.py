@@ -13,13 +13,14 @@ from typing import Any
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.clean.run import clean_folder
-from mynah.data.collect import Collector, collect, is_url
+from mynah.data.collect import Collector, collect, is_url, is_web
+from mynah.data.collect_shards import collect_folder
 from mynah.data.decontaminate import Overlap
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker, CollectConfig, Source
-from mynah.data.records import Rejected
 from mynah.data.split import SplitConfig, split
-from mynah.data.store import Account, Change, RecordWriter, read_records, write_records
+from mynah.data.store import Account, Change, read_records, write_records
+from mynah.stages import CHECKPOINTS
 
 #: What was understood of each source, in the folder of `collect`.
 SOURCES = "sources.json"
@@ -28,8 +29,11 @@ SOURCES = "sources.json"
 def hash_of_source(source: Path | str) -> str:
     """Return a SHA-256 over a file, or over the names and contents of a folder's files.
 
-    What a database or a web site holds is not known before it is read, so its hash never repeats.
+    What a database holds is not known before it is read, so its hash never repeats. A web site is known by its
+    address, so that a walk that was cut off goes on; to read it anew, give another folder.
     """
+    if is_url(source) and is_web(str(source)):
+        return hashlib.sha256(str(source).encode()).hexdigest()
     if is_url(source):
         return hashlib.sha256(f"{source} {time.time_ns()}".encode()).hexdigest()
     path = Path(source)
@@ -62,9 +66,9 @@ def collect_into(
     config: CollectConfig,
     ask: AskSpeaker | None = None,
     told: Callable[[Source, int, int], None] | None = None,
+    engine: EngineConfig = EngineConfig(),
 ) -> dict[str, Any]:
-    """Read sources into a folder: shards, `dropped.parquet` and `sources.json`; return counts for the
-    manifest.
+    """Read sources into a folder of shards, account and `sources.json`; return counts for the manifest.
 
     Args:
         out: the folder to fill.
@@ -72,22 +76,13 @@ def collect_into(
         config: how to read them.
         ask: who the assistant of a chat is.
         told: is called with each source that has been read, its number and how many there are.
+        engine: where many large sources are read.
 
     Raises:
         DataError, ConfigError: as `Collector`.
     """
-    collector = Collector(sources, config, ask)
-    if told is not None:
-        total = len(collector.units)
-        collector.told = lambda source: told(source, len(collector.sources), total)
-    with RecordWriter(out) as writer, Account(out) as account:
-        for item in collector.items():
-            if isinstance(item, Rejected):
-                account.note(Change("dropped", "read", item.reason, item.place))
-            else:
-                writer.write(item)
-        for name, reason in collector.left_out:
-            account.note(Change("dropped", "read", reason, name))
+    collector = Collector(sources, config, ask, cache=out / CHECKPOINTS / "step-web")
+    counts = collect_folder(collector, sources, out, engine, told)
     artifacts.write_json(
         out / SOURCES,
         {
@@ -100,7 +95,7 @@ def collect_into(
         "left_out": len(collector.left_out),
         "rows": sum(source.rows for source in collector.sources),
         "rejected": sum(source.rejected for source in collector.sources),
-        "records": dict(sorted(writer.counts.items())),
+        "records": dict(sorted(counts.items())),
     }
 
 

@@ -11,7 +11,7 @@ from mynah.config import Config, build_config, merge, read_recipe
 from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.reading import CollectConfig
 from mynah.data.split import SplitConfig
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.ngram.kneser_ney import NGramConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig

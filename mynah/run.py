@@ -10,7 +10,7 @@ import torch
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig
 from mynah.errors import ArtifactError
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import load_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model

@@ -14,6 +14,7 @@ from conftest import write_chats
 
 ROOT = Path(__file__).parents[1]
 READMES = ["README.md", "README.zh.md"]
+WITH_COMMANDS = [*READMES, "docs/data.md"]
 
 
 def blocks(name: str, language: str) -> list[str]:
@@ -21,7 +22,7 @@ def blocks(name: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, flags=re.DOTALL)
 
 
-@pytest.mark.parametrize("name", READMES)
+@pytest.mark.parametrize("name", WITH_COMMANDS)
 def test_shell_commands(name: str, tmp_path: Path) -> None:
     """Each block runs in order in one folder that holds a `chats.csv`."""
     found = blocks(name, "bash")
@@ -35,7 +36,10 @@ def test_shell_commands(name: str, tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stderr == ""
-        assert "report     runs/chats/report.html" in done.stdout
+        built = "mynah build" in block
+        assert (
+            "report     runs/chats/report.html" if built else "data/clean-report/report.html"
+        ) in done.stdout
 
 
 @pytest.mark.parametrize("name", READMES)

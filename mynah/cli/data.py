@@ -25,6 +25,8 @@ def collect(
     *sources: str,
     out: Annotated[Path, _OUT],
     recipe: Path | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
     set_: Annotated[tuple[str, ...], _SET] = (),
     reading: InputFlags = InputFlags(),
 ) -> None:
@@ -37,14 +39,20 @@ def collect(
     out: Path
         Folder to make.
     recipe: Path
-        A TOML recipe; of it, [collect] counts.
+        A TOML recipe; of it, [collect] and [engine] count.
+    workers: int
+        Processes at once, where there is much to read. Default: one a core.
+    ray: str
+        Address of a Ray cluster: auto, or ray://HOST:10001. Default: this machine.
     set_: tuple[str, ...]
         Any other key: --set collect.gap_hours=2. May be given several times.
     """
     from mynah.data.reading import told_kinds
     from mynah.prepare import collect_into, hashes_of, read_sources
 
-    settings = _recipe(recipe, {"collect": given(reading.to_recipe())}, set_)
+    settings = _recipe(
+        recipe, given({"collect": reading.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
+    )
     places = list(map(as_source, sources))
     if not places:
         raise ConfigError("no input given; for example: mynah collect chats.csv -o data/chats")
@@ -60,7 +68,9 @@ def collect(
         settings.collect.model_dump(mode="json"),
         inputs,
         settings.seed,
-        lambda folder: collect_into(folder, places, settings.collect, ask_on_terminal(), told),
+        lambda folder: collect_into(
+            folder, places, settings.collect, ask_on_terminal(), told, settings.engine
+        ),
     )
     records = told_kinds(manifest["records"])
     print(

@@ -73,9 +73,17 @@ class InputFlags:
     folder_labels: Annotated[bool | None, Parameter(group=_INPUT)] = None
     "Whether the folders that texts lie in are their classes."
 
+    depth: Annotated[int | None, Parameter(group=_INPUT)] = None
+    "Of a web site: links to follow from the first page. Default 2."
+    pages: Annotated[int | None, Parameter(group=_INPUT)] = None
+    "Of a web site: pages at most. Default 1000."
+    delay: Annotated[float | None, Parameter(group=_INPUT)] = None
+    "Of a web site: seconds between requests; robots.txt may ask for more. Default 1."
+
     def to_recipe(self) -> dict[str, Any]:
         """Return the flags as the section [collect]."""
         return {
+            "web": {"depth": self.depth, "pages": self.pages, "delay_seconds": self.delay},
             "encoding": self.encoding,
             "delimiter": "\t" if self.delimiter in ("\\t", "tab") else self.delimiter,
             "form": self.form,

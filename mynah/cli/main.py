@@ -28,6 +28,7 @@ mynah build --sample en --minutes 3""",
         """mynah collect chats.csv -o data/chats
 mynah collect WhatsApp.zip --me Ann -o data/ann
 mynah collect support/ -o data/support
+mynah collect https://docs.example.org/ --depth 3 -o data/docs
 mynah collect shop.db --query "SELECT question, answer FROM faq" -o data/faq""",
     ),
     "clean": (

@@ -42,7 +42,7 @@ class Sampling:
 
         from mynah.config import build_config
         from mynah.device import pick_device
-        from mynah.generate.sampling import SamplingConfig
+        from mynah.generate.settings import SamplingConfig
         from mynah.run import open_run
 
         names = ("temperature", "top_k", "top_p", "max_tokens", "seed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -9,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from mynah.data import crawl
 from mynah.data.groups import Unit, find_units
 from mynah.data.readers import database
 from mynah.data.readers.inputs import find_inputs
@@ -49,6 +51,7 @@ class Collector:
         config: how to read them.
         ask: who the assistant of a chat is, where nothing says so.
         told: is called with each source when it has been read.
+        cache: a folder for the pages of web sites, so that a walk that was cut off goes on.
 
     Raises:
         ConfigError: if no source is given, or a setting fits none of them.
@@ -61,6 +64,7 @@ class Collector:
         config: CollectConfig,
         ask: AskSpeaker | None = None,
         told: Callable[[Source], None] | None = None,
+        cache: Path | None = None,
     ) -> None:
         if not paths:
             raise ConfigError("no input given; example: mynah build chats.csv")
@@ -69,11 +73,23 @@ class Collector:
         self.config, self.ask, self.told = config, ask, told
         urls = [str(path) for path in paths if is_url(path)]
         found = find_inputs([Path(path) for path in paths if not is_url(path)])
-        self.units = find_units(found.inputs, config) + [_database(url) for url in urls]
+        self.units = find_units(found.inputs, config) + [_at_url(url, cache) for url in urls]
+        self.several = len(self.units) > 1
+        self.first = str(paths[0])
+        #: what was understood of each source that has been read
         self.sources: list[Source] = []
         #: files that were passed over, and why: (name, reason)
         self.left_out = found.left_out
-        self.first = str(paths[0])
+        self.refused: list[MynahError] = []
+        #: whether a text was found that is not empty
+        self.usable = False
+
+    def part(self, units: Sequence[int]) -> Collector:
+        """Return a collector of some of the units, by their numbers, with an account of its own."""
+        made = copy.copy(self)
+        made.units = [self.units[number] for number in units]
+        made.sources, made.left_out, made.refused, made.usable = [], [], [], False
+        return made
 
     def items(self) -> Iterator[Record | Rejected]:
         """Yield every record, and every row that could not be used.
@@ -86,30 +102,31 @@ class Collector:
                 bad, or nothing usable is left.
             ConfigError: if a setting does not fit the only source.
         """
-        usable = False
-        refused: list[MynahError] = []
+        yield from self.walk()
+        if not self.usable:
+            if self.refused:
+                raise self.refused[0]
+            raise DataError(f"{self.first}: no usable row found: every text is empty")
+
+    def walk(self) -> Iterator[Record | Rejected]:
+        """Yield as `items` does; that nothing usable is found is no error yet."""
         for unit in self.units:
             source = Source(unit.name)
             try:
                 for item in self._unit(unit, source):
-                    usable = usable or (
-                        not isinstance(item, Rejected) and any(text.strip() for text in item.texts)
-                    )
+                    if not self.usable and not isinstance(item, Rejected):
+                        self.usable = any(text.strip() for text in item.texts)
                     yield item
             except (DataError, ConfigError) as error:
-                if len(self.units) == 1:
+                if not self.several:
                     raise
-                refused.append(error)
+                self.refused.append(error)
                 self.left_out.append((unit.name, str(error).removeprefix(f"{unit.name}: ")))
                 if not source.records:
                     continue
             self.sources.append(source)
             if self.told is not None:
                 self.told(source)
-        if not usable:
-            if refused:
-                raise refused[0]
-            raise DataError(f"{self.first}: no usable row found: every text is empty")
 
     def _unit(self, unit: Unit, source: Source) -> Iterator[Record | Rejected]:
         items = unit.read(Reading(self.config, source, self.ask))
@@ -146,5 +163,12 @@ def is_url(path: Path | str) -> bool:
     return isinstance(path, str) and "://" in path
 
 
-def _database(url: str) -> Unit:
+def is_web(url: str) -> bool:
+    """Whether a URL is that of a web site and not of a database."""
+    return url.startswith(("http://", "https://"))
+
+
+def _at_url(url: str, cache: Path | None) -> Unit:
+    if is_web(url):
+        return Unit(url, [], partial(crawl.read, url, cache=cache))
     return Unit(database.shown_url(url), [], partial(database.read_url, url))

@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 _SEEN = 1000
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
 _KANA = re.compile(r"[\u3040-\u30ff]")
-_LETTER = re.compile(r"[^\W\d_]")
 
 
 class Language(NamedTuple):
@@ -42,11 +41,11 @@ def language_of(text: str) -> Language:
     Mostly-Han text without kana is Chinese, whatever the model says: on a few characters it is often wrong.
     """
     seen = text[:_SEEN].replace("\n", " ")
-    han = len(_HAN.findall(seen))
-    letters = len(_LETTER.findall(seen))
+    letters = sum(map(str.isalpha, seen))
+    han = 0 if seen.isascii() else len(_HAN.findall(seen))
     if letters < 3 and han == 0:
         return UNKNOWN
-    if han * 2 >= letters and not _KANA.search(seen):
+    if han and han * 2 >= letters and not _KANA.search(seen):
         return Language("zh", 1.0)
     found = _detector().detect(seen)
     return Language(found[0]["lang"], float(found[0]["score"])) if found else UNKNOWN

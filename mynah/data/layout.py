@@ -66,7 +66,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         (
             "speaker role sender author authorid from fromname name username nick talker who "
             "发送者 发送人 说话人 角色 昵称 發送者 fromuser senderid sendername "
-            "authorname userid 发言人 发送方"
+            "authorname userid speakeridx speakerid 发言人 发送方"
         ).split()
     ),
     "direction": tuple("inbound isinbound direction issender outbound fromme 方向".split()),
@@ -91,6 +91,11 @@ ASSISTANT_WORDS = frozenset(
 )
 
 
+#: Names of two columns of texts that are compared.
+_COMPARED = (
+    ("sentence1", "sentence2"), ("texta", "textb"), ("text1", "text2"), ("premise", "hypothesis"),
+    ("question1", "question2"),
+)  # fmt: skip
 #: Names of languages as columns of a translation table have them.
 LANGUAGE_NAMES = frozenset(
     "en eng english 英文 英语 zh zhcn zhtw cmn chinese 中文 汉语 de deu ger german deutsch fr fra fre french "
@@ -151,7 +156,8 @@ class Layout:
             what = ("question", "answer") if self.kind == "pairs" else ("source", "target")
             return f"{what[0]} = {' + '.join(self.question)}, {what[1]} = {self.answer}"
         if self.kind == "labelled":
-            return f"text = {self.text}, label = {self.label}; each row teaches: text -> label"
+            title = f"{self.title} + " if self.title else ""
+            return f"text = {title}{self.text}, label = {self.label}; each row teaches: text -> label"
         if self.kind == "text":
             title = f"title = {self.title}, " if self.title else ""
             return f"{title}text = {self.text}; each row is one text"
@@ -226,9 +232,12 @@ def guess_layout(
         if normal_name(question) == "instruction" and extra and given.question is None:
             parts = (question, extra)  # Alpaca: the input belongs to the instruction
         return Layout("pairs", question=parts, answer=answer)
-    nameless = wanted in (None, "labelled") and not (given.text or given.label or found["label"])
-    if nameless and (pair := _nameless_label(columns, sample)):
-        return Layout("labelled", text=pair[0], label=pair[1])
+    if wanted in (None, "labelled") and given.text is None:
+        both = _compared(columns)
+        if both and found["label"]:
+            return Layout("labelled", title=both[0], text=both[1], label=found["label"])
+        if not (given.label or found["label"]) and (nameless := _nameless_label(columns, sample)):
+            return nameless
     text = text or _longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None:
         raise DataError(
@@ -303,8 +312,11 @@ def _two_languages(
     bare = [c for c in columns if re.fullmatch(r"column\d+", c)]
     if len(named) == 2:
         pair = (named[0], named[1])
-    elif len(bare) == len(columns) and len(bare) in (2, 3):
-        pair = (bare[0], bare[1])
+    elif len(bare) == len(columns) and 2 <= len(bare) <= 6:
+        worded = [c for c in bare if _is_worded(c, sample)]
+        if len(worded) < 2:
+            return None
+        pair = (worded[0], worded[1])
     else:
         return None
     if sure:
@@ -316,17 +328,47 @@ def _two_languages(
     return pair if first != second else None
 
 
-def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> tuple[str, str] | None:
-    """Return (text, label) of a table of two columns without a header, one of which repeats a few short words."""
-    if len(columns) != 2 or any(not re.fullmatch(r"column\d+", c) for c in columns) or len(sample) < 10:
+def _is_worded(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """Whether most cells of a column hold words, not numbers or codes."""
+    texts = [text for row in sample if (text := row.get(column, "").strip())]
+    worded = sum(bool(re.search(r"[^\W\d_]\W+[^\W\d_]|[\u3040-\u9fff]{2}", text)) for text in texts)
+    return bool(texts) and 2 * worded > len(texts)
+
+
+def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
+    """Return the two columns of texts that a class is about: does the second follow from the first, say."""
+    folded = {normal_name(column): column for column in columns}
+    for first, second in _COMPARED:
+        if first in folded and second in folded:
+            return folded[first], folded[second]
+    return None
+
+
+def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
+    """Return the layout of a table without a header in which one column repeats a few short words: the class.
+
+    The text is the longest of the others; of two long ones (title and text, or two sentences) both.
+    """
+    if (
+        not 2 <= len(columns) <= 4
+        or any(not re.fullmatch(r"column\d+", c) for c in columns)
+        or len(sample) < 10
+    ):
         return None
     values = {c: [row.get(c, "").strip() for row in sample] for c in columns}
-    for text, label in ((columns[1], columns[0]), (columns[0], columns[1])):
-        few = len(set(values[label])) <= max(2, len(sample) // 10)
-        short = max(map(len, values[label])) <= 32
-        if few and short and len(set(values[text])) > len(sample) // 2:
-            return text, label
-    return None
+    few = [
+        c
+        for c in columns
+        if len(set(values[c])) <= max(2, len(sample) // 10) and max(map(len, values[c])) <= 32
+    ]
+    texts = [
+        c
+        for c in columns
+        if c not in few and len(set(values[c])) > len(sample) // 2 and _is_worded(c, sample)
+    ]
+    if len(few) != 1 or not 1 <= len(texts) <= 2:
+        return None
+    return Layout("labelled", title=texts[0] if len(texts) == 2 else None, text=texts[-1], label=few[0])
 
 
 def _message_type(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:

@@ -18,6 +18,14 @@ from mynah.data.layout import Columns
 AskSpeaker = Callable[[str, Counter[str]], str]
 
 
+class WebConfig(Config):
+    """How a web site is read."""
+
+    depth: int = Field(2, ge=0, description="links to follow from the first page")
+    pages: int = Field(1000, ge=1, description="pages at most")
+    delay_seconds: float = Field(1.0, ge=0, description="pause between requests; robots.txt may ask for more")
+
+
 class CollectConfig(Config):
     """How input is read; everything left out is detected, and the guess is printed."""
 
@@ -36,6 +44,7 @@ class CollectConfig(Config):
         None, description="whether the folders that texts lie in are their classes; None: found out"
     )
     columns: Columns = Columns()
+    web: WebConfig = WebConfig()
 
     @property
     def gap(self) -> timedelta:

@@ -105,7 +105,8 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
         turns = split_exchange(text)
         return Conversation(turns, place) if turns else Document(text, place)
     if layout.kind == "labelled":
-        text, label = row.cells[layout.text or ""], row.cells[layout.label or ""].strip()
+        parts = [row.cells[column].strip("\n") for column in (layout.title, layout.text) if column]
+        text, label = "\n".join(part for part in parts if part.strip()), row.cells[layout.label or ""].strip()
         if not text.strip() or not label:
             return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
         return Labelled(text, label, place)

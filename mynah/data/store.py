@@ -20,9 +20,9 @@ from mynah.data.records import Record, as_dict, from_dict, kind_of
 from mynah.errors import ArtifactError
 
 #: A shard is closed when it holds this much text, in characters.
-SHARD_CHARACTERS = 16 << 20
+SHARD_CHARACTERS = 4 << 20
 #: A row group is written when it holds this much text or this many records.
-GROUP_CHARACTERS, GROUP_RECORDS = 4 << 20, 10_000
+GROUP_CHARACTERS, GROUP_RECORDS = 2 << 20, 10_000
 DROPPED = "dropped.parquet"
 RowT = TypeVar("RowT")
 
@@ -126,6 +126,8 @@ class Account:
     """Writes `dropped.parquet` and keeps the counts by action, step and reason."""
 
     def __init__(self, folder: Path | None) -> None:
+        if folder is not None:
+            folder.mkdir(parents=True, exist_ok=True)
         self.file = None if folder is None else _ParquetWriter(folder / DROPPED, CHANGE_SCHEMA)
         self.counts: Counter[tuple[str, str, str]] = Counter()
 

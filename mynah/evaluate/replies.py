@@ -10,7 +10,7 @@ from pathlib import Path
 from mynah.data.records import Conversation, Message, Record
 from mynah.errors import DataError, MissingDependency
 from mynah.generate.engine import generate_all
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import render
 from mynah.tokenizer.tokenizer import Tokenizer

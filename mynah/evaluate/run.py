@@ -23,7 +23,7 @@ from mynah.evaluate.replies import (
     reply_to_all,
 )
 from mynah.generate.chat import continue_text
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model
 from mynah.ngram.kneser_ney import NGramModel

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from mynah.data.records import Message
 from mynah.errors import ConfigError
 from mynah.generate.engine import generate
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import render
 from mynah.tokenizer.tokenizer import Tokenizer

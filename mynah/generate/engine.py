@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from mynah.errors import ConfigError
-from mynah.generate.sampling import SamplingConfig, sample
+from mynah.generate.sampling import sample
+from mynah.generate.settings import SamplingConfig
 from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer
 

@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from mynah.config import Config
-
-
-class SamplingConfig(Config):
-    """How the next token is drawn."""
-
-    temperature: float = Field(0.0, ge=0, description="0: always the most likely token")
-    top_k: int = Field(0, ge=0, description="draw among the k most likely, 0: all")
-    top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest that hold this mass")
-    max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
-    seed: int | None = Field(None, ge=0, lt=1 << 63, description="None: another reply each time")
+from mynah.generate.settings import SamplingConfig
 
 
 def sample(logits: Tensor, config: SamplingConfig, generator: torch.Generator) -> Tensor:

@@ -15,7 +15,7 @@ from mynah.data.collect import Collected, Collector, collect
 from mynah.data.readers.chat_json import slack_text
 from mynah.data.readers.inputs import BOMB_BYTES, find_inputs
 from mynah.data.reading import CollectConfig
-from mynah.data.records import Conversation, Document, Labelled, Message, Pair
+from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Preference
 from mynah.errors import ConfigError, DataError
 
 CSV = "question,answer\nWhere is it?,On its way.\nWhen?,Today.\n"
@@ -448,3 +448,143 @@ def test_one_endless_line_is_read_in_pieces(tmp_path: Path) -> None:
     pieces = [len(line) for line in given.lines("utf-8")]
     assert sum(pieces) == 40_000_000
     assert max(pieces) <= 16 << 20
+
+
+# Conversations and classes as lines of text
+
+
+def test_a_transcript_is_cut_at_blank_lines(tmp_path: Path) -> None:
+    path = tmp_path / "log.txt"
+    path.write_text(
+        "Customer: Where is it?\nAgent: On its way,\nand soon there.\n\nCustomer: Thanks\nAgent: Welcome\n\n"
+        "Customer: Hello: you?\nAgent: Yes\n",
+        encoding="utf-8",
+    )
+    result = read(path)
+    assert turns(result) == [
+        [("user", "Where is it?"), ("assistant", "On its way,\nand soon there.")],
+        [("user", "Thanks"), ("assistant", "Welcome")],
+        [("user", "Hello: you?"), ("assistant", "Yes")],
+    ]
+
+
+def test_a_transcript_with_times_is_cut_at_silences(tmp_path: Path) -> None:
+    rows = [
+        f"2024-01-{day:02} 10:0{i}:00 [{('Ann', 'Bo')[i % 2]}]: line {i}" for day in (1, 2) for i in range(4)
+    ]
+    (tmp_path / "log.txt").write_text("\n".join(rows), encoding="utf-8")
+    result = read(tmp_path / "log.txt", columns={"assistant": ("Bo",)})
+    assert [len(r.messages) for r in result.records if isinstance(r, Conversation)] == [4, 4]
+
+
+def test_prose_and_settings_are_no_transcript(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text(
+        "name: x\nvalue: 3\ncolour: red\nsize: big\nweight: 7\nplace: here\n", encoding="utf-8"
+    )
+    assert isinstance(read(tmp_path / "a.txt").records[0], Document)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Hi . __eou__ Hello . __eou__\n" * 3, "E\nM Hi .\nM Hello .\n" * 3],
+)
+def test_turns_between_marks(tmp_path: Path, text: str) -> None:
+    (tmp_path / "f.txt").write_text(text, encoding="utf-8")
+    assert turns(read(tmp_path / "f.txt")) == [[("user", "Hi ."), ("assistant", "Hello .")]] * 3
+
+
+def test_other_layouts_of_classes(tmp_path: Path) -> None:
+    (tmp_path / "ft.txt").write_text(
+        "".join(f"__label__{'ab'[i % 2]} text {i}\n" for i in range(9)), encoding="utf-8"
+    )
+    assert [r.label for r in read(tmp_path / "ft.txt").records if isinstance(r, Labelled)] == list(
+        "ababababa"
+    )
+    rows = "".join(
+        f'"{i % 3 + 1}","Title of story {i}","What happened in it, story {i}."\n' for i in range(30)
+    )
+    (tmp_path / "news.csv").write_text(rows, encoding="utf-8")
+    assert read(tmp_path / "news.csv").records[0] == Labelled(
+        "Title of story 0\nWhat happened in it, story 0.", "1", "news.csv:1"
+    )
+    rows = "sentence1,sentence2,label\n" + "".join(
+        f"It rains {i} times,It is wet {i},entails\n" for i in range(9)
+    )
+    (tmp_path / "nli.csv").write_text(rows, encoding="utf-8")
+    assert read(tmp_path / "nli.csv").records[0] == Labelled(
+        "It rains 0 times\nIt is wet 0", "entails", "nli.csv:2"
+    )
+    (tmp_path / "slots").mkdir()
+    (tmp_path / "slots" / "seq.in").write_text("to boston\nto leeds\n", encoding="utf-8")
+    (tmp_path / "slots" / "label").write_text("flight\nfare\n", encoding="utf-8")
+    (tmp_path / "slots" / "seq.out").write_text("O B\nO B\n", encoding="utf-8")
+    assert [(r.text, r.label) for r in read(tmp_path / "slots").records if isinstance(r, Labelled)] == [
+        ("to boston", "flight"),
+        ("to leeds", "fare"),
+    ]
+
+
+def test_other_layouts_of_translations(tmp_path: Path) -> None:
+    values = [
+        {"translation": {"en": f"Good morning to you {i}", "de": f"Guten Morgen an dich {i}"}}
+        for i in range(5)
+    ]
+    (tmp_path / "f.jsonl").write_text("\n".join(map(json.dumps, values)), encoding="utf-8")
+    assert read(tmp_path / "f.jsonl").records[0].texts == ("Good morning to you 0", "Guten Morgen an dich 0")
+    units = "<tu><tuv xml:lang='en-GB'><seg>Good <b>morning</b></seg></tuv>"
+    units += "<tuv xml:lang='de'><seg>Guten Morgen</seg></tuv></tu>"
+    (tmp_path / "f.tmx").write_text(
+        f"<?xml version='1.0'?><tmx><body>{units * 3}</body></tmx>", encoding="utf-8"
+    )
+    assert [r.texts for r in read(tmp_path / "f.tmx").records] == [("Good morning", "Guten Morgen")] * 3
+    (tmp_path / "flores").mkdir()
+    (tmp_path / "flores" / "eng.dev").write_text("one\ntwo\n", encoding="utf-8")
+    (tmp_path / "flores" / "deu.dev").write_text("eins\nzwei\n", encoding="utf-8")
+    assert [r.texts for r in read(tmp_path / "flores").records] == [("one", "eins"), ("two", "zwei")]
+    rows = "".join(f"{i}\tThe dog number {i} sleeps.\t{i + 50}\t第{i}只狗在睡觉。\n" for i in range(9))
+    (tmp_path / "links.tsv").write_text(rows, encoding="utf-8")
+    assert read(tmp_path / "links.tsv").records[0].texts == ("The dog number 0 sleeps.", "第0只狗在睡觉。")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"prompt": "hi", "chosen": "yes", "rejected": "no"},
+        {"chosen": "\n\nHuman: hi\n\nAssistant: yes", "rejected": "\n\nHuman: hi\n\nAssistant: no"},
+        {"chosen": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yes"}],
+         "rejected": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "no"}]},
+    ],
+)  # fmt: skip
+def test_other_layouts_of_preferences(tmp_path: Path, value: object) -> None:
+    (tmp_path / "f.jsonl").write_text(f"{json.dumps(value)}\n" * 2, encoding="utf-8")
+    assert read(tmp_path / "f.jsonl").records[0] == Preference(
+        (Message("user", "hi"),), "yes", "no", "f.jsonl:1"
+    )
+
+
+def test_telegram_as_html(tmp_path: Path) -> None:
+    def said(who: str, text: str, minute: int) -> str:
+        name = f'<div class="from_name">{who}</div>' if who else ""
+        words = f'<div class="text">{text}</div>' if text else ""
+        return (
+            f'<div class="message default clearfix"><div class="body"><div class="pull_right date details" '
+            f'title="01.02.2023 10:{minute:02}:00 UTC+01:00">10:{minute:02}</div>{name}{words}</div></div>'
+        )
+
+    body = (
+        said("Ann", "hello<br>there", 0)
+        + said("", "again", 1)
+        + said("Bo", "yes &amp; no", 2)
+        + said("Bo", "", 3)
+    )
+    service = '<div class="message service"><div class="body details">1 February 2023</div></div>'
+    page = (
+        f'<html><body><div class="page_wrap"><div class="history">{service}{body}</div></div></body></html>'
+    )
+    (tmp_path / "messages.html").write_text(f"<!DOCTYPE html>{page}", encoding="utf-8")
+    result = read(tmp_path / "messages.html", columns={"assistant": ("Bo",)})
+    assert turns(result) == [[("user", "hello\nthere\nagain"), ("assistant", "yes & no")]]
+    (record,) = result.records
+    assert isinstance(record, Conversation)
+    assert record.messages[0].time == "2023-02-01T10:00:00+01:00"
+    assert (result.sources[0].rows, result.sources[0].system, result.sources[0].media) == (5, 1, 1)

@@ -7,7 +7,8 @@ from mynah.data.records import Conversation, Document, Message
 from mynah.errors import ConfigError
 from mynah.generate.chat import ChatSession, continue_text, stream_text
 from mynah.generate.engine import generate, generate_all
-from mynah.generate.sampling import SamplingConfig, sample
+from mynah.generate.sampling import sample
+from mynah.generate.settings import SamplingConfig
 from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model

@@ -8,7 +8,7 @@ import torch
 
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.engine import generate
-from mynah.generate.sampling import SamplingConfig
+from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import load_hugging_face, read_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_tensors

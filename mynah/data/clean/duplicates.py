@@ -1,5 +1,4 @@
-"""Repeats: equal records, records alike (MinHash), lines that stand in many documents, replies said too
-often.
+"""Repeats: equal records, records alike (MinHash), lines of many documents, replies said too often.
 
 MinHash: Broder 1997, "On the resemblance and containment of documents". Bands: Leskovec, Rajaraman and
 Ullman, "Mining of Massive Datasets", section 3.4. With b bands of r hashes two records of Jaccard similarity
@@ -79,8 +78,7 @@ def signatures(texts: Sequence[str], config: DuplicateConfig) -> npt.NDArray[np.
 
 
 def clusters(bands: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Return (N,) int64: for each record the first one that it is alike to, through others if need be; itself
-    if none.
+    """Return (N,) int64: the first record that each is alike to, through others if need be, or itself.
 
     Args:
         bands: (N, bands) uint64, as `signatures` gives them; rows of zeros are alike to nothing.

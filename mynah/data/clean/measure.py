@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 #: Ends of sentences, in Latin and in Chinese script; a quotation mark may close one.
 TERMINAL = tuple(".!?\"'”’…。！？」』”）)")
 _SENTENCE = re.compile(r"[.!?…]+(?=[\s\"'”’)]|$)|[。！？]+")
+
+
+_MIX, _MULTIPLY, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD), np.uint64(32)
 
 
 @cache
@@ -32,7 +35,9 @@ class Measured:
     @cached_property
     def chinese(self) -> bool:
         """Whether a third or more of its characters (white space aside) are Han."""
-        sample = self.text[:20_000]
+        if self.text.isascii():
+            return False
+        sample = self.text[:4000]
         solid = len(sample) - sample.count(" ") - sample.count("\n")
         return 3 * len(_HAN.findall(sample)) >= solid > 0
 
@@ -59,25 +64,46 @@ class Measured:
         return len(_SENTENCE.findall(self.text))
 
     @cached_property
-    def word_lengths(self) -> npt.NDArray[np.int64]:
-        """(N,) int64: characters of each word."""
-        return np.fromiter(map(len, self.words), dtype=np.int64, count=len(self.words))
+    def _numbered(self) -> tuple[list[str], npt.NDArray[np.int64]]:
+        """The different words, and (N,) int64: which of them each word is."""
+        numbers: dict[str, int] = {}
+        ids = [numbers.setdefault(word, len(numbers)) for word in self.words]
+        return list(numbers), np.array(ids, dtype=np.int64)
+
+    @property
+    def different(self) -> list[str]:
+        """Its words, each once, in the order in which they come first."""
+        return self._numbered[0]
 
     @cached_property
-    def word_ids(self) -> npt.NDArray[np.uint64]:
-        """(N,) uint64: equal words have equal numbers."""
-        numbers: dict[str, int] = {}
-        ids = (numbers.setdefault(word, len(numbers)) for word in self.words)
-        return np.fromiter(ids, dtype=np.uint64, count=len(self.words))
+    def word_counts(self) -> npt.NDArray[np.int64]:
+        """How often each of `different` stands in it."""
+        return np.bincount(self._numbered[1], minlength=len(self.different))
+
+    @cached_property
+    def word_lengths(self) -> npt.NDArray[np.int64]:
+        """(N,) int64: characters of each word."""
+        lengths = np.array([len(word) for word in self.different] or [0], dtype=np.int64)
+        return lengths[self._numbered[1]]
 
     def ngrams(self, n: int) -> npt.NDArray[np.uint64]:
         """Return (N - n + 1,) uint64: a hash of each run of `n` words; empty if there are fewer."""
-        ids = self.word_ids
-        if len(ids) < n:
-            return ids[:0]
-        hashes = np.zeros(len(ids) - n + 1, dtype=np.uint64)
-        for offset in range(n):
-            hashes ^= ids[offset : len(ids) - n + 1 + offset] + np.uint64(0x9E3779B97F4A7C15)
-            hashes *= np.uint64(0xFF51AFD7ED558CCD)
-            hashes ^= hashes >> np.uint64(32)
-        return hashes
+        while len(self._ngrams) <= n:
+            size = len(self._ngrams)
+            hashes, ids = self._ngrams[-1], self._numbered[1].astype(np.uint64)
+            if len(ids) < size:
+                self._ngrams.append(ids[:0])
+                continue
+            mixed = (hashes[: len(ids) - size + 1] ^ (ids[size - 1 :] + _MIX)) * _MULTIPLY
+            self._ngrams.append(mixed ^ (mixed >> _SHIFT))
+        return self._ngrams[n]
+
+    @cached_property
+    def _ngrams(self) -> list[npt.NDArray[np.uint64]]:
+        return [np.zeros(len(self.words) + 1, dtype=np.uint64)]
+
+
+@lru_cache(maxsize=1)
+def measured(text: str) -> Measured:
+    """Return a text taken apart; rules that ask about the same text one after the other share it."""
+    return Measured(text)

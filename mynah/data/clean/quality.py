@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 
 import numpy as np
+import numpy.typing as npt
 
 from mynah.data.clean.measure import TERMINAL, Measured
 
@@ -49,11 +50,12 @@ def gopher(text: Measured) -> str | None:
     if sum(line.endswith(("...", "…")) for line in lines) > 0.3 * len(lines):
         return "more than 30 % of lines end with an ellipsis"
     # Chinese: the segmenter makes punctuation a word of its own, about a sixth of all.
-    alphabetic = sum(_ALPHABETIC.search(word) is not None for word in words)
-    if alphabetic < (0.65 if text.chinese else 0.8) * len(words):
+    search = _ALPHABETIC.search
+    lettered = np.array([word[0].isalpha() or search(word) is not None for word in text.different])
+    if text.word_counts[lettered].sum() < (0.65 if text.chinese else 0.8) * len(words):
         return "fewer than 80 % of words hold a letter"
-    found = _STOP_WORDS_ZH if text.chinese else _STOP_WORDS
-    if len(found.intersection(words if text.chinese else (word.lower() for word in words))) < 2:
+    common = _STOP_WORDS_ZH if text.chinese else _STOP_WORDS
+    if len(common.intersection(map(str.lower, text.different))) < 2:
         return "fewer than 2 of the commonest words"
     return None
 
@@ -73,28 +75,43 @@ def repetition(text: Measured) -> str | None:
     total = int(lengths.sum())
     if total == 0:
         return None
-    ends = np.concatenate([[0], np.cumsum(lengths)])
-    for n in (*TOP_NGRAM, *REPEATED_NGRAM):
+    for n, most in TOP_NGRAM.items():
         hashes = text.ngrams(n)
         if len(hashes) < 2:
-            break
-        _, first, inverse, counts = np.unique(
-            hashes, return_index=True, return_inverse=True, return_counts=True
-        )
-        if n in TOP_NGRAM:
-            top = int(np.argmax(counts))
-            size = int(ends[first[top] + n] - ends[first[top]])
-            if counts[top] > 1 and counts[top] * size > TOP_NGRAM[n] * total:
-                return f"one {n}-gram has more than {TOP_NGRAM[n]:.0%} of the characters"
-            continue
-        steps = np.zeros(len(lengths) + 1, dtype=np.int64)
-        at = np.flatnonzero(counts[inverse] > 1)
-        np.add.at(steps, at, 1)
-        np.add.at(steps, at + n, -1)
-        covered = np.cumsum(steps[:-1]) > 0
-        if lengths[covered].sum() > REPEATED_NGRAM[n] * total:
-            return f"more than {REPEATED_NGRAM[n]:.0%} of characters are in repeated {n}-grams"
+            return None
+        ordered = np.sort(hashes)
+        starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+        counts = np.diff(np.concatenate([starts, [len(ordered)]]))
+        top = int(np.argmax(counts))
+        at = int(np.argmax(hashes == ordered[starts[top]]))
+        if counts[top] > 1 and counts[top] * lengths[at : at + n].sum() > most * total:
+            return f"one {n}-gram has more than {most:.0%} of the characters"
+    for n, most in REPEATED_NGRAM.items():
+        share = _repeated_share(text.ngrams(n), lengths, n) / total
+        if share > most:
+            return f"more than {most:.0%} of characters are in repeated {n}-grams"
+        if share <= min(REPEATED_NGRAM.values()):
+            break  # a longer run that repeats is made of shorter ones that do
     return None
+
+
+def _repeated_share(hashes: npt.NDArray[np.uint64], lengths: npt.NDArray[np.int64], n: int) -> int:
+    """Return how many characters stand in n-grams that stand in the text more than once, each character once."""
+    if len(hashes) < 2:
+        return 0
+    order = np.argsort(hashes)
+    ordered = hashes[order]
+    same = ordered[1:] == ordered[:-1]
+    repeated = np.zeros(len(hashes) + 1, dtype=bool)
+    repeated[order[1:][same]] = True
+    repeated[order[:-1][same]] = True
+    at = np.flatnonzero(repeated)
+    if not len(at):
+        return 0
+    steps = np.zeros(len(lengths) + 1, dtype=np.int64)
+    steps[at] += 1
+    np.add.at(steps, at + n, -1)
+    return int(lengths[np.cumsum(steps[:-1]) > 0].sum())
 
 
 def fineweb(text: Measured) -> str | None:
@@ -116,15 +133,17 @@ def fineweb(text: Measured) -> str | None:
 
 def c4_lines(text: str) -> str:
     """Keep the lines that C4 keeps: sentences of five words or more, none about JavaScript, cookies or terms."""
+    told = "javascript" in text.lower() or _POLICY.search(text) is not None
     kept = []
     for raw in text.split("\n"):
         line = raw.strip()
         if not line:
             kept.append("")
-        elif line.endswith(TERMINAL) and "javascript" not in line.lower() and not _POLICY.search(line):
-            kept += (
-                [line] if len(line.split()) >= 5 or len(_HAN.findall(line)) >= 8 else []
-            )  # 5 Chinese words
+        elif line.endswith(TERMINAL) and not (
+            told and ("javascript" in line.lower() or _POLICY.search(line))
+        ):
+            # Five words, or eight Han characters, which are about as many.
+            kept += [line] if len(line.split()) >= 5 or len(_HAN.findall(line)) >= 8 else []
     return "\n".join(kept).strip("\n")
 
 
@@ -164,11 +183,13 @@ _BOILERPLATE = re.compile(
 
 def remove_boilerplate(text: str) -> str:
     """Drop lines that no author wrote: notices about JavaScript, cookies and rights, buttons for sharing."""
-    if not _BOILERPLATE_HINT.search(text):
+    folded = text.lower()
+    if not any(hint in folded for hint in _BOILERPLATE_HINTS):
         return text
     return "\n".join(line for line in text.split("\n") if not _BOILERPLATE.match(line))
 
 
-_BOILERPLATE_HINT = re.compile(
-    r"javascript|cookies?\b|rights reserved|share |skip to|gutenberg|版权|转载|点击", re.IGNORECASE
-)
+#: Without one of these no line of a text is one of those.
+_BOILERPLATE_HINTS = (
+    "javascript", "cookies", "rights reserved", "share", "skip to", "gutenberg", "版权", "转载", "点击"
+)  # fmt: skip

@@ -71,8 +71,7 @@ def clean_folder(
     told: Callable[[int], None] | None = None,
     engine: EngineConfig = EngineConfig(),
 ) -> tuple[Counter[str], Account]:
-    """Clean the records of a folder into another one, in bounded memory; return counts by kind and the
-    account.
+    """Clean the records of a folder into another one; return counts by kind and the account.
 
     A shard that is done stays done if the work is cut off: it is found again in `out`.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 from mynah.data.clean.config import Action, CleanConfig, LanguageConfig
-from mynah.data.clean.measure import Measured
+from mynah.data.clean.measure import Measured, measured
 from mynah.data.clean.quality import c4, c4_lines, fineweb, gopher, remove_boilerplate, repetition
 from mynah.data.clean.text import (
     TextStep,
@@ -159,7 +159,7 @@ def _judge(
     """Judge documents: the rules were made for pages, not for the turns of a chat."""
     if not isinstance(record, Document):
         return record, ()
-    reason = rule(Measured(record.text))
+    reason = rule(measured(record.text))
     return record, _say(action, reason) if reason else ()
 
 

@@ -10,6 +10,8 @@ from functools import cache
 
 TextStep = Callable[[str], str]
 
+#: Without one of these no text is mis-decoded UTF-8: they are what its bytes look like in other encodings.
+_SUSPECT = re.compile("[\u0080-\u009f\u00a1-\u024f\u0370-\u05ff\ufffd]")
 _LIGATURES = re.compile("[\ufb00-\ufb06]")
 # Zero-width joiner and non-joiner stay: emoji and several scripts are spelled with them.
 _INVISIBLE = re.compile(
@@ -36,10 +38,11 @@ def repair_unicode(text: str) -> str:
     from ftfy import fix_encoding
     from ftfy.badness import is_bad
 
-    if is_bad(text):
+    if _SUSPECT.search(text) and is_bad(text):
         text = fix_encoding(text)
-    text = _LIGATURES.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
-    return unicodedata.normalize("NFC", text)
+    if _LIGATURES.search(text):
+        text = _LIGATURES.sub(lambda m: unicodedata.normalize("NFKC", m[0]), text)
+    return text if unicodedata.is_normalized("NFC", text) else unicodedata.normalize("NFC", text)
 
 
 def remove_control(text: str) -> str:

@@ -27,6 +27,7 @@ _ORDER = (
     "plate",
     "name",
 )
+_SPELLED_AT = re.compile(r"[\[({]at[\])}]|[ \])](?:dot|DOT)[ \[(]|\[dot\]", re.IGNORECASE)
 _DIGIT = re.compile(r"\d")
 
 
@@ -54,7 +55,7 @@ def _all(text: str, kinds: Collection[str], regions: tuple[str, ...]) -> Iterato
     digits = _DIGIT.search(text) is not None
     detectors: tuple[tuple[bool, tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
         (
-            "@" in text or "＠" in text or " at " in text or "at]" in text or "at)" in text,
+            "@" in text or "＠" in text or _SPELLED_AT.search(text) is not None,
             ("email",),
             find_emails,
         ),

@@ -56,6 +56,9 @@ _MAC = re.compile(
     r"|(?<![A-Za-z0-9_:-])(?:[0-9A-Fa-f]{2}-){5}[0-9A-Fa-f]{2}(?![A-Za-z0-9_:-])"
     r"|(?<![A-Za-z0-9_.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?![A-Za-z0-9_.])"
 )
+#: What these look like from afar: the patterns themselves try every letter and digit of a text.
+_MAC_HINT = re.compile(r"[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]|\.[0-9A-Fa-f]{4}\.")
+_IPV6_HINT = re.compile(r":[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
 _VERSION = re.compile(
     r"(?:\bv|version|ver\.?|release|build|firmware|版本|固件|chrome/|section|§|clause)\s*[:：]?\s*$",
     re.IGNORECASE,
@@ -219,7 +222,7 @@ def find_ids(text: str) -> Iterator[Span]:
 
 def find_network(text: str) -> Iterator[Span]:
     """Yield IPv4 and IPv6 addresses and MAC addresses; a version number of four parts is none."""
-    for found in _MAC.finditer(text):
+    for found in _MAC.finditer(text) if _MAC_HINT.search(text) else ():
         yield Span(*found.span(), "mac")
     for found in _IPV4.finditer(text):
         octets = found[0].partition("/")[0].split(".")
@@ -229,7 +232,7 @@ def find_network(text: str) -> Iterator[Span]:
             text, found.start()
         ):
             yield Span(*found.span(), "ip", "4")
-    for found in _IPV6.finditer(text):
+    for found in _IPV6.finditer(text) if "::" in text or _IPV6_HINT.search(text) else ():
         shown = found[0]
         if shown.count(":") < 2 or not re.search(r"[0-9A-Fa-f]", shown) or len(shown) < 6:
             continue

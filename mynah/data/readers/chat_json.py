@@ -38,8 +38,7 @@ class ChatJson:
     media: int = 0
 
     def rows(self) -> Iterator[Row]:
-        """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread; the line is its
-        number.
+        """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
 
         The thread is that of Slack, or in a group (Telegram, Discord) the chain of replies.
         """

@@ -12,6 +12,7 @@ from mynah.data.readers import (
     chatterbot,
     columnar,
     database,
+    dialogue_lines,
     excel,
     irc,
     json_file,
@@ -20,6 +21,7 @@ from mynah.data.readers import (
     pdf,
     plain,
     table,
+    telegram_html,
     warc,
     web_page,
     wikipedia,
@@ -40,6 +42,8 @@ READERS: dict[str, Reader] = {
     "json": json_file.read,
     "chat": chat_text.read,
     "irc": irc.read,
+    "lines": dialogue_lines.read,
+    "telegram-html": telegram_html.read,
     "yaml": chatterbot.read,
     "xml": xml_records.read,
     "parquet": columnar.read,
@@ -146,6 +150,8 @@ def _text_form(given: Input, reading: Reading) -> str:
         start = file.read(1 << 14).lstrip("\ufeff \t\r\n")
     if looks_like_json(given, encoding):
         return "json"
+    if telegram_html.is_export(start):
+        return "telegram-html"
     if web_page.is_html(start):
         return "html"
     if wikipedia.is_dump(start):
@@ -160,6 +166,8 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "irc"
     if given.suffix in (".yml", ".yaml"):
         return "yaml"
+    if given.suffix not in _TABLES and dialogue_lines.kind_of_lines(given, encoding):
+        return "lines"
     if given.suffix in _TABLES or reading.config.delimiter is not None:
         return "table"
     # Running text has commas too: as a table it must be cut by tabs into equally many cells.

@@ -12,7 +12,7 @@ from mynah.errors import ConfigError, DataError
 KINDS = "tables, JSON, chat exports, text, web pages, books and documents (docs/sources.md)"
 
 _PIECE = 1 << 20
-_SAMPLE = 1 << 18
+_SAMPLE = 1 << 16
 
 #: Byte-order marks, the longer first because UTF-32's begins with UTF-16's.
 _MARKS = (

@@ -50,6 +50,8 @@ class Input:
     damage: str = ""
     #: the encoding that was found, so that it is found once
     encoding: str = ""
+    #: bytes on the disk
+    size: int = 0
     #: layers of compression, outermost first
     compression: tuple[str, ...] = field(default=(), init=False)
 
@@ -204,8 +206,7 @@ class Found:
 
 
 def find_inputs(paths: Sequence[Path]) -> Found:
-    """List the files at paths, in folders (in order of name, hidden files and links left out) and in
-    archives.
+    """List the files at paths, in folders (in order of name) and in archives; hidden ones are left out.
 
     Raises:
         DataError: if a named file is missing or empty, or a folder holds none.
@@ -260,7 +261,7 @@ def _shown(name: str) -> str:
 
 
 def _add(path: Path, name: str, found: Found) -> None:
-    given = Input(_shown(name), path)
+    given = Input(_shown(name), path, size=path.stat().st_size)
     if given.compression or given.head(4) != b"PK\x03\x04":
         found.inputs.append(given)
         return
@@ -286,7 +287,7 @@ def _add(path: Path, name: str, found: Found) -> None:
             found.left_out.append((inner, "a link"))
         else:
             try:
-                member = Input(inner, path, info.filename)
+                member = Input(inner, path, info.filename, size=info.compress_size)
                 if member.head(4) == b"PK\x03\x04" and not office_kind(_names_inside(member)):
                     found.left_out.append((inner, "an archive inside an archive; unpack it first"))
                 else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mynah.data.exchanges import split_exchange
 from mynah.data.layout import ASSISTANT_WORDS, USER_WORDS, normal_name
 from mynah.data.records import Conversation, Message, Preference, Record, Rejected, Role, merge_turns
 
@@ -178,3 +179,36 @@ def _preference(value: Mapping[str, Any]) -> tuple[str, str] | None:
             return None
         replies.append(text)
     return replies[0], replies[1]
+
+
+def is_preference(value: Any) -> bool:
+    """Whether a value holds two whole answers to compare: texts or lists of turns, beside a prompt or with it."""
+    if not isinstance(value, dict) or turns_of(value) is not None:
+        return False
+    return all(isinstance(value.get(key), str | list) and value[key] for key in ("chosen", "rejected"))
+
+
+def to_preference(name: str, number: int, value: Any) -> Record | Rejected:
+    """Read a preference whose replies are texts or lists of turns; what both begin with is the prompt."""
+    if not is_preference(value):
+        return Rejected(name, number, "no chosen and rejected reply")
+    place = f"{name}:{number}"
+    better, worse = (_answer(value[key]) for key in ("chosen", "rejected"))
+    if better is None or worse is None:
+        return Rejected(name, number, "a reply without text")
+    asked = next(
+        (value[k] for k in ("prompt", "question", "instruction", "input") if isinstance(value.get(k), str)),
+        None,
+    )
+    prompt = better[:-1] or ((Message("user", asked),) if asked else ())
+    if not prompt:
+        return Rejected(name, number, "replies without a prompt")
+    return Preference(prompt, better[-1].content, worse[-1].content, place)
+
+
+def _answer(value: Any) -> tuple[Message, ...] | None:
+    """Return the turns of an answer, the reply last; None if there is none."""
+    if isinstance(value, str):
+        return split_exchange(value) or ((Message("assistant", value),) if value.strip() else None)
+    record = to_record("", 0, {"messages": value})
+    return record.messages if isinstance(record, Conversation) and record.messages else None

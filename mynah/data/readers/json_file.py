@@ -9,7 +9,13 @@ from typing import Any
 from mynah.data.readers import chat_json
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_dialogues import is_conversation, to_record, turns_of
+from mynah.data.readers.json_dialogues import (
+    is_conversation,
+    is_preference,
+    to_preference,
+    to_record,
+    turns_of,
+)
 from mynah.data.readers.json_values import read_values
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Record, Rejected
@@ -42,6 +48,10 @@ def _read(
     elif any(map(chat_json.is_chat_json, good)):
         for value in filter(chat_json.is_chat_json, _values(items)):
             yield from chat_json.read_chat(value, name, reading)
+    elif any(map(is_preference, good)):
+        reading.tell(layout="preferences: a prompt, the better and the worse reply")
+        for item in items:
+            yield item if isinstance(item, Rejected) else to_preference(name, *item)
     elif any(map(is_conversation, good)):
         reading.tell(layout="whole conversations")
         yield from _each(name, items, reading, is_conversation, "not a conversation")
@@ -194,6 +204,8 @@ def flat_cells(value: Any) -> dict[str, str] | None:
             cells[str(key)] = str(item)
         elif item is None:
             cells[str(key)] = ""
+        elif key == "translation" and isinstance(item, dict):
+            cells |= {str(code): text for code, text in item.items() if isinstance(text, str)}
         elif isinstance(item, list) and item and all(isinstance(part, str) for part in item):
             cells[str(key)] = "\n".join(item)
     return cells or None

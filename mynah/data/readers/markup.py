@@ -9,32 +9,37 @@ from typing import Any
 _PARAGRAPHS = frozenset(
     "p h1 h2 h3 h4 h5 h6 blockquote pre ul ol dl table figure section article div".split()
 )
-_LINES = frozenset("br li tr dt dd hr title caption figcaption option".split())
+_LINES = frozenset("li tr dt dd hr title caption figcaption option".split())
 _CELLS = frozenset("td th".split())
 _SKIPPED = frozenset("script style head noscript template svg math iframe object".split())
 #: Trees deeper than this are not text that anybody wrote; what lies deeper is left out.
 DEEPEST = 400
 
 
+#: Where a line, a paragraph ends; runs of them are one.
+_LINE, _PARAGRAPH = "\x01", "\x02"
+_BREAKS = re.compile(r"[ \t]*[\x01\x02][ \t\x01\x02]*")
+
+
 def tree_text(root: Any) -> str:
     """Return the text of an lxml tree, paragraphs with a blank line between."""
     parts: list[str] = []
-    # A stack, for pages may be nested deeper than Python's calls go: (element, whether it is being left).
+    # A stack, for pages may be nested deeper than Python's calls go: (element, whether it is being left, depth).
     stack: list[tuple[Any, bool, int]] = [(root, False, 0)]
     while stack:
         element, leaving, depth = stack.pop()
         name = _name(element)
         if leaving:
-            parts.append(_after(name))
+            parts.append(_break(name) or ("\t" if name in _CELLS else ""))
         elif name and name not in _SKIPPED and depth < DEEPEST:
-            parts.append("\n\n" if name in _PARAGRAPHS else "\n" if name in _LINES else "")
-            parts.append(_folded(element.text, name))
+            parts += ["\n" if name == "br" else _break(name), _folded(element.text, name)]
             stack.append((element, True, depth))
             stack.extend((child, False, depth + 1) for child in reversed(element))
             continue
         if element is not root:
             parts.append(_folded(element.tail, _name(element.getparent())))
-    text = re.sub(r"[ \t]*\n[ \t]*", "\n", "".join(parts))
+    text = _BREAKS.sub(lambda m: "\n\n" if _PARAGRAPH in m[0] else "\n", "".join(parts))
+    text = re.sub(r"[ \t]*\n[ \t]*", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
@@ -43,10 +48,10 @@ def _name(element: Any) -> str:
     return tag.rpartition("}")[2].lower() if isinstance(tag, str) else ""
 
 
-def _after(name: str) -> str:
+def _break(name: str) -> str:
     if name in _PARAGRAPHS:
-        return "\n\n"
-    return "\n" if name in _LINES else "\t" if name in _CELLS else ""
+        return _PARAGRAPH
+    return _LINE if name in _LINES else ""
 
 
 def _folded(text: str | None, parent: str) -> str:

@@ -15,6 +15,7 @@ from mynah.data.rows import SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
 
 #: Android's "SMS Backup & Restore" writes 1 for received, 2 for sent (and 3 to 6 for drafts and failures).
+_LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _RECEIVED, _SENT = "1", "2"
 
 
@@ -72,28 +73,37 @@ def _repeated(given: Input) -> str | None:
     """Return the name of the element that repeats right below the root, looking at the first of them."""
     from lxml import etree
 
-    seen: Counter[str] = Counter()
+    seen: dict[int, Counter[str]] = {2: Counter(), 3: Counter()}
     depth = 0
     with given.open() as file:
         walk = etree.iterparse(file, events=("start", "end"), resolve_entities=False, no_network=True)
         try:
             for event, element in walk:
                 depth += 1 if event == "start" else -1
-                if event == "start" and depth == 2:
-                    seen[local_name(element)] += 1
+                if event == "start" and depth in (2, 3):  # a body may hold the records
+                    seen[depth][local_name(element)] += 1
                 if event == "end" and depth == 1:
                     element.clear()
-                    if sum(seen.values()) >= 100:
+                    if seen[2].total() >= 100:
                         break
         except etree.XMLSyntaxError:
             pass
-    most = seen.most_common(1)
-    return most[0][0] if most and most[0][1] >= 2 else None
+    for level in (2, 3):
+        most = seen[level].most_common(1)
+        if most and most[0][1] >= 2:
+            return most[0][0]
+    return None
 
 
 def _rows(given: Input, tag: str) -> Iterator[Row | Rejected]:
     for number, element in enumerate(elements(given, tag), start=1):
         cells: dict[str, str] = dict(element.attrib.items())
+        if tag == "tu":  # TMX: a text in several languages
+            for variant in element.iter("{*}tuv"):
+                language = variant.get(_LANGUAGE) or variant.get("lang") or ""
+                cells[language.split("-")[0].lower()] = "".join(variant.itertext()).strip()
+            yield Row(number, cells)
+            continue
         for inner in element.iter():
             if inner is element or not isinstance(inner.tag, str):
                 continue

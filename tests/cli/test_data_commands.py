@@ -1,0 +1,136 @@
+"""`mynah collect`, `clean` and `data ...` as a user runs them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from conftest import write_chats
+from test_cli import mynah, refused
+
+from mynah.artifacts import read_manifest
+from mynah.data.records import Conversation
+from mynah.data.store import read_records
+from mynah.tokenizer.preview import preview
+
+PERSONAL = "question,answer\nWhere is it?,Write to ann@mail.org or call 13812345678.\nWhen?,Ask John Smith.\n"
+
+
+@pytest.fixture
+def collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    (tmp_path / "faq.csv").write_text(PERSONAL + "one field\n", encoding="utf-8")
+    code, out, err = mynah("collect", tmp_path / "faq.csv", "-o", tmp_path / "faq", capsys=capsys)
+    assert (code, err) == (0, "")
+    assert "2 conversations, 1 rows rejected" in out
+    return tmp_path / "faq"
+
+
+def test_collect_clean_show_diff_report(
+    tmp_path: Path, collected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, _ = mynah("clean", collected, "-o", tmp_path / "tagged", "--personal", "tag", capsys=capsys)
+    assert code == 0
+    assert "changed  3 personal data" in out or "changed  2 personal data" in out
+    code, out, _ = mynah("data", "show", tmp_path / "tagged", "-n", 1, capsys=capsys)
+    assert json.loads(out)["messages"][1]["content"] == "Write to [EMAIL] or call [PHONE]."
+    code, out, _ = mynah("data", "show", collected, "--dropped", capsys=capsys)
+    assert out == "faq.csv:4\tdropped\tread: 1 fields found, 2 expected\n"
+    code, out, _ = mynah("data", "diff", collected, tmp_path / "tagged", capsys=capsys)
+    assert "2 changed" in out
+    assert "+Ask [NAME]." in out
+    code, out, _ = mynah("data", "report", tmp_path / "tagged", capsys=capsys)
+    assert code == 0
+    page = (tmp_path / "tagged-report" / "report.html").read_text(encoding="utf-8")
+    summary = json.loads((tmp_path / "tagged-report" / "report.json").read_text(encoding="utf-8"))
+    assert summary["kinds"] == {"conversation": 2}
+    assert summary["personal"] == {}
+    assert summary["account"]["clean"]["changed"]["personal data"]["reasons"] == {
+        "email": 1,
+        "name": 1,
+        "phone": 1,
+    }
+    assert summary["account"]["collect"]["dropped"]["read"]["examples"] == ["faq.csv:4"]
+    assert "<svg" in page
+    assert "lang=zh>数据报告" in page
+    assert "ann@mail.org" in page  # before and after stand side by side, for their owner's eyes
+
+
+def test_what_is_done_is_not_done_again(
+    tmp_path: Path, collected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ("clean", collected, "-o", tmp_path / "out")
+    mynah(*arguments, capsys=capsys)
+    before = read_manifest(tmp_path / "out")
+    _, out, _ = mynah(*arguments, capsys=capsys)
+    assert "already done" in out
+    mynah(*arguments, "--lowercase", capsys=capsys)
+    assert read_manifest(tmp_path / "out").output != before.output
+
+
+def test_me_and_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "chats"
+    folder.mkdir()
+    lines = "".join(f"01/02/2024, 10:0{i} - {('Ann', 'Bo')[i % 2]}: line {i}\n" for i in range(6))
+    (folder / "a.txt").write_text(lines, encoding="utf-8")
+    (folder / "b.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    code, out, _ = mynah("collect", folder, "--me", "Ann", "-o", tmp_path / "out", capsys=capsys)
+    assert code == 0
+    assert "passed over: b.png: is a PNG picture" in out
+    (record,) = read_records(tmp_path / "out")
+    assert isinstance(record, Conversation)
+    assert {m.name: m.role for m in record.messages} == {"Ann": "assistant", "Bo": "user"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["collect", "-o", "out"], "no input given"),
+        (["collect", "none.csv", "-o", "out"], "none.csv: no such file"),
+        (["collect", "chats.csv", "-o", "chats-folder"], "is not empty and was not made by mynah"),
+        (
+            ["collect", "chats.csv", "-o", "out", "--form", "tabel"],
+            "no such form; expected one of: table, json",
+        ),
+        (["clean", "chats.csv", "-o", "out"], "is a file; read it first: mynah collect"),
+        (["clean", "none", "-o", "out"], "manifest.json: missing"),
+        (["data", "report", "chats-folder"], "no records in it"),
+        (["data", "show", "none"], "no records in it"),
+    ],
+)
+def test_refused_in_one_line(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_chats(tmp_path / "chats.csv", 5)
+    (tmp_path / "chats-folder").mkdir()
+    (tmp_path / "chats-folder" / "notes.txt").write_text("mine", encoding="utf-8")
+    assert message in refused(*arguments, capsys=capsys)
+    assert not (tmp_path / "out").exists()
+    assert not list(tmp_path.glob("*.partial"))
+
+
+def test_an_unknown_kind_of_personal_data(
+    tmp_path: Path, collected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "'mail' is no kind of personal data" in refused(
+        "clean", collected, "-o", tmp_path / "out", "--drop", "mail", capsys=capsys
+    )
+
+
+def test_tokens_show_what_counts_and_what_is_cut_off(tiny_run: Path) -> None:
+    record = next(iter(read_records(tiny_run / "clean")))
+    shown = preview(record, tiny_run, context_length=18)
+    head, tokens = shown.split("\n", 1)
+    assert head.startswith("chats.csv:2: ")
+    parts = tokens.split("|<|")
+    assert tokens.startswith("<|endoftext|>|<|user|>|")
+    assert "*" in tokens
+    assert "!" in tokens
+    assert parts
+    total = int(head.split(": ")[1].split()[0])
+    assert f"{total - 18} are beyond a context of 18" in head
