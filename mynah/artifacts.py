@@ -24,6 +24,8 @@ MANIFEST = "manifest.json"
 #: Observations about a stage (seconds, memory, date): beside the manifest, never part of a hash.
 TIMING = "timing.json"
 FORMAT = 1
+#: In a stage's partial directory: what a later run of the same work goes on with; gone when the stage is done.
+CHECKPOINTS = "checkpoints"
 
 
 def sha256_of_file(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.artifacts import Manifest
+from mynah.artifacts import CHECKPOINTS, Manifest
 from mynah.data.collect import is_url
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker
@@ -28,7 +28,7 @@ from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, read_sources, split_into, told_of
 from mynah.recipe import Recipe, to_toml
 from mynah.report import write_report
-from mynah.stages import CHECKPOINTS, Reporter, Silent, Stages
+from mynah.stages import Reporter, Silent, Stages
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.checkpoint import Progress

@@ -20,7 +20,6 @@ from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker, CollectConfig, Source
 from mynah.data.split import SplitConfig, split
 from mynah.data.store import Account, Change, read_records, write_records
-from mynah.stages import CHECKPOINTS
 
 #: What was understood of each source, in the folder of `collect`.
 SOURCES = "sources.json"
@@ -81,7 +80,7 @@ def collect_into(
     Raises:
         DataError, ConfigError: as `Collector`.
     """
-    collector = Collector(sources, config, ask, cache=out / CHECKPOINTS / "step-web")
+    collector = Collector(sources, config, ask, cache=out / artifacts.CHECKPOINTS / "step-web")
     counts = collect_folder(collector, sources, out, engine, told)
     artifacts.write_json(
         out / SOURCES,

@@ -11,14 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mynah import __version__, artifacts
-from mynah.artifacts import Manifest
+from mynah.artifacts import CHECKPOINTS, Manifest
 from mynah.device import peak_memory, reset_peak_memory
-from mynah.errors import ArtifactError
+from mynah.errors import ArtifactError, ConfigError, DataError
 
 #: In a partial directory: the key of the work that it holds.
 KEY = "key.json"
-#: In a partial directory: training checkpoints, gone when the stage is done.
-CHECKPOINTS = "checkpoints"
 
 
 class Reporter(Protocol):
@@ -86,6 +84,8 @@ class Stages:
             if manifest.key == key:
                 self.reporter.stage(name, "done")
                 return manifest
+        if partial.exists() and not (partial / KEY).is_file() and any(partial.iterdir()):
+            raise ArtifactError(f"{partial}: is in the way and was not made by mynah; move it")
         resumed = self._same_work(partial, key)
         self.reporter.stage(name, "resume" if resumed else "run")
         reset_peak_memory()
@@ -99,8 +99,11 @@ class Stages:
             made = Manifest(name, key, __version__, settings, inputs, self.seed, counts)
             # The checkpoints stay until the result has taken its place: a full disk here costs no training.
             done = artifacts.finish(partial, directory, made, leave_out=(KEY, CHECKPOINTS))
-        except BaseException:
-            if not (partial / CHECKPOINTS).is_dir():  # nothing here that a later run could use
+        except BaseException as error:
+            refused = isinstance(error, ConfigError | DataError) and not any(
+                partial.glob(f"{CHECKPOINTS}/*/*")
+            )
+            if refused or not (partial / CHECKPOINTS).is_dir():  # nothing here that a later run could use
                 shutil.rmtree(partial, ignore_errors=True)
             else:
                 self._note_seconds(partial, before + time.monotonic() - began)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -118,17 +119,18 @@ def clean(
         recipe, given({"clean": cleaning.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
     )
     source = read_manifest(folder)
-    counts = _stage(
-        "clean",
-        out,
-        settings.clean.model_dump(mode="json"),
-        {"records": source.output},
-        settings.seed,
-        lambda work: {
-            "source": str(folder),
-            **clean_into(folder, work, settings.clean, _bar(folder), settings.engine),
-        },
-    )
+    with _bar(folder) as told:
+        counts = _stage(
+            "clean",
+            out,
+            settings.clean.model_dump(mode="json"),
+            {"records": source.output},
+            settings.seed,
+            lambda work: {
+                "source": str(folder.resolve()),
+                **clean_into(folder, work, settings.clean, told, settings.engine),
+            },
+        )
     for action in ("changed", "warned", "dropped"):
         if counts[action]:
             print(f"{action:<8} {told_of(counts[action])}")
@@ -266,8 +268,12 @@ def _stage(
     from mynah import artifacts
     from mynah.stages import Silent, Stages
 
-    if out.exists() and not (out / artifacts.MANIFEST).is_file() and any(out.iterdir()):
-        raise ConfigError(f"{out}: is not empty and was not made by mynah; give another --out")
+    out = out.resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        made = (out / artifacts.MANIFEST).is_file() and artifacts.read_manifest(out, verify=False).stage
+        if made != name:
+            what = f"was made by mynah {made}" if made else "is not empty and was not made by mynah"
+            raise ConfigError(f"{out}: {what}; give another --out")
     stages = Stages(out.parent, seed, Silent())
     counts = stages.run(name, settings, inputs, work, folder=out.name).counts
     if not stages.ran:
@@ -275,20 +281,14 @@ def _stage(
     return counts
 
 
-def _bar(folder: Path) -> Callable[[int], None]:
-    """Return a function that moves a bar with the time left, a shard at a time."""
+@contextmanager
+def _bar(folder: Path) -> Iterator[Callable[[int], None]]:
+    """Yield a function that moves a bar with the time left, a shard at a time."""
     from rich.progress import Progress
 
     from mynah.data.store import shards_of
 
     total = len(shards_of(folder))
-    progress = Progress(transient=True, disable=not sys.stdout.isatty())
-    task = progress.add_task("cleaning", total=total)
-    progress.start()
-
-    def told(done: int) -> None:
-        progress.update(task, completed=done)
-        if done == total:
-            progress.stop()
-
-    return told
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
+        task = progress.add_task("cleaning", total=total)
+        yield lambda done: progress.update(task, completed=done)

@@ -75,7 +75,7 @@ class Collector:
         found = find_inputs([Path(path) for path in paths if not is_url(path)])
         self.units = find_units(found.inputs, config) + [_at_url(url, cache) for url in urls]
         self.several = len(self.units) > 1
-        self.first = str(paths[0])
+        self.first = self.units[0].name if self.units else str(paths[0])
         #: what was understood of each source that has been read
         self.sources: list[Source] = []
         #: files that were passed over, and why: (name, reason)
@@ -143,7 +143,7 @@ class Collector:
         for item in itertools.chain(first, items, _damages(unit)):
             units += 1
             if isinstance(item, Rejected):
-                source.rejected += 1
+                source.rejected += item.bad
             else:
                 counts[kind_of(item)] += 1
                 source.records = dict(sorted(counts.items()))

@@ -5,7 +5,7 @@ What is read together depends on the sources alone, not on the number of workers
 
 from __future__ import annotations
 
-import shutil
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -20,12 +20,21 @@ from mynah.data.engine import Task, run_tasks
 from mynah.data.groups import Unit
 from mynah.data.reading import CollectConfig, Source
 from mynah.data.records import Rejected
-from mynah.data.store import Account, Change, RecordWriter, read_changes, shards_of
+from mynah.data.store import (
+    Account,
+    Change,
+    RecordWriter,
+    begin_folder,
+    finish_folder,
+    read_changes,
+    shards_of,
+)
 from mynah.errors import DataError
 
 #: Sources of more than this many bytes in all are read in batches of about so many.
 PARALLEL_BYTES, BATCH_BYTES = 64 << 20, 32 << 20
-WORK = "work"
+#: Where batches lie until all are read: work that is cut off goes on with those that are done.
+WORK = f"{artifacts.CHECKPOINTS}/step-batches"
 
 
 def collect_folder(
@@ -48,7 +57,8 @@ def collect_folder(
 
     collector.told = tell
     batches = batches_of(collector.units)
-    alone = collector.ask is not None or any(map(is_url, sources)) or len(batches) == 1
+    # Where there is much to read nobody is asked who the assistant is: the processes that read cannot.
+    alone = any(map(is_url, sources)) or len(batches) == 1
     with Account(out) as account:
         counts = (
             _walk(collector, out, account)
@@ -96,9 +106,13 @@ def _spread(
 ) -> Counter[str]:
     config = collector.config.model_dump(mode="json")
     paths = [str(source) for source in sources]
+    # Part of a task, so that a process that lives on does not take an older state of the folder for this one.
+    listing = artifacts.sha256_of_json(
+        [[unit.name, *(given.size for given in unit.files)] for unit in collector.units]
+    )
     folders = [out / WORK / f"{number:05}" for number in range(len(batches))]
     tasks = [
-        {"sources": paths, "config": config, "units": units, "out": str(folder)}
+        {"sources": paths, "config": config, "listing": listing, "units": units, "out": str(folder)}
         for units, folder in zip(batches, folders, strict=True)
     ]
     counts: Counter[str] = Counter()
@@ -119,34 +133,40 @@ def _spread(
             account.note(change)
         if found["counts"]:
             for shard in shards_of(folder):
-                shard.rename(out / f"part-{number:05}.parquet")
+                # A link and no move: if the work is cut off here, a later run finds the batches whole.
+                place = out / f"part-{number:05}.parquet"
+                place.unlink(missing_ok=True)
+                os.link(shard, place)
                 number += 1
-    shutil.rmtree(out / WORK)
     if not usable:
         raise DataError(refused or f"{collector.first}: no usable row found: every text is empty")
     return counts
 
 
 @lru_cache(maxsize=2)
-def _collector(sources: tuple[str, ...], config: str) -> Collector:
+def _collector(sources: tuple[str, ...], config: str, listing: str) -> Collector:
     """Return the collector of a build, made once a process: finding what lies in a large folder takes time."""
+    del listing  # only tells one state of the sources from another
     return Collector([Path(source) for source in sources], CollectConfig.model_validate_json(config))
 
 
 def collect_task(task: Task) -> Task:
-    """Read some units into a folder of their own, wherever this runs."""
+    """Read some units into a folder of their own, which appears when it is whole, wherever this runs."""
     out = Path(task["out"])
+    if out.is_dir():
+        return {"out": task["out"]}
+    partial = begin_folder(out)
     config = CollectConfig.model_validate(task["config"])
-    collector = _collector(tuple(task["sources"]), config.model_dump_json())
+    collector = _collector(tuple(task["sources"]), config.model_dump_json(), task["listing"])
     walk = collector.part(task["units"])
-    with RecordWriter(out) as writer, Account(out) as account:
+    with RecordWriter(partial) as writer, Account(partial) as account:
         for item in walk.walk():
             if isinstance(item, Rejected):
                 account.note(Change("dropped", "read", item.reason, item.place))
             else:
                 writer.write(item)
     artifacts.write_json(
-        out / "found.json",
+        partial / "found.json",
         {
             "sources": [asdict(source) for source in walk.sources],
             "left_out": [list(item) for item in walk.left_out],
@@ -155,4 +175,5 @@ def collect_task(task: Task) -> Task:
             "counts": dict(writer.counts),
         },
     )
+    finish_folder(partial, out)
     return {"out": task["out"]}

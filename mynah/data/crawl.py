@@ -5,13 +5,14 @@ The only part of Mynah's data stages that opens a connection, and only to the ho
 
 from __future__ import annotations
 
-import gzip
+import http.client
 import json
 import time
 import urllib.error
 import urllib.parse
 import urllib.request
 import urllib.robotparser
+import zlib
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from mynah.data.readers.markup import parse_html
 from mynah.data.readers.web_page import main_text
 from mynah.data.reading import Reading
 from mynah.data.records import Document, Record, Rejected
-from mynah.errors import DataError
+from mynah.errors import DataError, MynahError
 
 AGENT = f"mynah/{__version__}"
 TIMEOUT_SECONDS = 20.0
@@ -30,6 +31,16 @@ LARGEST_PAGE = 8 << 20
 #: A server that says "too many requests" is asked again this often, after at most so many seconds.
 RETRIES, LONGEST_WAIT = 3, 60.0
 MOST_SITEMAPS = 20
+#: Characters that stand in a URL as they are; % begins one that is quoted already.
+_SAFE = "/%:@!$&'()*+,;=~-._?"
+#: Pages without any answer, one after the other, after which the walk is cut off: the network is gone.
+MOST_SILENT = 5
+
+
+class CutOff(MynahError):
+    """A walk could not go on; what was fetched is kept."""
+
+
 #: In the cache: one line a page that was fetched.
 PAGES = "pages.jsonl"
 
@@ -45,6 +56,8 @@ class Page:
     kind: str = ""
     body: str = ""
     reason: str = ""
+    #: where a redirection led
+    place: str = ""
 
 
 def read(url: str, reading: Reading, cache: Path | None = None) -> Iterator[Record | Rejected]:
@@ -82,6 +95,7 @@ class _Crawl:
         self.host = urllib.parse.urlsplit(self.start).netloc
         self.web = reading.config.web
         self.last_request = 0.0
+        self.silent = 0
         self.file = cache / PAGES if cache is not None else None
         self.known: dict[str, Page] = {}
         if self.file is not None:
@@ -110,7 +124,7 @@ class _Crawl:
             count += 1
             yield page
             if page.status == 200 and "html" in page.kind and depth < self.web.depth:
-                for link in links(page.body, url):
+                for link in links(page.body, page.place or url):
                     if link not in seen and urllib.parse.urlsplit(link).netloc == self.host:
                         seen.add(link)
                         queue.append((link, depth + 1))
@@ -118,11 +132,16 @@ class _Crawl:
     def _fetch(self, url: str, depth: int) -> Page:
         for attempt in range(RETRIES + 1):
             page, wait = self._request(url, depth)
-            if page.status not in (429, 503) or attempt == RETRIES:
+            if page.status not in (0, 429, 503) or attempt == RETRIES:
                 break
             time.sleep(min(LONGEST_WAIT, wait))
+        self.silent = 0 if page.status else self.silent + 1
+        if self.silent == MOST_SILENT:
+            raise CutOff(
+                f"{url}: no answer {MOST_SILENT} times in a row; run the same command again to go on"
+            )
         self.known[url] = page
-        if self.file is not None:
+        if self.file is not None and page.status:  # what had no answer is asked again another time
             with self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(page), ensure_ascii=False) + "\n")
         return page
@@ -134,6 +153,7 @@ class _Crawl:
             request = urllib.request.Request(url, headers={"User-Agent": AGENT, "Accept-Encoding": "gzip"})
             with self.opener.open(request, timeout=TIMEOUT_SECONDS) as answer:
                 data = answer.read(LARGEST_PAGE + 1)
+                place = answer.geturl()
                 kind = answer.headers.get_content_type()
                 charset = answer.headers.get_content_charset()
                 packed = answer.headers.get("Content-Encoding") == "gzip"
@@ -142,7 +162,7 @@ class _Crawl:
             return Page(url, depth, error.code, reason=f"status {error.code}"), float(
                 after
             ) if after.isdigit() else 5.0
-        except (OSError, ValueError) as error:  # no name, no connection, no HTTP
+        except (OSError, ValueError, http.client.HTTPException) as error:  # no name, no connection, no HTTP
             return Page(url, depth, 0, reason=type(error).__name__), 0.0
         finally:
             self.last_request = time.monotonic()
@@ -152,7 +172,7 @@ class _Crawl:
             kind in ("text/html", "application/xhtml+xml") or kind == "text/plain" or kind.endswith("/xml")
         ):
             return Page(url, depth, 415, reason=f"no text: {kind}"), 0.0
-        return Page(url, depth, 200, kind, _decoded(data, charset, packed)), 0.0
+        return Page(url, depth, 200, kind, _decoded(data, charset, packed), place=place), 0.0
 
     def _robots(self) -> urllib.robotparser.RobotFileParser:
         """Read robots.txt; without one all is allowed, and if it cannot be had for a fault of the server, nothing."""
@@ -204,11 +224,10 @@ class _SameHost(urllib.request.HTTPRedirectHandler):
 
 
 def normal_url(url: str) -> str:
-    """Return a URL without its fragment, with a path."""
+    """Return a URL without its fragment, with a path, spaces and letters beyond ASCII quoted."""
     parts = urllib.parse.urlsplit(url.strip())
-    return urllib.parse.urlunsplit(
-        (parts.scheme.lower(), parts.netloc.lower(), parts.path or "/", parts.query, "")
-    )
+    path, query = (urllib.parse.quote(part, safe=_SAFE) for part in (parts.path or "/", parts.query))
+    return urllib.parse.urlunsplit((parts.scheme.lower(), parts.netloc.lower(), path, query, ""))
 
 
 def links(body: str, base: str) -> list[str]:
@@ -233,8 +252,8 @@ def links(body: str, base: str) -> list[str]:
 def _decoded(data: bytes, charset: str | None, packed: bool) -> str:
     if packed:
         try:
-            data = gzip.decompress(data)[:LARGEST_PAGE]
-        except (OSError, EOFError):
+            data = zlib.decompressobj(wbits=31).decompress(data, LARGEST_PAGE)
+        except zlib.error:
             return ""
     for encoding in (charset, "utf-8"):
         try:

@@ -23,7 +23,14 @@ class Overlap:
 
 
 def _runs(text: str) -> Iterator[int]:
+    """Yield a hash of every run that weighs 13 words, whatever stands around it; a Han character weighs half."""
     found = words(text.casefold())
-    han = sum("\u3400" <= word[0] <= "\u9fff" for word in found)
-    n = 2 * OVERLAP_WORDS if 2 * han > len(found) else OVERLAP_WORDS
-    return (hash(tuple(found[i : i + n])) for i in range(len(found) - n + 1))
+    weights = [1 if "\u3400" <= word[0] <= "\u9fff" else 2 for word in found]
+    start = weight = 0
+    for end, added in enumerate(weights):
+        weight += added
+        while weight - weights[start] >= 2 * OVERLAP_WORDS:
+            weight -= weights[start]
+            start += 1
+        if weight >= 2 * OVERLAP_WORDS:
+            yield hash(tuple(found[start : end + 1]))

@@ -72,9 +72,11 @@ def run_tasks(work: Work, tasks: Sequence[Task], workers: int = 1, ray: str | No
                 yield result["done"]
             return
         except RuntimeError as error:  # a worker died; what it had not finished is begun anew
+            if "UDF process" not in str(error):
+                raise
             if attempt == ATTEMPTS - 1:
                 raise MynahError(
-                    f"a worker died {ATTEMPTS} times ({error}); what is done stays done; "
+                    f"a worker died {ATTEMPTS} times; what is done stays done; "
                     "fewer --workers need less memory"
                 ) from None
 

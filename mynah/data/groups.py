@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 
-from mynah.data.readers import cornell, irc, slack
+from mynah.data.readers import chat_text, cornell, irc, slack
 from mynah.data.readers.detect import form_of, reader_of
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
@@ -150,14 +150,18 @@ def _parallel(inputs: list[Input]) -> Iterator[Unit]:
             found[1] in _CODES or found[1] in _LONG_CODES
         ):
             by_base[f"{folder}/*{found[2]}"].append((found[1], given))
-    for base, files in by_base.items():
+    for files in by_base.values():
         if len({code for code, _ in files}) != len(files) or len(files) != 2:
             continue
-        if "/*" in base and len({_count_lines(given) for _, given in files}) > 1:
-            continue  # named for their languages alone, they may be any two texts
+        if len({_count_lines(given) for _, given in files}) > 1 or any(_is_chat(given) for _, given in files):
+            continue  # two texts that are named alike, and neither the other's translation
         # English first, if it is one of them: corpora are named either way round.
         (_, source), (_, target) = sorted(files, key=lambda item: (item[0] not in ("en", "eng"), item[0]))
         yield Unit(source.name, [source, target], partial(_read_parallel, source, target))
+
+
+def _is_chat(given: Input) -> bool:
+    return chat_text.is_chat_text(given, "utf-8") or irc.is_irc(given, "utf-8")
 
 
 def _count_lines(given: Input) -> int:

@@ -13,6 +13,8 @@ from mynah.data.threads import build_conversations
 
 #: Rows that are looked at to guess a layout.
 SAMPLE_ROWS = 500
+#: What is left out of chats, as the account calls it.
+APP, MEDIA = "a message of the app itself", "a picture, sound or deleted message"
 #: Values of a type column that mark a message with words, and one of the app itself.
 _TEXT_TYPES = frozenset("text 文本 文字 1 message chat quote 引用回复 引用 回复".split())
 _SYSTEM_TYPES = frozenset("system 系统通知 系统消息 系统 10000 notice revoke 撤回".split())
@@ -54,18 +56,18 @@ def messages_to_records(
     """Turn rows that are one message each into conversations; see `build_conversations`."""
     assert layout.text is not None
     good: list[Row] = []
-    kinds = _Kinds(layout.type)
     for row in rows:
         reading.source.rows += 1
         if isinstance(row, Rejected):
             yield row
-        elif kinds.is_message(row):
-            if row.cells[layout.text].strip():
-                good.append(row)
-            else:
-                yield Rejected(file, row.line, "empty text")
-    reading.source.system += kinds.system
-    reading.source.media += kinds.media
+        elif (what := _other_kind(row, layout.type)) is not None:
+            reading.source.system += what == APP
+            reading.source.media += what == MEDIA
+            yield Rejected(file, row.line, what, bad=False)
+        elif row.cells[layout.text].strip():
+            good.append(row)
+        else:
+            yield Rejected(file, row.line, "empty text")
     if not good:
         return
     config = reading.config
@@ -75,24 +77,12 @@ def messages_to_records(
     yield from threaded.conversations
 
 
-class _Kinds:
-    """Tells messages with words from pictures and notices, where a column says which is which."""
-
-    def __init__(self, column: str | None) -> None:
-        self.column = column
-        self.system = self.media = 0
-
-    def is_message(self, row: Row) -> bool:
-        if self.column is None:
-            return True
-        kind = row.cells[self.column].strip().lower()
-        if not kind or kind in _TEXT_TYPES:
-            return True
-        if kind in _SYSTEM_TYPES:
-            self.system += 1
-        else:
-            self.media += 1
-        return False
+def _other_kind(row: Row, column: str | None) -> str | None:
+    """Return what a row is if a column says that it is no message with words."""
+    kind = row.cells[column].strip().lower() if column is not None else ""
+    if not kind or kind in _TEXT_TYPES:
+        return None
+    return APP if kind in _SYSTEM_TYPES else MEDIA
 
 
 def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:

@@ -121,15 +121,20 @@ def _lowest(records: Sequence[Record], groups: npt.NDArray[np.int64], share: flo
 
     A group larger than half of what is to be held out (everybody who only said hello) is learned from.
     """
-    sizes = Counter(groups.tolist())
-    places = {group: _place(records[group], seed) for group in sizes}
-    largest = max(1.0, 0.5 * share * len(records), min(sizes.values()))
-    held = {group for group, place in places.items() if place < share and sizes[group] <= largest}
+    places = {group: _place(records[group], seed) for group in _small(groups, share)}
+    held = {group for group, place in places.items() if place < share}
     if not held:  # a small set: hold out its lowest hash
         return {min(places, key=lambda group: (places[group], group))}
-    if len(held) == len(places):
+    if len(held) == len(set(groups.tolist())):
         held.remove(max(places, key=lambda group: (places[group], group)))
     return held
+
+
+def _small(groups: npt.NDArray[np.int64], share: float) -> list[int]:
+    """Return the groups that may be held out: no larger than half of what is to be held out, or the smallest."""
+    sizes = Counter(groups.tolist())
+    largest = max(1.0, 0.5 * share * len(groups), min(sizes.values()))
+    return [group for group, size in sizes.items() if size <= largest]
 
 
 def _latest(records: Sequence[Record], groups: npt.NDArray[np.int64], share: float) -> set[int]:
@@ -142,7 +147,10 @@ def _latest(records: Sequence[Record], groups: npt.NDArray[np.int64], share: flo
             "name the column with --time-column, or split by record"
         )
     wanted = max(1, round(share * len(records)))
-    held = {int(groups[index]) for _, index in known[-wanted:]}
+    small = set(_small(groups, share))
+    held = {int(groups[index]) for _, index in known[-wanted:]} & small
+    if not held:
+        held = {next(int(groups[index]) for _, index in reversed(known) if int(groups[index]) in small)}
     if len(held) == len(set(groups.tolist())):
         held.discard(int(groups[known[0][1]]))
     return held

@@ -6,6 +6,9 @@ A folder of records holds `part-00000.parquet`, `part-00001.parquet`, ... of abo
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, dataclass, fields
@@ -16,6 +19,7 @@ from typing import Any, Literal, Self, TypeVar
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mynah import artifacts
 from mynah.data.records import Record, as_dict, from_dict, kind_of
 from mynah.errors import ArtifactError
 
@@ -159,6 +163,29 @@ class Account:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def begin_folder(out: Path) -> Path:
+    """Return a folder to fill that becomes `out` by `finish_folder`; named for this process.
+
+    Two workers may hold the same shard for a moment, when one of them was thought dead.
+    """
+    host = socket.gethostname().replace(".", "-")
+    partial = out.with_name(f"{out.name}.{host}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    return partial
+
+
+def finish_folder(partial: Path, out: Path) -> None:
+    """Let a folder that has been filled take its place, by one rename."""
+    for path in partial.iterdir():  # it counts as done by its name alone, so it must be whole on the disk
+        artifacts.sync_file(path)
+    try:
+        partial.rename(out)
+    except OSError:
+        if not out.is_dir():
+            raise
+        shutil.rmtree(partial, ignore_errors=True)  # another worker was first, with the same result
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> Counter[str]:

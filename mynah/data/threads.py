@@ -167,16 +167,21 @@ def _id(text: str) -> str:
 def _by_silence(
     rows: Sequence[Row], times: Mapping[int, datetime], gap: timedelta, chat: str | None
 ) -> list[list[Row]]:
-    groups: list[list[Row]] = []
-    last: datetime | None = None
+    """Cut a flow of messages at silences; the chats of a log may lie interleaved in it."""
+    chats: dict[str, list[Row]] = defaultdict(list)
     for row in rows:
-        now = times.get(row.line)
-        silent = now is not None and last is not None and abs(now - last) > gap
-        moved = chat is not None and bool(groups) and groups[-1][-1].cells[chat] != row.cells[chat]
-        if not groups or silent or moved or len(groups[-1]) >= LONGEST:
-            groups.append([])
-        groups[-1].append(row)
-        last = now or last
+        chats[row.cells[chat] if chat is not None else ""].append(row)
+    groups: list[list[Row]] = []
+    for messages in chats.values():
+        last: datetime | None = None
+        groups.append([])
+        for row in messages:
+            now = times.get(row.line)
+            silent = now is not None and last is not None and abs(now - last) > gap
+            if groups[-1] and (silent or len(groups[-1]) >= LONGEST):
+                groups.append([])
+            groups[-1].append(row)
+            last = now or last
     return groups
 
 

@@ -68,6 +68,13 @@ def test_what_is_done_is_not_done_again(
     assert read_manifest(tmp_path / "out").output != before.output
 
 
+def test_a_folder_of_another_stage_is_not_overwritten(
+    collected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "was made by mynah collect" in refused("clean", collected, "-o", collected, capsys=capsys)
+    assert list(read_records(collected))
+
+
 def test_me_and_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "chats"
     folder.mkdir()

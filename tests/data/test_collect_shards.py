@@ -27,6 +27,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return made
 
 
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.is_file())
+
+
 def test_batches_give_what_one_walk_gives(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -41,8 +45,8 @@ def test_batches_give_what_one_walk_gives(
     assert counts[0] == counts[1]
     assert len(told) == 16
     assert len(list((tmp_path / "1").glob("part-*.parquet"))) > 1
-    names = sorted(path.name for path in (tmp_path / "1").iterdir())
-    assert names == sorted(path.name for path in (tmp_path / "2").iterdir())
+    names = files(tmp_path / "1")
+    assert names == files(tmp_path / "2")
     assert all((tmp_path / "1" / name).read_bytes() == (tmp_path / "2" / name).read_bytes() for name in names)
     monkeypatch.undo()
     collect_into(tmp_path / "walk", [folder], CollectConfig())
@@ -58,3 +62,24 @@ def test_nothing_usable_in_any_batch_is_an_error(folder: Path, tmp_path: Path) -
         path.write_text("question,answer\n" + "x\n" * 300, encoding="utf-8")
     with pytest.raises(DataError, match=r"0\.csv: 300 of 300 rows are bad"):
         collect_into(tmp_path / "out", [folder], CollectConfig(), engine=EngineConfig(workers=1))
+
+
+def test_a_merge_that_is_cut_off_loses_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    whole, made = os.link, list[str]()
+
+    def cut(source: Path, target: Path) -> None:
+        if len(made) == 2:
+            raise KeyboardInterrupt
+        made.append(str(target))
+        whole(source, target)
+
+    monkeypatch.setattr(os, "link", cut)
+    with pytest.raises(KeyboardInterrupt):
+        collect_into(tmp_path / "out", [folder], CollectConfig(), engine=EngineConfig(workers=1))
+    monkeypatch.setattr(os, "link", whole)
+    counts = collect_into(tmp_path / "out", [folder], CollectConfig(), engine=EngineConfig(workers=1))
+    assert len(list(read_records(tmp_path / "out"))) == counts["records"]["conversation"] == 480

@@ -119,6 +119,18 @@ def test_a_walk_goes_on_without_fetching_again(site: str, tmp_path: Path) -> Non
     assert {path: n for path, n in Site.asked.items() if n > 1} == {"/robots.txt": 2}
 
 
+def test_links_with_spaces_and_letters_and_behind_redirections(site: str) -> None:
+    anchors = "<a href='my file.html'>x</a><a href='/\u4e2d\u6587'>x</a><a href='/docs'>x</a><a href='http://['>x</a>"
+    page = f"<html><article>{WORDS.replace('{}', 'x')}</article>"
+    Site.pages["/"] = (200, "text/html; charset=utf-8", page + anchors, {})
+    Site.pages["/my%20file.html"] = Site.pages["/%E4%B8%AD%E6%96%87"] = (200, "text/html", page, {})
+    Site.pages["/docs"] = (301, "text/plain", "", {"Location": "/docs/"})
+    Site.pages["/docs/"] = (200, "text/html", page + "<a href='a.html'>x</a>", {})
+    Site.pages["/docs/a.html"] = (200, "text/html", page, {})
+    pages, _ = read(f"{site}/", depth=2)
+    assert {"/my%20file.html", "/%E4%B8%AD%E6%96%87", "/docs", "/docs/a.html"} <= set(pages)
+
+
 def test_no_answer_is_one_line() -> None:
     with pytest.raises(DataError, match=r"http://127\.0\.0\.1:9/: no answer"):
         read("http://127.0.0.1:9/")

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mynah.data.clean.config import CleanConfig, DuplicateConfig
 from mynah.data.clean.duplicates import LineCounts, clusters, shingle_text, signatures
-from mynah.data.clean.run import clean, clean_folder
-from mynah.data.records import Conversation, Document, Message
+from mynah.data.clean.run import WORK, clean, clean_folder
+from mynah.data.records import Conversation, Document, Labelled, Message
 from mynah.data.split import SplitConfig, asked, split
 from mynah.data.store import read_changes, read_records, write_records
 from mynah.errors import DataError
@@ -108,8 +108,8 @@ def test_a_folder_is_cleaned_as_in_memory_and_goes_on_where_it_was_cut_off(tmp_p
     assert sorted(map(repr, read_changes(tmp_path / "out"))) == sorted(map(repr, expected.changes))
     assert expected.records[0].texts == ("café number 0",)
     # A shard that is there already is not cleaned again, whatever it holds.
-    write_records(tmp_path / "again" / "work" / "00000", [Document("from before", "f:0")])
-    (tmp_path / "again" / "work" / "00000" / "dropped.parquet").write_bytes(
+    write_records(tmp_path / "again" / WORK / "00000", [Document("from before", "f:0")])
+    (tmp_path / "again" / WORK / "00000" / "dropped.parquet").write_bytes(
         (tmp_path / "out" / "dropped.parquet").read_bytes()
     )
     clean_folder(tmp_path / "in", tmp_path / "again", config)
@@ -140,6 +140,29 @@ def test_a_greeting_that_everybody_says_is_learned_from() -> None:
         parts = split(records, SplitConfig(), seed)
         assert 50 <= len(parts.held_out) <= 150 or len(parts.held_out) < 100
         assert not any(asked(r) == "hello" for r in parts.held_out)
+
+
+def test_a_group_of_most_records_is_never_held_out() -> None:
+    records = [talk("the same question of many words here", f"reply {i}") for i in range(90)]
+    records += [talk(f"another question number {i}") for i in range(10)]
+    for seed in range(60):
+        assert len(split(records, SplitConfig(), seed).held_out) <= 10
+    timed = [
+        talk("hello" if i % 2 else f"question {i}", f"r{i}", when=f"2024-01-01T10:00:{i % 60:02}+00:00")
+        for i in range(200)
+    ]
+    parts = split(timed, SplitConfig(by="time"), seed=0)
+    assert 1 <= len(parts.held_out) <= 20
+    assert not any(asked(r) == "hello" for r in parts.held_out)
+
+
+def test_the_same_text_of_another_class_is_no_repeat() -> None:
+    records = [
+        Labelled("please cancel the order that I have placed", label, label)
+        for label in ("cancel", "refund", "cancel")
+    ]
+    result = clean(records, CleanConfig(duplicates=DuplicateConfig(near=True)))
+    assert [r.place for r in result.records] == ["cancel", "refund"]
 
 
 def test_by_person_and_by_time() -> None:

@@ -24,18 +24,18 @@ from pathlib import Path
 from mynah.data import store
 store.SHARD_CHARACTERS, store.GROUP_CHARACTERS = 1 << 16, 1 << 15
 from mynah.data.clean.config import CleanConfig, EngineConfig
-from mynah.data.clean.run import clean_folder
+from mynah.data.clean.run import WORK, clean_folder
 
 def kill(work):
     while True:
         for partial in work.glob("00003.*.partial") if work.is_dir() else ():
-            os.kill(int(partial.name.split(".")[1]), signal.SIGKILL)
+            os.kill(int(partial.name.split(".")[-2]), signal.SIGKILL)
             print("killed", flush=True)
             return
         time.sleep(0.0005)
 
 source, out, ray = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None
-threading.Thread(target=kill, args=(out / "work",), daemon=True).start()
+threading.Thread(target=kill, args=(out / WORK,), daemon=True).start()
 clean_folder(source, out, CleanConfig(), engine=EngineConfig(workers=2, ray=ray))
 """
 
@@ -102,3 +102,51 @@ def test_shards_are_equal_whatever_the_number_of_workers(source: Path, tmp_path:
     for workers in (1, 2):
         clean_folder(source, tmp_path / str(workers), CleanConfig(), engine=EngineConfig(workers=workers))
     assert digest(tmp_path / "1") == digest(tmp_path / "2")
+
+
+def test_an_interrupted_clean_goes_on_with_the_shards_that_are_done(
+    source: Path,
+    expected: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from mynah.data.clean import run as cleaning
+    from mynah.stages import Silent, Stages
+
+    whole, done = cleaning.clean_shard, list[str]()
+
+    def shard_by_shard(shard: Path, out: Path, *more: object) -> None:
+        if len(done) == 5:
+            raise KeyboardInterrupt
+        done.append(out.name)
+        whole(shard, out, *more)  # type: ignore[arg-type]
+
+    def work(out: Path) -> dict[str, object]:
+        clean_folder(source, out, CleanConfig(), engine=EngineConfig(workers=1))
+        return {}
+
+    monkeypatch.setattr(cleaning, "clean_shard", shard_by_shard)
+    stages = Stages(tmp_path, 0, Silent())
+    with pytest.raises(KeyboardInterrupt):
+        stages.run("clean", {}, {}, work)
+    assert done == [f"{number:05}" for number in range(5)]
+    done.clear()
+    monkeypatch.setattr(
+        cleaning, "clean_shard", lambda shard, out, *more: (done.append(out.name), whole(shard, out, *more))
+    )
+    stages.run("clean", {}, {}, work)
+    assert "00000" not in done
+    assert "00005" in done
+    assert not (tmp_path / "clean" / "checkpoints").exists()
+
+
+def test_a_folder_in_the_way_is_not_deleted(source: Path, tmp_path: Path) -> None:
+    from mynah.errors import ArtifactError
+    from mynah.stages import Silent, Stages
+
+    (tmp_path / "clean.partial").mkdir()
+    (tmp_path / "clean.partial" / "mine.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="was not made by mynah"):
+        Stages(tmp_path, 0, Silent()).run("clean", {}, {}, lambda out: {})
+    assert (tmp_path / "clean.partial" / "mine.txt").is_file()

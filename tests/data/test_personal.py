@@ -123,6 +123,37 @@ def test_a_pseudonym_stays_the_same_through_a_conversation_and_changes_with_it()
     assert redact(elsewhere, "pseudonym") != (first, second)
 
 
+def test_people_are_the_same_by_part_of_their_name_by_number_and_as_speakers() -> None:
+    record = Conversation(
+        (
+            Message("user", "Hi, my name is Alice Johnson, call +1 415 555 2671", "Alice Johnson"),
+            Message(
+                "assistant", "Hello Alice, I call (415) 555-2671. Dear Ms. Johnson, done.", "+49 151 23456789"
+            ),
+        ),
+        "f:1",
+    )
+    changed = Redactor(PersonalConfig(action="pseudonym"))(record)[0]
+    assert isinstance(changed, Conversation)
+    first, second = changed.texts
+    whole = changed.messages[0].name
+    assert f"my name is {whole}," in first
+    assert f"Hello {whole.split()[0]}," in second
+    assert f"Ms. {whole.split()[1]}," in second
+    assert "Alice" not in repr(changed)
+    assert "23456789" not in changed.messages[1].name
+    digits = ["".join(c for c in text if c.isdigit())[-10:] for text in (first, second)]
+    assert digits[0][-4:] != "2671"
+
+
+def test_a_kind_can_be_dropped_without_another_action() -> None:
+    config = CleanConfig(personal=PersonalConfig(drop=("card",)))
+    result = clean([TALK, Document("card 4111 1111 1111 1111", "f.csv:2")], config)
+    assert result.records == [TALK]
+    with pytest.raises(ValueError, match="card is both kept and a reason to drop"):
+        PersonalConfig(keep=("card",), drop=("card",))
+
+
 def test_a_pseudonym_keeps_the_form() -> None:
     (text,) = redact(Document("QQ：12345678，粤B12345", "x"), "pseudonym")
     qq, plate = text.split("，")

@@ -403,14 +403,18 @@ def test_classes_from_folders_lists_and_indices(tmp_path: Path) -> None:
 
 def test_translations_by_name_by_line_and_by_language(tmp_path: Path) -> None:
     (tmp_path / "p").mkdir()
-    (tmp_path / "p" / "train.de").write_text("Hallo Welt\nGuten Tag\nzu viel\n", encoding="utf-8")
-    (tmp_path / "p" / "train.en").write_text("Hello world\nGood day\n", encoding="utf-8")
+    (tmp_path / "p" / "train.de").write_text("Hallo Welt\nGuten Tag\n\n", encoding="utf-8")
+    (tmp_path / "p" / "train.en").write_text("Hello world\nGood day\nfarewell\n", encoding="utf-8")
     result = read(tmp_path / "p")
     assert result.records == [
         Pair("Hello world", "Hallo Welt", "train.en:1"),
         Pair("Good day", "Guten Tag", "train.en:2"),
     ]
-    assert [(r.line, r.reason) for r in result.rejected] == [(3, "the other file has ended")]
+    assert [(r.line, r.reason) for r in result.rejected] == [(3, "one side is empty")]
+    (tmp_path / "p" / "train.de").write_text("Hallo Welt\n", encoding="utf-8")
+    assert all(
+        isinstance(r, Document) for r in read(tmp_path / "p").records
+    )  # of other length: no translation
     sentences = [
         ("The dog sleeps in the house today.", "狗今天在屋里睡觉。"),
         ("We are going to school tomorrow.", "我们明天去上学。"),
@@ -588,3 +592,67 @@ def test_telegram_as_html(tmp_path: Path) -> None:
     assert isinstance(record, Conversation)
     assert record.messages[0].time == "2023-02-01T10:00:00+01:00"
     assert (result.sources[0].rows, result.sources[0].system, result.sources[0].media) == (5, 1, 1)
+
+
+# Found by a second reading
+
+
+def test_chats_that_lie_interleaved_are_told_apart(tmp_path: Path) -> None:
+    rows = [
+        f"{('red', 'blue')[i % 2]},2024-01-01T10:{i:02},{('Ann', 'Bo')[i // 2 % 2]},line {i}"
+        for i in range(20)
+    ]
+    (tmp_path / "f.csv").write_text("room,time,sender,text\n" + "\n".join(rows), encoding="utf-8")
+    result = read(tmp_path / "f.csv", columns={"assistant": ("Bo",)})
+    assert [len(r.messages) for r in result.records if isinstance(r, Conversation)] == [10, 10]
+
+
+def test_a_message_in_arabic_is_no_picture(tmp_path: Path) -> None:
+    lines = "".join(f"01/02/2024, 10:0{i} - Ann: \u200fمرحبا {i}\n" for i in range(4))
+    (tmp_path / "chat.txt").write_text(
+        lines + "01/02/2024, 10:05 - Ann: \u200eimage omitted\n", encoding="utf-8"
+    )
+    result = read(tmp_path / "chat.txt")
+    assert result.sources[0].media == 1
+    assert "مرحبا 3" in turns(result)[0][0][1]
+    assert [(r.line, r.bad) for r in result.rejected] == [(5, False)]
+
+
+def test_a_sqlite_file_is_opened_by_its_whole_name(tmp_path: Path) -> None:
+    path = tmp_path / "chat#1?.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE faq (question TEXT, answer TEXT)")
+        database.executemany("INSERT INTO faq VALUES (?, ?)", WANTED)
+    assert pairs(read(path)) == WANTED
+    assert [p.name for p in tmp_path.iterdir()] == ["chat#1?.db"]
+
+
+@pytest.mark.parametrize(
+    "answers", [{"text": ["Bonn"], "answer_start": [3]}, "Bonn", ["Bonn"], [{"text": "Bonn"}]]
+)
+def test_answers_of_any_layout(tmp_path: Path, answers: object) -> None:
+    value = {
+        "context": "Ann is in Bonn.",
+        "qas": [{"question": "Where?", "answers": answers}, {"question": "Why?"}],
+    }
+    (tmp_path / "f.jsonl").write_text(f"{json.dumps(value)}\n" * 2, encoding="utf-8")
+    result = read(tmp_path / "f.jsonl")
+    assert [r.messages[1].content for r in result.records if isinstance(r, Conversation)] == ["Bonn", "Bonn"]
+    assert len({r.place for r in result.records}) == 4
+    assert len(result.rejected) == 2
+
+
+def test_chats_that_are_named_like_languages_are_no_translation(tmp_path: Path) -> None:
+    for name in ("chat_it.txt", "chat_hr.txt"):
+        lines = "".join(f"01/02/2024, 10:0{i} - {('Ann', 'Bo')[i % 2]}: line {i}\n" for i in range(4))
+        (tmp_path / name).write_text(lines, encoding="utf-8")
+    assert all(isinstance(r, Conversation) for r in read(tmp_path).records)
+
+
+def test_a_bad_line_among_messages_is_named(tmp_path: Path) -> None:
+    day = [
+        {"type": "message", "user": f"U{i % 2}", "text": f"hi {i}", "ts": f"{1_700_000_000 + i}.1"}
+        for i in range(6)
+    ]
+    (tmp_path / "day.jsonl").write_text("\n".join([*map(json.dumps, day), "{broken"]), encoding="utf-8")
+    assert [(r.line, r.reason) for r in read(tmp_path / "day.jsonl").rejected] == [(7, "not JSON")]

@@ -26,7 +26,10 @@ def counts_of(folder: Path) -> list[int]:
     collector = Collector([folder], CollectConfig())
     counts: Counter[str] = Counter()
     for item in collector.items():
-        counts["rejected" if isinstance(item, Rejected) else kind_of(item)] += 1
+        if not isinstance(item, Rejected):
+            counts[kind_of(item)] += 1
+        elif item.bad:
+            counts["rejected"] += 1
     return [counts[column] for column in COLUMNS[:-1]] + [len(collector.left_out)]
 
 

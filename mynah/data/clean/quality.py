@@ -124,10 +124,8 @@ def fineweb(text: Measured) -> str | None:
     short = 12 if text.chinese else 30  # Chinese: a line of 12 characters says what 30 letters do
     if sum(len(line) <= short for line in lines) > 0.67 * len(lines):
         return "more than 67 % of lines are short"
-    if _repeats(lines)[1] > 0.01 * sum(map(len, lines)):
-        return "more than 1 % of characters are in repeated lines"
-    if text.text.count("\n") > 0.3 * len(text.words):
-        return "more than 3 line ends in 10 words"
+    if _repeats(lines)[1] >= 0.1 * sum(map(len, lines)):
+        return "10 % of characters or more are in repeated lines"
     return None
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
@@ -12,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mynah.artifacts import CHECKPOINTS
 from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
 from mynah.data.clean.duplicates import (
     BATCH,
@@ -23,11 +22,21 @@ from mynah.data.clean.duplicates import (
 )
 from mynah.data.clean.steps import Perplexity, clean_record, drop_empty, steps_of
 from mynah.data.engine import Task, run_tasks
-from mynah.data.records import Document, Record
-from mynah.data.store import Account, Change, RecordWriter, read_changes, read_records, read_shard, shards_of
+from mynah.data.records import Document, Labelled, Record
+from mynah.data.store import (
+    Account,
+    Change,
+    RecordWriter,
+    begin_folder,
+    finish_folder,
+    read_changes,
+    read_records,
+    read_shard,
+    shards_of,
+)
 
-#: Where shards lie between the two passes.
-WORK = "work"
+#: Where shards lie between the two passes: work that is cut off goes on with those that are done.
+WORK = f"{CHECKPOINTS}/step-shards"
 
 
 @dataclass
@@ -116,7 +125,6 @@ def clean_folder(
                 account.note(change)
             if kept is not None:
                 writer.write(kept)
-    shutil.rmtree(work)
     return writer.counts, account
 
 
@@ -131,9 +139,7 @@ def clean_task(task: Task) -> Task:
 def clean_shard(shard: Path, out: Path, config: CleanConfig, perplexity: Perplexity | None = None) -> None:
     """Run the steps over one shard into a folder of its own, which appears when it is whole."""
     steps = steps_of(config, perplexity)
-    # Two workers may hold the same shard for a moment when one of them was thought dead.
-    partial = out.with_name(f"{out.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
+    partial = begin_folder(out)
     with RecordWriter(partial) as writer, Account(partial) as account:
         for record in read_shard(shard):
             kept, changes = clean_record(record, steps)
@@ -141,12 +147,7 @@ def clean_shard(shard: Path, out: Path, config: CleanConfig, perplexity: Perplex
                 account.note(change)
             if kept is not None:
                 writer.write(kept)
-    try:
-        partial.rename(out)
-    except OSError:
-        if not out.is_dir():
-            raise
-        shutil.rmtree(partial, ignore_errors=True)  # another worker was first, with the same result
+    finish_folder(partial, out)
 
 
 def _together(
@@ -155,6 +156,8 @@ def _together(
     """Drop repeats; `walk` goes over all records in order, and again for each kind of repeat that needs it."""
     lines = _count_lines(walk()) if config.lines is not None else None
     first = find_alike(walk(), config) if config.near else None
+    # The same text of another class is no repeat; where nothing is labelled, nothing is remembered.
+    labels = {n: label_of(r) for n, r in enumerate(walk()) if isinstance(r, Labelled)} if config.near else {}
     seen: set[int] = set()
     cap = ReplyCap(config.replies) if config.replies is not None else None
     for number, record in enumerate(walk()):
@@ -164,7 +167,11 @@ def _together(
                 yield None, [Change("dropped", "duplicates", "equal to an earlier record", record.place)]
                 continue
             seen.add(key)
-        if first is not None and first[number] != number:
+        if (
+            first is not None
+            and first[number] != number
+            and labels.get(int(first[number])) == label_of(record)
+        ):
             yield None, [Change("dropped", "duplicates", "nearly equal to an earlier record", record.place)]
             continue
         if cap is not None and cap.too_many(record):
@@ -187,6 +194,11 @@ def _together(
                     )
                     continue
         yield record, changes
+
+
+def label_of(record: Record) -> str | None:
+    """Return the class of a labelled text."""
+    return record.label if isinstance(record, Labelled) else None
 
 
 def _count_lines(records: Iterable[Record]) -> LineCounts:

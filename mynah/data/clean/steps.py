@@ -68,7 +68,7 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
         if perplexity is None:
             raise ConfigError("clean.quality.max_perplexity needs an n-gram model to judge by")
         steps.append(("perplexity", partial(_perplexity, perplexity, quality.max_perplexity)))
-    if config.personal.action != "off":
+    if config.personal.action != "off" or config.personal.drop:
         from mynah.data.personal.redact import Redactor
 
         steps.append(("personal data", Redactor(config.personal)))

@@ -58,7 +58,8 @@ def remove_html(text: str) -> str:
     Only tags by their names in HTML count, so `vec<int>` and `a < b` stay.
     """
     if "<" in text:
-        text = _COMMENT.sub("", text)
+        if "-->" in text or "</s" in text.lower():
+            text = _COMMENT.sub("", text)
         text = _TAG.sub(lambda m: "\n" if m["block"] else "", text)
     if "&" in text:
         text = _ENTITY.sub(lambda m: html.unescape(m[0]), text)

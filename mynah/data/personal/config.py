@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from mynah.config import Config
 
@@ -36,6 +36,13 @@ class PersonalConfig(Config):
             if kind not in KINDS:
                 raise ValueError(f"{kind!r} is no kind of personal data; kinds: {', '.join(KINDS)}")
         return kinds
+
+    @model_validator(mode="after")
+    def _not_both(self) -> Self:
+        both = set(self.keep) & set(self.drop)
+        if both:
+            raise ValueError(f"{sorted(both)[0]} is both kept and a reason to drop")
+        return self
 
 
 @dataclass(frozen=True, slots=True)

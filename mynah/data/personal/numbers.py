@@ -157,10 +157,10 @@ _ID_FORMS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("BR CPF", r"\d{3}\.\d{3}\.\d{3}-\d{2}", "br.cpf", None),
     ("KR RRN", r"\d{6}-[1-8]\d{6}", "kr.rrn", None),
     ("IN Aadhaar", r"[2-9]\d{3} \d{4} \d{4}", "in_.aadhaar", None),
-    ("JP My Number", r"\d{4}[ -]?\d{4}[ -]?\d{4}", "jp.in_", r"my number|マイナンバー|個人番号"),
+    ("JP My Number", r"\d{4}[ -]?\d{4}[ -]?\d{4}", None, r"my number|マイナンバー|個人番号"),
     ("HK id", r"[A-Z]{1,2}\d{6}\([\dA]\)", None, None),
-    ("TW id", r"[A-Z][12]\d{8}", "tw.ubn_", r"身分證(?:字號|號碼)?|身份证(?:号)?|id"),
-    ("SG NRIC", r"[STFGM]\d{7}[A-Z]", "sg.nric", r"nric|fin|ic|identity card"),
+    ("TW id", r"[A-Z][12]\d{8}", None, r"身分證(?:字號|號碼)?|身份证(?:号)?|id"),
+    ("SG NRIC", r"[STFGM]\d{7}[A-Z]", None, r"nric|fin|ic|identity card"),
     ("passport", r"[A-Z]{1,2}\d{7,8}|\d{9}", None, r"passport(?: number| no\.?)?|护照(?:号|号码)?|護照(?:號碼)?|港澳通行证(?:号)?"),
     ("CN old resident id", r"[1-8]\d{5}\d{2}[01]\d[0-3]\d{4}", None, r"身份证(?:号|号码)?"),
 )  # fmt: skip
@@ -176,11 +176,8 @@ def _id_forms() -> list[tuple[str, re.Pattern[str], Any, re.Pattern[str] | None]
         check: Any = None
         if module == "own":
             check = _resident_id_ok
-        elif module and not module.endswith("_"):
-            try:
-                check = importlib.import_module(f"stdnum.{module}").is_valid
-            except ModuleNotFoundError:
-                continue
+        elif module:
+            check = importlib.import_module(f"stdnum.{module}").is_valid
         forms.append(
             (
                 detail,

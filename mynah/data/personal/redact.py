@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
+from dataclasses import replace
 
 from mynah.data.clean.verdict import Verdict
 from mynah.data.personal.config import KINDS, PersonalConfig, Span
 from mynah.data.personal.find import find
-from mynah.data.records import Record
+from mynah.data.records import Conversation, Record
 
 _FIRST = "Alex Sam Robin Jamie Taylor Morgan Casey Riley Jordan Avery Quinn Rowan Skyler Emery Reese Finley".split()
 _LAST = "Field Marsh Lake Wood Hill Stone Brook Vale Moor Heath Dale Ford Shore Glen Cliff Reed".split()
@@ -31,36 +32,86 @@ class Redactor:
         A pseudonym depends on the record's place, so that it is the same through a conversation and another in
         the next one.
         """
-        texts: list[str] = []
-        found: set[str] = set()
-        for text in record.texts:
-            spans = find(text, self.kinds, self.config.regions)
-            found.update(span.kind for span in spans)
-            texts.append(self.replace(text, spans, record.place) if spans else text)
-        if not found:
-            return record, ()
+        spans = [find(text, self.kinds, self.config.regions) for text in record.texts]
+        found = {span.kind for spans_of in spans for span in spans_of}
+        speakers = {m.name for m in record.messages if m.name} if isinstance(record, Conversation) else set()
+        if speakers and "name" in self.kinds:
+            found.add("name")
         for kind in self.config.drop:
             if kind in found:
                 return record, (Verdict("dropped", kind),)
+        told = tuple(kind for kind in KINDS if kind in found)
+        if self.config.action == "off" or not told:
+            return record, ()
         if self.config.action == "warn":
-            return record, tuple(Verdict("warned", kind) for kind in KINDS if kind in found)
+            return record, tuple(Verdict("warned", kind) for kind in told)
+        people = _People([*speakers, *_named(record.texts, spans)])
+        texts = [
+            self._replace(text, found_in, record.place, people)
+            for text, found_in in zip(record.texts, spans, strict=True)
+        ]
         changed = record.with_texts(texts)
-        return changed, tuple(Verdict("changed", kind) for kind in KINDS if kind in found)
+        if isinstance(changed, Conversation) and speakers and "name" in self.kinds:
+            messages = tuple(
+                replace(
+                    m,
+                    name=self._instead(m.name, _speaker_span(m.name), record.place, people) if m.name else "",
+                )
+                for m in changed.messages
+            )
+            changed = replace(changed, messages=messages)
+        return changed, tuple(Verdict("changed", kind) for kind in told)
 
-    def replace(self, text: str, spans: list[Span], salt: str) -> str:
+    def _replace(self, text: str, spans: list[Span], salt: str, people: _People) -> str:
         """Return a text with its spans replaced; `salt` decides the pseudonyms."""
         parts, at = [], 0
         for span in spans:
-            parts += [text[at : span.start], self._instead(text[span.start : span.end], span, salt)]
+            parts += [text[at : span.start], self._instead(text[span.start : span.end], span, salt, people)]
             at = span.end
         return "".join(parts) + text[at:]
 
-    def _instead(self, value: str, span: Span, salt: str) -> str:
+    def _instead(self, value: str, span: Span, salt: str, people: _People) -> str:
         if self.config.action == "tag":
             return f"[{span.kind.upper()}]"
         if self.config.action == "mask":
             return mask(value)
+        if span.kind == "name" and span.detail == "en" and (whole := people.whole(value)):
+            # Alice is Alice Johnson's first name all through: so is what stands in its place.
+            first, last = pseudonym(whole, span, salt).split(" ", 1)
+            return last if whole.split()[-1] == value else first
         return pseudonym(value, span, salt)
+
+
+class _People:
+    """The people of a record by their whole names, so that a first name alone is known again."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.by_part: dict[str, str] = {}
+        for name in names:
+            parts = name.split()
+            if len(parts) > 1:
+                self.by_part.setdefault(parts[0], name)
+                self.by_part.setdefault(parts[-1], name)
+
+    def whole(self, name: str) -> str | None:
+        """Return the whole name that a part of one belongs to."""
+        return self.by_part.get(name)
+
+
+def _named(texts: tuple[str, ...], spans: list[list[Span]]) -> list[str]:
+    return [
+        text[span.start : span.end]
+        for text, found in zip(texts, spans, strict=True)
+        for span in found
+        if span.kind == "name"
+    ]
+
+
+def _speaker_span(name: str) -> Span:
+    """Return what a speaker is called by: a name, or a number that the phone has no name for."""
+    if re.fullmatch(r"\+?[\d\s()-]{6,}", name):
+        return Span(0, len(name), "phone")
+    return Span(0, len(name), "name", "zh" if re.search(r"[\u4e00-\u9fff]", name) else "en")
 
 
 def mask(value: str) -> str:
@@ -75,7 +126,9 @@ def pseudonym(value: str, span: Span, salt: str) -> str:
     What is returned is reserved for examples wherever a standard reserves something (example.com, RFC 2606;
     192.0.2.0/24, RFC 5737; 2001:db8::/32, RFC 3849), so that it is nobody's.
     """
-    digest = hashlib.sha256(f"{salt}\0{span.kind}\0{value.casefold()}".encode()).digest()
+    # A number is the same with and without its country's code and the marks between.
+    key = re.sub(r"\D", "", value)[-10:] if span.kind == "phone" else value.casefold()
+    digest = hashlib.sha256(f"{salt}\0{span.kind}\0{key}".encode()).digest()
     number = int.from_bytes(digest[:8], "big")
     if span.kind == "email":
         return f"{_FIRST[number % 16].lower()}{number // 16 % 1000}@example.com"

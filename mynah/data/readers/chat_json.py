@@ -12,7 +12,7 @@ from typing import Any
 from mynah.data.layout import Layout
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.rows import APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes; a chat is cut at silences, not one conversation.
 TIME, SPEAKER, TEXT, CHAT, THREAD = "time", "speaker", "text", "chat", "thread"
@@ -36,6 +36,8 @@ class ChatJson:
     #: messages of the app itself (somebody joined), and messages without words (a picture)
     system: int = 0
     media: int = 0
+    #: (number, what it is) of each of those
+    left: list[tuple[int, str]] = field(default_factory=list, init=False)
 
     def rows(self) -> Iterator[Row]:
         """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
@@ -43,6 +45,7 @@ class ChatJson:
         The thread is that of Slack, or in a group (Telegram, Discord) the chain of replies.
         """
         self.system = self.media = 0
+        self.left = []
         number = 0
         for chat, messages in _chats(self.value):
             threads = _threads(messages)
@@ -50,12 +53,15 @@ class ChatJson:
                 number += 1
                 if not isinstance(message, dict) or not _is_written(message):
                     self.system += 1
+                    self.left.append((number, APP))
                     continue
                 speaker, text = self._speaker(message), self._text(message)
                 if not speaker:
                     self.system += 1
+                    self.left.append((number, APP))
                 elif not text.strip():
                     self.media += 1
+                    self.left.append((number, MEDIA))
                 else:
                     thread = threads.get(_id_of(message), "")
                     cells = {
@@ -118,6 +124,7 @@ def read_chat(
         thread=THREAD,
         assistant=reading.config.columns.assistant,
     )
+    yield from (Rejected(name, number, what, bad=False) for number, what in chat.left)
     yield from messages_to_records(name, rows, layout, reading)
 
 
@@ -196,6 +203,9 @@ def _threads(messages: Sequence[Any]) -> dict[str, str]:
             assert above is not None
             chain.add(above)
             at = above
+            if above in threads:  # the rest of the way is known
+                at = threads[above]
+                break
         if at != start:
             threads |= dict.fromkeys(chain, at)
     return threads

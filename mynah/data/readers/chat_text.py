@@ -20,7 +20,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.rows import APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes.
 TIME, SPEAKER, TEXT = "time", "speaker", "text"
@@ -69,22 +69,27 @@ class ChatText:
     media: int = 0
     #: the order that the dates were read in: "dmy", "mdy" or "ymd"
     order: str = field(default="", init=False)
+    #: (line, what it is) of each of those
+    left: list[tuple[int, str]] = field(default_factory=list, init=False)
 
     def rows(self) -> Iterator[Row]:
         """Yield each message as a row of time (ISO 8601), speaker and text."""
         self.system = self.media = 0
+        self.left = []
         self.order = _date_order(self.given, self.encoding)
         for line, header, more in self._messages():
             name, colon, first = header["rest"].partition(": ")
             if not colon and header["rest"].endswith(":"):
                 name, colon = header["rest"][:-1], ":"
-            marked = _MARKS.match(first) is not None
+            marked = first.startswith("\u200e")  # iOS sets it before its own words
             text = _without_edited(_MARKS.sub("", "\n".join([first, *more])).strip())
             name = _MARKS.sub("", name).strip()
             if not colon or not 0 < len(name) <= _LONGEST_NAME:
                 self.system += 1
+                self.left.append((line, APP))
             elif not text or marked or _PLACEHOLDER.fullmatch(text):
                 self.media += 1
+                self.left.append((line, MEDIA))
             else:
                 time = _time(header, self.order)
                 yield Row(line, {TIME: time.isoformat() if time else "", SPEAKER: name, TEXT: text})
@@ -171,4 +176,5 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     layout = Layout(
         "messages", text=TEXT, speaker=SPEAKER, time=TIME, assistant=reading.config.columns.assistant
     )
+    yield from (Rejected(given.name, line, what, bad=False) for line, what in chat.left)
     yield from messages_to_records(given.name, rows, layout, reading)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
+import urllib.parse
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
@@ -29,7 +30,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     with given.local() as path:
         try:
             with contextlib.closing(
-                sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)
+                sqlite3.connect(f"file:{urllib.parse.quote(str(path))}?mode=ro", uri=True)
             ) as database:
                 database.text_factory = lambda data: data.decode("utf-8", "replace")
                 query = reading.config.query or _only_table(given.name, database, reading)
@@ -72,9 +73,9 @@ def read_url(url: str, reading: Reading) -> Iterator[Record | Rejected]:
 
 
 def shown_url(url: str) -> str:
-    """Return a database URL without user and password."""
+    """Return a database URL without user, password and settings, which may hold one."""
     scheme, _, rest = url.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    return f"{scheme}://{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def _records(name: str, columns: Sequence[str], rows: Any, reading: Reading) -> Iterator[Record | Rejected]:

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import IO, BinaryIO, TextIO
 
@@ -104,7 +105,7 @@ class Input:
         if self.member is None:
             raw, size = self.path.open("rb"), self.path.stat().st_size
         else:
-            archive = zipfile.ZipFile(self.path)
+            archive = _archive(self.path, self.path.stat().st_mtime_ns)
             info = archive.getinfo(self.member)
             raw, size = archive.open(info), info.compress_size
         if self.plain:
@@ -148,6 +149,13 @@ class Input:
                 shutil.copyfileobj(source, file)
             file.flush()
             yield Path(file.name)
+
+
+@lru_cache(maxsize=4)
+def _archive(path: Path, changed: int) -> zipfile.ZipFile:
+    """Return an opened archive, which is read by many inputs; its list of members is long to read."""
+    del changed  # tells an archive from a later one of the same name
+    return zipfile.ZipFile(path)
 
 
 def _decompress(raw: IO[bytes], kind: str) -> IO[bytes]:

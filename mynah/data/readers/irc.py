@@ -20,7 +20,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.rows import APP, messages_to_records
 
 _STAMP = r"(?:\[?(?:\d{4}-\d\d-\d\d[T ])?\d{1,2}:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?\]?)"
 _SAID = re.compile(rf"{_STAMP}\s*<[\s@+%&~]*(?P<nick>[^\s<>]+)>\s?(?P<text>.*)")
@@ -50,8 +50,10 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
     for number, line in enumerate(given.lines(encoding)):
         found = _said(line)
         if found is None:
-            reading.source.system += bool(line.strip())
-            reading.source.rows += bool(line.strip())
+            if line.strip():
+                reading.source.system += 1
+                reading.source.rows += 1
+                yield Rejected(given.name, number + 1, APP, bad=False)
             continue
         nick, text = found["nick"], found["text"].strip()
         addressed, rest = _addressed(text, last_by)

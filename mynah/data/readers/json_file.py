@@ -44,10 +44,22 @@ def _read(
     good = [item[1] for item in first if not isinstance(item, Rejected)]
     items = itertools.chain(first, rest)
     if chat_json.is_messages(good):
-        yield from chat_json.read_chat({"messages": list(_values(items))}, name, reading)
+        messages: list[Any] = []
+        for item in items:
+            if isinstance(item, Rejected):
+                yield item
+            else:
+                messages.append(item[1])
+        yield from chat_json.read_chat({"messages": messages}, name, reading)
     elif any(map(chat_json.is_chat_json, good)):
-        for value in filter(chat_json.is_chat_json, _values(items)):
-            yield from chat_json.read_chat(value, name, reading)
+        for item in items:
+            if isinstance(item, Rejected):
+                yield item
+            elif chat_json.is_chat_json(item[1]):
+                place = name if len(good) == 1 else f"{name}#{item[0]}"
+                yield from chat_json.read_chat(item[1], place, reading)
+            else:
+                yield Rejected(name, item[0], "no chat")
     elif any(map(is_preference, good)):
         reading.tell(layout="preferences: a prompt, the better and the worse reply")
         for item in items:
@@ -58,7 +70,10 @@ def _read(
     elif any(map(_passages, good)):
         reading.tell(layout="passages with questions; each passage is a text, each question an exchange")
         for item in items:
-            yield from [item] if isinstance(item, Rejected) else _answered(name, _passages(item[1]))
+            if isinstance(item, Rejected):
+                yield item
+            else:
+                yield from _answered(name if len(good) == 1 else f"{name}#{item[0]}", _passages(item[1]))
     elif len(good) == 1 and (classes := _classes(good[0])):
         reading.tell(layout="lists of texts by class")
         for number, (label, text) in enumerate(classes, start=1):
@@ -73,10 +88,6 @@ def _read(
         yield from _read(name, list(itertools.islice(wrapped, SAMPLE_ROWS)), wrapped, reading)
     else:
         yield from _flat(name, good, items, reading)
-
-
-def _values(items: Iterable[Numbered | Rejected]) -> Iterator[Any]:
-    return (item[1] for item in items if not isinstance(item, Rejected))
 
 
 def _each(
@@ -116,23 +127,29 @@ def _passages(value: Any) -> list[dict[str, Any]]:
     return [passage for item in inner for passage in _passages(item)]
 
 
-def _answered(name: str, passages: list[dict[str, Any]]) -> Iterator[Record]:
+def _answered(name: str, passages: list[dict[str, Any]]) -> Iterator[Record | Rejected]:
     for number, passage in enumerate(passages, start=1):
         place = f"{name}:{passage.get('id') or number}"
         yield Document(passage["context"], place)
         for index, asked in enumerate(passage["qas"], start=1):
-            if not isinstance(asked, dict):
-                continue
-            answers = asked.get("answers") or [asked.get("answer")]
-            text = answers[0].get("text") if isinstance(answers[0], dict) else answers[0]
-            if isinstance(text, str) and text.strip() and str(asked.get("question") or "").strip():
-                yield Conversation(
-                    (
-                        Message("user", f"{passage['context']}\n\n{asked['question']}"),
-                        Message("assistant", text),
-                    ),
-                    f"{place}/{index}",
-                )
+            text = _first_answer(asked)
+            question = str(asked.get("question") or "").strip() if isinstance(asked, dict) else ""
+            if text and question:
+                messages = Message("user", f"{passage['context']}\n\n{question}"), Message("assistant", text)
+                yield Conversation(messages, f"{place}/{index}")
+            else:
+                yield Rejected(f"{place}/{index}", 0, "a question without an answer", bad=False)
+
+
+def _first_answer(asked: Any) -> str:
+    """Return the first answer to a question: SQuAD's list of objects, a list of texts, or a text."""
+    found = (asked.get("answers") or asked.get("answer")) if isinstance(asked, dict) else None
+    for _ in range(3):
+        if isinstance(found, list):
+            found = found[0] if found else None
+        elif isinstance(found, dict):
+            found = found.get("text")
+    return found.strip() if isinstance(found, str) else ""
 
 
 def _classes(value: Any) -> list[tuple[str, str]] | None:

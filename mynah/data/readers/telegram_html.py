@@ -12,7 +12,7 @@ from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.rows import APP, MEDIA, messages_to_records
 from mynah.errors import DataError
 
 LARGEST = 64 << 20
@@ -41,6 +41,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         reading.source.rows += 1
         if "service" in (message.get("class") or "").split():
             reading.source.system += 1
+            yield Rejected(given.name, number, APP, bad=False)
             continue
         names = message.xpath("./div[@class='body']/div[contains(@class, 'from_name')]")
         if names:  # a message that follows its speaker's last one does not name him again
@@ -49,6 +50,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         text = "\n".join(filter(None, map(tree_text, texts)))
         if not text or not speaker:
             reading.source.media += 1
+            yield Rejected(given.name, number, MEDIA, bad=False)
             continue
         times = message.xpath(".//div[contains(@class, 'date')]/@title")
         rows.append(

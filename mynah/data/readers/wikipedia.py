@@ -41,6 +41,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         )
         if (space or "0").strip() != "0" or not text or _REDIRECT.match(text):
             reading.source.system += 1
+            yield Rejected(given.name, number, "a redirect, or no article", bad=False)
         elif len(text) > LARGEST:
             yield Rejected(given.name, number, f"an article of more than {LARGEST >> 20} MiB")
         else:

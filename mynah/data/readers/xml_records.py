@@ -11,7 +11,7 @@ from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import SAMPLE_ROWS, messages_to_records, rows_to_records
+from mynah.data.rows import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
 
 #: Android's "SMS Backup & Restore" writes 1 for received, 2 for sent (and 3 to 6 for drafts and failures).
@@ -133,6 +133,7 @@ def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         if not text.strip() or text == "null" or sent not in (_RECEIVED, _SENT):
             reading.source.media += 1
             reading.source.rows += 1
+            yield Rejected(given.name, number, MEDIA, bad=False)
             continue
         address = element.get("address") or ""
         name = element.get("contact_name") or address
