@@ -20,12 +20,14 @@ from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Labelled, Message, Record, Rejected, Role, merge_turns
 from mynah.data.rows import messages_to_records
 
-_EOU = re.compile(r"\s*__eo[us]__\s*|\s*<eou>\s*", re.IGNORECASE)
+_EOU = re.compile(r"__eo[us]__|<eou>", re.IGNORECASE)
 _CLASS = re.compile(r"__label__(\S+)\s+(.*\S)")
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _TIME = rf"\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}[T ]{_CLOCK}(?:[.,]\d+)?Z?|{_CLOCK}"
 _STAMP = rf"(?:[\[(]?(?P<time>{_TIME})[\])]?\s*[-–|]?\s*)?"
 _TURN = re.compile(rf"{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}})[\]>]?\s?[:：]\s*(?P<text>\S.*)")
+#: Characters of a line that are looked at to tell what it is.
+_LOOKED_AT = 500
 #: Speakers of a transcript come back; what stands before a colon in prose or in settings does not.
 _MOST_SPEAKERS, _TURNS_A_SPEAKER = 40, 3
 TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
@@ -33,7 +35,7 @@ TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
 
 def kind_of_lines(given: Input, encoding: str) -> str | None:
     """Return "eou", "marks", "classes" or "transcript" for a text that is one of these, else None."""
-    lines = [line.strip() for line in given.first_lines(encoding, 400) if line.strip()]
+    lines = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
     if len(lines) < 2:
         return None
     if sum(_EOU.search(line) is not None for line in lines) * 2 > len(lines):
@@ -82,7 +84,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 def _by_line(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
     for number, line in enumerate(lines, start=1):
         if line.strip():
-            yield number, [turn for turn in _EOU.split(line.strip()) if turn]
+            yield number, [turn for part in _EOU.split(line) if (turn := part.strip())]
 
 
 def _by_marks(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
