@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mynah.config import Config, build_config, merge, read_recipe
 from mynah.data.clean.config import CleanConfig, EngineConfig
@@ -44,6 +44,19 @@ class Recipe(Config):
     plan: PlanConfig = PlanConfig()
     sampling: SamplingConfig = SamplingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
+
+    @model_validator(mode="after")
+    def _people_are_known(self) -> Self:
+        personal = self.clean.personal
+        if (
+            self.split.by == "person"
+            and personal.action in ("tag", "mask", "pseudonym")
+            and "name" not in personal.keep
+        ):
+            raise ValueError(
+                'split.by = "person" needs the names that clean.personal replaces; keep them: --keep name'
+            )
+        return self
 
 
 def load_recipe(path: Path | None, flags: dict[str, Any], exclusive: tuple[str, ...] = ()) -> Recipe:

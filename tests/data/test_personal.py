@@ -146,6 +146,27 @@ def test_people_are_the_same_by_part_of_their_name_by_number_and_as_speakers() -
     assert digits[0][-4:] != "2671"
 
 
+def test_two_people_of_a_record_never_get_one_name() -> None:
+    names = [
+        f"{first} {last}"
+        for first, last in zip("Ann Bob Cat Dan Eve Flo Gus".split(), "AbCdEfGhIjKlMn", strict=False)
+    ]
+    for number in range(40):
+        record = Conversation(tuple(Message("user", "hi", name) for name in names), f"f:{number}")
+        changed = Redactor(PersonalConfig(action="pseudonym"))(record)[0]
+        assert isinstance(changed, Conversation)
+        assert len({m.name.split()[0] for m in changed.messages}) == len(names)
+
+
+def test_splitting_by_person_needs_their_names() -> None:
+    from mynah.recipe import load_recipe
+
+    settings = {"split": {"by": "person"}, "clean": {"personal": {"action": "tag"}}}
+    with pytest.raises(ConfigError, match="keep them: --keep name"):
+        load_recipe(None, settings)
+    load_recipe(None, {"split": {"by": "person"}, "clean": {"personal": {"action": "tag", "keep": ["name"]}}})
+
+
 def test_a_kind_can_be_dropped_without_another_action() -> None:
     config = CleanConfig(personal=PersonalConfig(drop=("card",)))
     result = clean([TALK, Document("card 4111 1111 1111 1111", "f.csv:2")], config)

@@ -11,6 +11,8 @@ from mynah.data.personal.config import KINDS, PersonalConfig, Span
 from mynah.data.personal.find import find
 from mynah.data.records import Conversation, Record
 
+#: How often another name is drawn where two people of a record would get the same.
+MOST_ALIKE = 20
 _FIRST = "Alex Sam Robin Jamie Taylor Morgan Casey Riley Jordan Avery Quinn Rowan Skyler Emery Reese Finley".split()
 _LAST = "Field Marsh Lake Wood Hill Stone Brook Vale Moor Heath Dale Ford Shore Glen Cliff Reed".split()
 _GIVEN_ZH = "安然 思远 嘉禾 子墨 一诺 若溪 景行 清和 云帆 知远 书白 乐天 星河 沐阳 怀瑾 望舒".split()
@@ -34,7 +36,10 @@ class Redactor:
         """
         spans = [find(text, self.kinds, self.config.regions) for text in record.texts]
         found = {span.kind for spans_of in spans for span in spans_of}
-        speakers = {m.name for m in record.messages if m.name} if isinstance(record, Conversation) else set()
+        # In order, not as a set: which pseudonym is taken first must not depend on the process.
+        speakers: list[str] = []
+        if isinstance(record, Conversation):
+            speakers = list(dict.fromkeys(m.name for m in record.messages if m.name))
         if speakers and "name" in self.kinds:
             found.add("name")
         for kind in self.config.drop:
@@ -75,10 +80,8 @@ class Redactor:
             return f"[{span.kind.upper()}]"
         if self.config.action == "mask":
             return mask(value)
-        if span.kind == "name" and span.detail == "en" and (whole := people.whole(value)):
-            # Alice is Alice Johnson's first name all through: so is what stands in its place.
-            first, last = pseudonym(whole, span, salt).split(" ", 1)
-            return last if whole.split()[-1] == value else first
+        if span.kind == "name":
+            return people.pseudonym(value, span, salt)
         return pseudonym(value, span, salt)
 
 
@@ -87,15 +90,34 @@ class _People:
 
     def __init__(self, names: list[str]) -> None:
         self.by_part: dict[str, str] = {}
+        #: name in lower case -> what stands for it; and the first parts of those
+        self.given: dict[str, str] = {}
+        self.taken: set[str] = set()
         for name in names:
             parts = name.split()
             if len(parts) > 1:
                 self.by_part.setdefault(parts[0], name)
                 self.by_part.setdefault(parts[-1], name)
 
-    def whole(self, name: str) -> str | None:
-        """Return the whole name that a part of one belongs to."""
-        return self.by_part.get(name)
+    def pseudonym(self, value: str, span: Span, salt: str) -> str:
+        """Return a name for a name: the same for the same, another for another, a part of one for a part."""
+        whole = self.by_part.get(value) if span.detail == "en" else None
+        if whole is not None:
+            first, last = self._given(whole, span, salt).split(" ", 1)
+            return last if whole.split()[-1] == value else first
+        return self._given(value, span, salt)
+
+    def _given(self, name: str, span: Span, salt: str) -> str:
+        key = name.casefold()
+        for attempt in range(MOST_ALIKE):
+            if key in self.given:
+                break
+            made = pseudonym(name, span, f"{salt}\0{attempt}" if attempt else salt)
+            first = made.split(" ")[0]
+            if first not in self.taken or attempt == MOST_ALIKE - 1:
+                self.given[key] = made
+                self.taken.add(first)
+        return self.given[key]
 
 
 def _named(texts: tuple[str, ...], spans: list[list[Span]]) -> list[str]:
