@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from mynah.data.layout import ASSISTANT_WORDS, USER_WORDS, Layout
+from mynah.data.layout import Layout
 from mynah.data.reading import AskSpeaker, Row
 from mynah.data.records import Conversation, Message, Role, merge_turns
+from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 from mynah.errors import ConfigError
 
 #: Without thread or conversation ids, no conversation grows beyond this many messages.

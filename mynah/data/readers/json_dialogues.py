@@ -1,7 +1,7 @@
 """Whole conversations in JSON: OpenAI's and ShareGPT's layouts, and those of published dialogue corpora.
 
 A conversation is an object with one list of turns. What a turn's text and speaker are called differs from
-corpus to corpus, so they are found by the usual names (`layout.NAMES`), not by a table of corpora.
+corpus to corpus, so they are found by the usual names (`vocabulary.NAMES`), not by a table of corpora.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mynah.data.exchanges import split_exchange
-from mynah.data.layout import ASSISTANT_WORDS, USER_WORDS, normal_name
+from mynah.data.layout import normal_name
 from mynah.data.records import Conversation, Message, Preference, Record, Rejected, Role, merge_turns
+from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 
 #: Where a conversation keeps its turns, most telling first.
 _TURNS = (

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mynah.data.layout import known_names
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
 from mynah.data.rows import SAMPLE_ROWS, rows_to_records
+from mynah.data.vocabulary import known_names
 from mynah.errors import DataError
 
 #: A cell may be this long; a chat export with a whole document in one cell is read, not refused.

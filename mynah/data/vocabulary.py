@@ -1,0 +1,90 @@
+"""Usual names of columns, roles and languages, in English and Chinese: what layouts are guessed by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+#: Usual names, most telling first, compared after `normal_name`.
+NAMES: Mapping[str, tuple[str, ...]] = {
+    "question": tuple(
+        (
+            "question questions prompt instruction query user human customer input q request "
+            "source context customermessage userinput usermessage 问 问题 提问 用户 "
+            "用户输入 客户 输入 指令 問 問題 用戶"
+        ).split()
+    ),
+    "answer": tuple(
+        (
+            "answer answers response reply output completion assistant bot agent a target "
+            "agentreply botresponse chosen 答 回答 答案 回复 答复 助手 输出 客服 "
+            "回覆"
+        ).split()
+    ),
+    "text": tuple(
+        (
+            "text message msg content body utterance sentence tweet review comment processedtext "
+            "post 文本 内容 消息 正文 评论 句子 消息内容 內容 訊息 "
+            "messagetext textcontent strcontent reviewtext sentencetext passage paragraph article "
+            "paragraphs contents abstract summary description story document title 标题 headline"
+        ).split()
+    ),
+    "label": tuple("intent label category class sentiment topic 标签 类别 意图 分类 標籤".split()),
+    "conversation": tuple(
+        (
+            "conversationid conversation convid dialogid dialogueid dialogue dialog threadid "
+            "thread sessionid session ticketid ticket caseid chatid chat 会话 会话id 对话 对话id "
+            "会话编号 对话编号"
+        ).split()
+    ),
+    "chat": tuple(
+        (
+            "roomname room roomid chatname channel channelname channelid group groupname 群名 群聊 聊天对象"
+        ).split()
+    ),
+    "message_id": tuple("messageid msgid tweetid id 消息id 编号 msgsvrid localid".split()),
+    "reply_to": tuple(
+        (
+            "inresponsetotweetid inreplytotweetid inresponseto inreplyto inreplytoid replyto "
+            "replytoid parentid parent 回复id 回复对象"
+        ).split()
+    ),
+    "speaker": tuple(
+        (
+            "speaker role sender author authorid from fromname name username nick talker who "
+            "发送者 发送人 说话人 角色 昵称 發送者 fromuser senderid sendername "
+            "authorname userid speakeridx speakerid 发言人 发送方"
+        ).split()
+    ),
+    "direction": tuple("inbound isinbound direction issender outbound fromme 方向".split()),
+    "time": tuple(
+        (
+            "time timestamp createdat createtime datetime date senttime sentat 时间 日期 "
+            "发送时间 時間 createdtime messagetime dateutc unixtime ts sentdate"
+        ).split()
+    ),
+    "type": tuple("typename type msgtype messagetype kind 类型 消息类型".split()),
+    "title": tuple("title headline subject heading 标题 題目 题目 主题".split()),
+}
+
+#: Words for a speaker or a direction that settle the role without asking.
+USER_WORDS = frozenset(
+    "user usr customer client human visitor guest inbound incoming in received question buyer caller "
+    "patient student 用户 客户 顾客 买家 问 访客 學生".split()
+)
+ASSISTANT_WORDS = frozenset(
+    "assistant agent bot sys wizard support rep representative operator staff system_bot outbound outgoing "
+    "out sent answer seller gpt chatgpt ai model 助手 客服 机器人 卖家 答 店家".split()
+)
+
+#: Names of languages as columns of a translation table have them.
+LANGUAGE_NAMES = frozenset(
+    "en eng english 英文 英语 zh zhcn zhtw cmn chinese 中文 汉语 de deu ger german deutsch fr fra fre french "
+    "es spa spanish it ita italian pt por portuguese ru rus russian ja jpn japanese 日文 日语 ko kor korean "
+    "韩文 韩语 ar arabic hi hindi nl dutch pl polish tr turkish vi vietnamese cs czech source target src tgt "
+    "原文 译文 翻译".split()
+)
+
+
+def known_names() -> frozenset[str]:
+    """All usual names, folded and as written with underscores or spaces taken out."""
+    return frozenset(name for names in NAMES.values() for name in names)
