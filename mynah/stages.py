@@ -84,7 +84,7 @@ class Stages:
             if manifest.key == key:
                 self.reporter.stage(name, "done")
                 return manifest
-        if partial.exists() and not (partial / KEY).is_file() and any(partial.iterdir()):
+        if self._is_foreign(partial):
             raise ArtifactError(f"{partial}: is in the way and was not made by mynah; move it")
         resumed = self._same_work(partial, key)
         self.reporter.stage(name, "resume" if resumed else "run")
@@ -110,6 +110,12 @@ class Stages:
             raise
         self.ran.append(name)
         return done
+
+    def _is_foreign(self, partial: Path) -> bool:
+        """Whether a folder holds what is not ours; a process killed at once leaves no more than a key half written."""
+        if not partial.exists() or (partial / KEY).is_file():
+            return False
+        return not partial.is_dir() or any(not path.name.startswith(f".{KEY}.") for path in partial.iterdir())
 
     def _same_work(self, partial: Path, key: str) -> bool:
         try:

@@ -150,3 +150,9 @@ def test_a_folder_in_the_way_is_not_deleted(source: Path, tmp_path: Path) -> Non
     with pytest.raises(ArtifactError, match="was not made by mynah"):
         Stages(tmp_path, 0, Silent()).run("clean", {}, {}, lambda out: {})
     assert (tmp_path / "clean.partial" / "mine.txt").is_file()
+    (tmp_path / "other.partial").mkdir()
+    (
+        tmp_path / "other.partial" / ".key.json.123.tmp"
+    ).touch()  # a process was killed before it had written its key
+    Stages(tmp_path, 0, Silent()).run("other", {}, {}, lambda out: {})
+    assert (tmp_path / "other" / "manifest.json").is_file()
