@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from mynah.data.collect import is_url
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker
 from mynah.data.records import as_conversation
+from mynah.data.split import split_folder
 from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
 from mynah.errors import ConfigError
@@ -25,7 +27,7 @@ from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.prepare import clean_into, collect_into, hashes_of, read_sources, split_into, told_of
+from mynah.prepare import clean_into, collect_into, hashes_of, read_sources, told_of
 from mynah.recipe import Recipe, to_toml
 from mynah.report import write_report
 from mynah.stages import Reporter, Silent, Stages
@@ -154,13 +156,18 @@ class _Build:
             "split",
             settings,
             inputs,
-            lambda out: split_into(self.dir / "clean", out, self.recipe.split, self.recipe.seed),
+            lambda out: asdict(
+                split_folder(self.dir / "clean", out, self.recipe.split, self.recipe.seed, self.recipe.engine)
+            ),
         )
         counts = manifest.counts
-        more = (
-            f"; {counts['contaminated']:,} dropped, they hold evaluation text"
-            if counts["contaminated"]
-            else ""
+        more = "".join(
+            f"; {counts[name]:,} dropped, {why}"
+            for name, why in (
+                ("contaminated", "they hold evaluation text"),
+                ("learned", "they equal one that is learned from"),
+            )
+            if counts[name]
         )
         self.reporter.note(f"{counts['train']:,} to learn from, {counts['held_out']:,} held out{more}")
         return manifest

@@ -13,13 +13,10 @@ from typing import Any
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.clean.run import clean_folder
-from mynah.data.collect import Collector, collect, is_url, is_web
+from mynah.data.collect import Collector, is_url, is_web
 from mynah.data.collect_shards import collect_folder
-from mynah.data.decontaminate import Overlap
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker, CollectConfig, Source
-from mynah.data.split import SplitConfig, split
-from mynah.data.store import Account, Change, read_records, write_records
 
 #: What was understood of each source, in the folder of `collect`.
 SOURCES = "sources.json"
@@ -102,7 +99,7 @@ def clean_into(
     source: Path,
     out: Path,
     config: CleanConfig,
-    told: Callable[[int], None] | None = None,
+    told: Callable[[int, int], None] | None = None,
     engine: EngineConfig = EngineConfig(),
 ) -> dict[str, Any]:
     """Clean a folder of records into another; return counts for the manifest.
@@ -119,38 +116,6 @@ def clean_into(
         "records": dict(sorted(records.items())),
         **{action: account.by_step(action) for action in reasons},
         "reasons": reasons,
-    }
-
-
-def split_into(source: Path, out: Path, config: SplitConfig, seed: int) -> dict[str, Any]:
-    """Split a folder of records into the folders `train` and `held_out`; return counts for the manifest.
-
-    Raises:
-        DataError: if there is not enough to split, or an evaluation file cannot be read.
-    """
-    records = list(read_records(source))
-    contaminated = 0
-    with Account(out) as account:
-        if config.decontaminate:
-            known = collect([Path(path) for path in config.decontaminate], CollectConfig()).records
-            overlap = Overlap(text for record in known for text in record.texts)
-            clear = []
-            for record in records:
-                if record in overlap:
-                    contaminated += 1
-                    reason = "13 words in a row of an evaluation file"
-                    account.note(Change("dropped", "decontaminate", reason, record.place))
-                else:
-                    clear.append(record)
-            records = clear
-    parts = split(records, config, seed)
-    write_records(out / "train", parts.train)
-    write_records(out / "held_out", parts.held_out)
-    return {
-        "train": len(parts.train),
-        "held_out": len(parts.held_out),
-        "contaminated": contaminated,
-        "together": parts.moved,
     }
 
 

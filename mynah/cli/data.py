@@ -119,7 +119,7 @@ def clean(
         recipe, given({"clean": cleaning.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
     )
     source = read_manifest(folder)
-    with _bar(folder) as told:
+    with _bar() as told:
         counts = _stage(
             "clean",
             out,
@@ -282,13 +282,10 @@ def _stage(
 
 
 @contextmanager
-def _bar(folder: Path) -> Iterator[Callable[[int], None]]:
+def _bar() -> Iterator[Callable[[int, int], None]]:
     """Yield a function that moves a bar with the time left, a shard at a time."""
     from rich.progress import Progress
 
-    from mynah.data.store import shards_of
-
-    total = len(shards_of(folder))
     with Progress(transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("cleaning", total=total)
-        yield lambda done: progress.update(task, completed=done)
+        task = progress.add_task("cleaning", total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

@@ -5,7 +5,6 @@ What is read together depends on the sources alone, not on the number of workers
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -26,8 +25,7 @@ from mynah.data.store import (
     RecordWriter,
     begin_folder,
     finish_folder,
-    read_changes,
-    shards_of,
+    gather,
 )
 from mynah.errors import DataError
 
@@ -115,13 +113,11 @@ def _spread(
         {"sources": paths, "config": config, "listing": listing, "units": units, "out": str(folder)}
         for units, folder in zip(batches, folders, strict=True)
     ]
-    counts: Counter[str] = Counter()
     for _ in run_tasks(collect_task, tasks, engine.workers, engine.ray):
         pass
-    number, usable, refused = 0, False, None
+    usable, refused = False, None
     for folder in folders:
         found: dict[str, Any] = artifacts.read_json(folder / "found.json")
-        counts.update(found["counts"])
         usable = usable or found["usable"]
         refused = refused or found["refused"]
         collector.left_out += [(name, reason) for name, reason in found["left_out"]]
@@ -129,18 +125,10 @@ def _spread(
             collector.sources.append(Source(**value))
             if collector.told is not None:
                 collector.told(collector.sources[-1])
-        for change in read_changes(folder):
-            account.note(change)
-        if found["counts"]:
-            for shard in shards_of(folder):
-                # A link and no move: if the work is cut off here, a later run finds the batches whole.
-                place = out / f"part-{number:05}.parquet"
-                place.unlink(missing_ok=True)
-                os.link(shard, place)
-                number += 1
+        account.take(folder)
     if not usable:
         raise DataError(refused or f"{collector.first}: no usable row found: every text is empty")
-    return counts
+    return gather(folders, out)
 
 
 @lru_cache(maxsize=2)
@@ -172,7 +160,6 @@ def collect_task(task: Task) -> Task:
             "left_out": [list(item) for item in walk.left_out],
             "refused": str(walk.refused[0]) if walk.refused else None,
             "usable": walk.usable,
-            "counts": dict(writer.counts),
         },
     )
     finish_folder(partial, out)

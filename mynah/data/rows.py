@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mynah.data.exchanges import split_exchange
 from mynah.data.layout import Layout, guess_layout
+from mynah.data.messages import Messages
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
 from mynah.data.threads import build_conversations
@@ -53,28 +54,30 @@ def rows_to_records(
 def messages_to_records(
     file: str, rows: Iterable[Row | Rejected], layout: Layout, reading: Reading
 ) -> Iterator[Record | Rejected]:
-    """Turn rows that are one message each into conversations; see `build_conversations`."""
+    """Turn rows that are one message each into conversations; see `build_conversations`.
+
+    What is no message of a person comes as a `Rejected` with the reason `APP` or `MEDIA`, and is counted as that.
+    """
     assert layout.text is not None
-    good: list[Row] = []
+    source, config = reading.source, reading.config
+    messages = Messages(layout)
     for row in rows:
-        reading.source.rows += 1
+        source.rows += 1
+        if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
+            row = Rejected(file, row.line, what, bad=False)
         if isinstance(row, Rejected):
+            source.system += row.reason == APP
+            source.media += row.reason == MEDIA
             yield row
-        elif (what := _other_kind(row, layout.type)) is not None:
-            reading.source.system += what == APP
-            reading.source.media += what == MEDIA
-            yield Rejected(file, row.line, what, bad=False)
         elif row.cells[layout.text].strip():
-            good.append(row)
+            messages.add(row)
         else:
             yield Rejected(file, row.line, "empty text")
-    if not good:
+    if not len(messages):
         return
-    config = reading.config
-    threaded = build_conversations(good, layout, file, config.gap, config.merge, reading.ask)
-    told = f"{reading.source.layout}; " if reading.source.layout else ""
-    reading.source.layout = told + threaded.roles
-    yield from threaded.conversations
+    conversations, roles = build_conversations(messages, file, config.gap, config.merge, reading.ask)
+    source.layout = f"{source.layout}; {roles}" if source.layout else roles
+    yield from conversations
 
 
 def _other_kind(row: Row, column: str | None) -> str | None:

@@ -1,23 +1,69 @@
-"""Hold out a part of the records: by their content, by person or by time; what is alike stays together."""
+"""Hold out a part of the records: by their content, by person or by time; what is alike stays together.
+
+Like cleaning, this goes over the shards twice: once for what each record is known by, once to write the parts. In
+between one process decides, with some 40 bytes a record.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Sequence
+import shutil
 from dataclasses import dataclass
-from typing import Literal
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from mynah import artifacts
 from mynah.config import Config
-from mynah.data.clean.config import DuplicateConfig
-from mynah.data.clean.duplicates import fingerprint
-from mynah.data.clean.run import find_alike
+from mynah.data.clean.config import DuplicateConfig, EngineConfig
+from mynah.data.clean.duplicates import (
+    BATCH,
+    band_keys,
+    fingerprint,
+    key_of,
+    keys_and_rows,
+    short_fingerprint,
+)
+from mynah.data.collect import collect
+from mynah.data.decontaminate import Overlap
+from mynah.data.engine import Task, run_tasks
+from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
+from mynah.data.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
+from mynah.data.store import (
+    Account,
+    Change,
+    RecordWriter,
+    begin_folder,
+    count_in_shard,
+    finish_folder,
+    gather,
+    read_shard,
+    shards_of,
+)
 from mynah.errors import DataError
+
+#: The parts, and where records of each side are told apart.
+TRAIN, HELD_OUT = "train", "held_out"
+#: What is known of each shard, what was decided, and the parts of each: work that is cut off goes on with them.
+FACTS, SIDES, PARTS = (f"{artifacts.CHECKPOINTS}/step-{name}" for name in ("facts", "sides", "parts"))
+#: Fewer shards than this are done before another process is up.
+SPREAD_SHARDS = 12
+#: Sides of a row: learned from, held out, dropped because it holds evaluation text, or because it is learned from.
+_TRAIN, _HELD_OUT, _CONTAMINATED, _LEARNED = range(4)
+_REASONS = {
+    _CONTAMINATED: ("decontaminate", "13 words in a row of an evaluation file"),
+    _LEARNED: ("split", "held out, but equal to a record that is learned from"),
+}
+_EQUAL, _ALIKE, _PERSON = "equal", "alike", "person"
+
+Floats = npt.NDArray[np.float64]
+Sides = npt.NDArray[np.uint8]
 
 
 class SplitConfig(Config):
@@ -36,43 +82,169 @@ class SplitConfig(Config):
 
 
 @dataclass(frozen=True)
-class Split:
-    """The two parts, each in the order of the input."""
+class SplitCounts:
+    """How many records went where."""
 
-    train: list[Record]
-    held_out: list[Record]
-    #: records held out because they come with others that are nearly the same
-    moved: int = 0
+    train: int
+    held_out: int
+    #: dropped: they share 13 words in a row with an evaluation file
+    contaminated: int
+    #: dropped: they were to be held out, but equal a record that is learned from
+    learned: int
+    #: held out because they come with others that are nearly the same
+    together: int
 
 
-def split(records: Sequence[Record], config: SplitConfig, seed: int) -> Split:
-    """Put records on two sides, each group of records that belong together on one.
+def split_folder(
+    source: Path, out: Path, config: SplitConfig, seed: int, engine: EngineConfig = EngineConfig()
+) -> SplitCounts:
+    """Split a folder of records into the folders `train` and `held_out`, each in the order of the input.
 
-    A group is a record, or all records of a person, with all that are nearly the same (MinHash over what is
-    asked, or the text); it is held out by a hash of its first member and the seed, so that added rows never
-    move the others. By time, the latest records are held out, and what is nearly the same in the earlier ones
-    goes with them.
+    A group is a record, or all records of a person, with all that are nearly the same (MinHash over what is asked, or
+    the text); it is held out by a hash of its first member and the seed, so that added rows never move the others. By
+    time, the latest records are held out, and what is nearly the same in the earlier ones goes with them. A record
+    that is to be held out and equals one that is learned from is dropped.
 
     Raises:
-        DataError: if there are fewer than two groups, or no times to split by.
+        DataError: if there are fewer than two groups, no times or no names to split by, or an evaluation file cannot
+        be read.
+        ArtifactError: if the records are damaged.
     """
-    groups = _groups(records, config)
-    if len(set(groups.tolist())) < 2:
-        raise DataError(
-            f"only {len(set(groups.tolist()))} usable record found after cleaning, at least 2 are needed: "
-            "one to learn from and one to hold out; give more rows"
-        )
-    if config.by == "time":
-        held = _latest(records, groups, config.held_out)
-    else:
-        held = _lowest(records, groups, config.held_out, seed)
-    sides = [group in held for group in groups.tolist()]
-    sizes = Counter(group for group in groups.tolist() if group in held)
-    return Split(
-        [record for record, side in zip(records, sides, strict=True) if not side],
-        [record for record, side in zip(records, sides, strict=True) if side],
-        sum(size - 1 for size in sizes.values()),
+    if config.decontaminate:
+        _overlap(config.decontaminate)  # a wrong file is told before the work begins
+    shards = shards_of(source)
+    starts = starts_of(map(count_in_shard, shards))
+    workers = engine.workers if len(shards) >= SPREAD_SHARDS else 1
+    facts = [out / FACTS / f"{number:05}" for number in range(len(shards))]
+    settings = config.model_dump(mode="json")
+    tasks: list[Task] = [
+        {"shard": str(shard), "out": str(folder), "config": settings, "seed": seed}
+        for shard, folder in zip(shards, facts, strict=True)
+    ]
+    for _ in run_tasks(facts_task, tasks, workers, engine.ray):
+        pass
+
+    def looked(name: str) -> Rows:
+        found = group(facts, name, starts, joined, out / SIDES / name, engine.workers, engine.ray)
+        return join(found.astype(np.int64).reshape(-1, 2))
+
+    links = [looked(name) for name in _grouped_by(config)]
+    known = _Known(*(np.concatenate([np.load(f / f"{name}.npy") for f in facts]) for name in _FACTS))
+    try:
+        sides, together = _decide(known, np.concatenate([np.empty((0, 2), dtype=np.int64), *links]), config)
+    except DataError:  # other records or settings are needed, so nothing here is of use to a later run
+        for name in (FACTS, SIDES):
+            shutil.rmtree(out / name, ignore_errors=True)
+        raise
+    _leave_out_learned(sides, looked(_EQUAL))
+    np.save(out / SIDES / "sides.npy", sides, allow_pickle=False)
+    parts = [out / PARTS / f"{number:05}" for number in range(len(shards))]
+    tasks = [
+        {"shard": str(shard), "out": str(folder), "sides": str(out / SIDES / "sides.npy"), "start": start}
+        for shard, folder, start in zip(shards, parts, starts, strict=True)
+    ]
+    for _ in run_tasks(part_task, tasks, workers, engine.ray):
+        pass
+    with Account(out) as account:
+        for folder in parts:
+            account.take(folder)
+    counts = {name: gather([part / name for part in parts], out / name).total() for name in (TRAIN, HELD_OUT)}
+    return SplitCounts(
+        counts[TRAIN],
+        counts[HELD_OUT],
+        int((sides == _CONTAMINATED).sum()),
+        int((sides == _LEARNED).sum()),
+        together,
     )
+
+
+def _grouped_by(config: SplitConfig) -> list[str]:
+    """Return the names of the keys that keep records together."""
+    return [_ALIKE] * config.alike + [_PERSON] * (config.by == "person")
+
+
+@lru_cache(maxsize=1)
+def _overlap(paths: tuple[str, ...]) -> Overlap:
+    records = collect([Path(path) for path in paths], CollectConfig()).records
+    return Overlap(text for record in records for text in record.texts)
+
+
+@dataclass(frozen=True)
+class _Known:
+    """What is known of each record, (N,) each."""
+
+    #: in [0, 1), from the record's content and the seed alone
+    places: Floats
+    #: Unix seconds; NaN where it has none
+    times: Floats
+    contaminated: npt.NDArray[np.bool_]
+    named: npt.NDArray[np.bool_]
+
+
+_FACTS = ("places", "times", "contaminated", "named")
+
+
+def facts_task(task: Task) -> Task:
+    """Find what each record of a shard is known by, wherever this runs."""
+    out = Path(task["out"])
+    if out.is_dir():
+        return {"out": task["out"]}
+    config = SplitConfig.model_validate(task["config"])
+    overlap = _overlap(config.decontaminate) if config.decontaminate else ()
+    facts: dict[str, list[Any]] = {name: [] for name in _FACTS}
+    keys: dict[str, list[int]] = {_EQUAL: [], _PERSON: []}
+    rows: dict[str, list[int]] = {_EQUAL: [], _PERSON: []}
+    bands: list[Keys] = []
+    texts: list[str] = []
+    for row, record in enumerate(read_shard(Path(task["shard"]))):
+        contaminated = record in overlap
+        name = person(record)
+        facts["places"].append(_place(record, task["seed"]))
+        facts["times"].append(_time(record))
+        facts["contaminated"].append(contaminated)
+        facts["named"].append(bool(name))
+        if not contaminated:
+            keys[_EQUAL].append(short_fingerprint(record))
+            rows[_EQUAL].append(row)
+            if name:
+                keys[_PERSON].append(key_of(name))
+                rows[_PERSON].append(row)
+        if config.alike:
+            texts.append("" if contaminated else asked(record))
+            if len(texts) == BATCH:
+                bands.append(band_keys(texts, DuplicateConfig()))
+                texts = []
+    partial_folder = begin_folder(out)
+    if config.alike:
+        bands.append(band_keys(texts, DuplicateConfig()))
+        write_keys(partial_folder, _ALIKE, *keys_and_rows(np.concatenate(bands)))
+    for name, found in keys.items():
+        write_keys(
+            partial_folder, name, np.array(found, dtype=np.uint64), np.array(rows[name], dtype=np.int64)
+        )
+    for name, values in facts.items():
+        kind = np.float64 if name in ("places", "times") else np.bool_
+        np.save(partial_folder / f"{name}.npy", np.array(values, dtype=kind), allow_pickle=False)
+    finish_folder(partial_folder, out)
+    return {"out": task["out"]}
+
+
+def part_task(task: Task) -> Task:
+    """Write the parts of one shard, wherever this runs."""
+    out = Path(task["out"])
+    if out.is_dir():
+        return {"out": task["out"]}
+    sides = np.load(task["sides"], mmap_mode="r", allow_pickle=False)
+    made = begin_folder(out)
+    with RecordWriter(made / TRAIN) as train, RecordWriter(made / HELD_OUT) as held, Account(made) as account:
+        for row, record in enumerate(read_shard(Path(task["shard"])), start=task["start"]):
+            side = int(sides[row])
+            if side in _REASONS:
+                account.note(Change("dropped", *_REASONS[side], record.place))
+            else:
+                (train if side == _TRAIN else held).write(record)
+    finish_folder(made, out)
+    return {"out": task["out"]}
 
 
 def asked(record: Record) -> str:
@@ -85,30 +257,6 @@ def asked(record: Record) -> str:
     return record.source if isinstance(record, Pair) else "\n".join(record.texts)
 
 
-def _groups(records: Sequence[Record], config: SplitConfig) -> npt.NDArray[np.int64]:
-    """Return (N,) int64: the index of the first record of each record's group."""
-    groups = np.arange(len(records), dtype=np.int64)
-    if config.alike:
-        groups = find_alike(records, DuplicateConfig(), asked)
-    if config.by != "person":
-        return groups
-    parent = {int(group): int(group) for group in set(groups.tolist())}
-
-    def root(group: int) -> int:
-        while parent[group] != group:
-            group = parent[group]
-        return group
-
-    first_of: dict[str, int] = {}
-    for record, group in zip(records, groups.tolist(), strict=True):
-        name = person(record)
-        if not name:
-            continue
-        one, other = root(first_of.setdefault(name, group)), root(group)
-        parent[max(one, other)] = min(one, other)
-    return np.array([root(group) for group in groups.tolist()], dtype=np.int64)
-
-
 def person(record: Record) -> str:
     """Return who asks in a conversation: the first user's name; empty if nobody is named."""
     if not isinstance(record, Conversation):
@@ -116,52 +264,88 @@ def person(record: Record) -> str:
     return next((m.name for m in record.messages if m.role == "user" and m.name), "")
 
 
-def _lowest(records: Sequence[Record], groups: npt.NDArray[np.int64], share: float, seed: int) -> set[int]:
-    """Return the groups whose hash is below `share`, at least one and not all.
-
-    A group larger than half of what is to be held out (everybody who only said hello) is learned from.
-    """
-    places = {group: _place(records[group], seed) for group in _small(groups, share)}
-    held = {group for group, place in places.items() if place < share}
-    if not held:  # a small set: hold out its lowest hash
-        return {min(places, key=lambda group: (places[group], group))}
-    if len(held) == len(set(groups.tolist())):
-        held.remove(max(places, key=lambda group: (places[group], group)))
-    return held
-
-
-def _small(groups: npt.NDArray[np.int64], share: float) -> list[int]:
-    """Return the groups that may be held out: no larger than half of what is to be held out, or the smallest."""
-    sizes = Counter(groups.tolist())
-    largest = max(1.0, 0.5 * share * len(groups), min(sizes.values()))
-    return [group for group, size in sizes.items() if size <= largest]
-
-
-def _latest(records: Sequence[Record], groups: npt.NDArray[np.int64], share: float) -> set[int]:
-    """Return the groups of the latest records; records without a time are learned from."""
-    times = [_time(record) for record in records]
-    known = sorted((time, index) for index, time in enumerate(times) if time)
-    if len(known) * 2 < len(records):
-        raise DataError(
-            f"split by time: only {len(known):,} of {len(records):,} records have one; "
-            "name the column with --time-column, or split by record"
-        )
-    wanted = max(1, round(share * len(records)))
-    small = set(_small(groups, share))
-    held = {int(groups[index]) for _, index in known[-wanted:]} & small
-    if not held:
-        held = {next(int(groups[index]) for _, index in reversed(known) if int(groups[index]) in small)}
-    if len(held) == len(set(groups.tolist())):
-        held.discard(int(groups[known[0][1]]))
-    return held
-
-
-def _time(record: Record) -> str:
-    messages = record.messages if isinstance(record, Conversation | Preference) else ()
-    return next((m.time for m in messages if m.time), "")
-
-
 def _place(record: Record, seed: int) -> float:
-    """Return a number in [0, 1) that depends on the record's content and the seed alone."""
     digest = hashlib.sha256(seed.to_bytes(8, "big") + fingerprint(record)).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def _time(record: Record) -> float:
+    messages = record.messages if isinstance(record, Conversation | Preference) else ()
+    first = next((m.time for m in messages if m.time), "")
+    return datetime.fromisoformat(first).timestamp() if first else float("nan")
+
+
+def _decide(known: _Known, links: Rows, config: SplitConfig) -> tuple[Sides, int]:
+    """Return the side of each row, and how many are held out because they belong to others.
+
+    Args:
+        known: about N records.
+        links: (M, 2) int64, rows that belong together.
+        config: settings.
+    """
+    count = len(known.places)
+    groups = np.arange(count)
+    moved, first = join(links).T
+    groups[moved] = first
+    usable = ~known.contaminated
+    sizes = np.bincount(groups[usable], minlength=count)
+    heads = np.flatnonzero(sizes)
+    if len(heads) < 2:
+        raise DataError(
+            f"only {len(heads)} usable record found after cleaning, at least 2 are needed: "
+            "one to learn from and one to hold out; give more rows"
+        )
+    if config.by == "person" and not (known.named & usable).any():
+        raise DataError(
+            "split by person: no conversation says who asks; name the column with --speaker-column, "
+            "or split by record"
+        )
+    # A group larger than half of what is to be held out (everybody who only said hello) is learned from.
+    largest = max(1.0, 0.5 * config.held_out * usable.sum(), float(sizes[heads].min()))
+    small = heads[sizes[heads] <= largest]
+    if config.by == "time":
+        held = _latest(known, groups, small, len(heads), config.held_out)
+    else:
+        held = _lowest(known.places, small, len(heads), config.held_out)
+    sides = np.where(np.isin(groups, held), _HELD_OUT, _TRAIN).astype(np.uint8)
+    sides[known.contaminated] = _CONTAMINATED
+    return sides, int((sizes[held] - 1).sum())
+
+
+def _lowest(places: Floats, small: Rows, groups: int, share: float) -> Rows:
+    """Return the groups whose place is below the share, at least one and not all of them."""
+    order = small[np.lexsort((small, places[small]))]
+    held = order[places[order] < share]
+    if not len(held):  # a small set: hold out its lowest hash
+        return order[:1]
+    return held[:-1] if len(held) == groups else held
+
+
+def _latest(known: _Known, groups: Rows, small: Rows, count: int, share: float) -> Rows:
+    """Return the groups of the latest records; records without a time are learned from."""
+    timed = np.flatnonzero(~np.isnan(known.times) & ~known.contaminated)
+    usable = int((~known.contaminated).sum())
+    if len(timed) * 2 < usable:
+        raise DataError(
+            f"split by time: only {len(timed):,} of {usable:,} records have one; "
+            "name the column with --time-column, or split by record"
+        )
+    order = groups[timed[np.lexsort((timed, known.times[timed]))]]
+    wanted = max(1, round(share * usable))
+    held = np.intersect1d(order[-wanted:], small)
+    if not len(held):
+        held = order[np.isin(order, small)][-1:]
+    return held[held != order[0]] if len(held) == count else held
+
+
+def _leave_out_learned(sides: Sides, equal: Rows) -> None:
+    """Mark rows that are to be held out and equal one that is learned from.
+
+    Args:
+        sides: (N,), changed in place.
+        equal: (M, 2) int64, each row that equals an earlier one and the first of its equals.
+    """
+    rows, first = equal.T
+    learned = np.union1d(first[sides[rows] == _TRAIN], first[sides[first] == _TRAIN])
+    for members in (rows[np.isin(first, learned)], np.intersect1d(first, learned)):
+        sides[members[sides[members] == _HELD_OUT]] = _LEARNED

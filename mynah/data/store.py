@@ -65,10 +65,18 @@ class _ParquetWriter:
         self.rows: list[dict[str, Any]] = []
 
     def flush(self) -> None:
+        self.write(pa.Table.from_pylist(self.rows, self.schema))
+        self.rows = []
+
+    def add(self, table: pa.Table) -> None:
+        if self.rows:
+            self.flush()
+        self.write(table.cast(self.schema))
+
+    def write(self, table: pa.Table) -> None:
         if self.writer is None:
             self.writer = pq.ParquetWriter(self.path, self.schema, compression="zstd")
-        self.writer.write_table(pa.Table.from_pylist(self.rows, self.schema))
-        self.rows = []
+        self.writer.write_table(table)
 
     def close(self) -> None:
         if self.rows or self.writer is None:
@@ -143,6 +151,20 @@ class Account:
             if len(self.file.rows) >= GROUP_RECORDS:
                 self.file.flush()
 
+    def take(self, folder: Path) -> None:
+        """Add all lines of another folder's account.
+
+        Raises:
+            ArtifactError: if it is missing or damaged.
+        """
+        for batch in _batches(folder / DROPPED, size=GROUP_RECORDS):
+            table = pa.Table.from_batches([batch])
+            counted = table.group_by(["action", "step", "reason"]).aggregate([([], "count_all")])
+            for row in counted.to_pylist():
+                self.counts[row["action"], row["step"], row["reason"]] += row["count_all"]
+            if self.file is not None:
+                self.file.add(table)
+
     def by_step(self, action: str) -> dict[str, int]:
         """Return how many records each step has dropped, changed or warned of."""
         found: Counter[str] = Counter()
@@ -173,13 +195,15 @@ def begin_folder(out: Path) -> Path:
     host = socket.gethostname().replace(".", "-")
     partial = out.with_name(f"{out.name}.{host}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
     return partial
 
 
 def finish_folder(partial: Path, out: Path) -> None:
     """Let a folder that has been filled take its place, by one rename."""
-    for path in partial.iterdir():  # it counts as done by its name alone, so it must be whole on the disk
-        artifacts.sync_file(path)
+    for path in partial.rglob("*"):  # it counts as done by its name alone, so it must be whole on the disk
+        if path.is_file():
+            artifacts.sync_file(path)
     try:
         partial.rename(out)
     except OSError:
@@ -236,13 +260,80 @@ def read_changes(folder: Path) -> Iterator[Change]:
     yield from _read(folder / DROPPED, lambda row: Change(**row))
 
 
+def gather(folders: Iterable[Path], out: Path) -> Counter[str]:
+    """Give the shards of folders a place in another one, in order; return how many records of each kind they hold.
+
+    Links and no moves: if the work is cut off here, a later run finds the folders whole. Shards without records
+    are left out, except where there are no others.
+
+    Raises:
+        ArtifactError: if a shard is damaged.
+    """
+    counts: Counter[str] = Counter()
+    number = 0
+    empty = None
+    for folder in folders:
+        for shard in shards_of(folder):
+            found = _kinds_in(shard)
+            empty = empty or shard
+            if found:
+                counts.update(found)
+                _link(shard, out / f"part-{number:05}.parquet")
+                number += 1
+    if not number and empty is not None:
+        _link(empty, out / "part-00000.parquet")
+    return counts
+
+
+def _link(shard: Path, place: Path) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.unlink(missing_ok=True)
+    try:
+        os.link(shard, place)
+    except OSError:  # a file system without links, such as a mounted object store
+        shutil.copyfile(shard, place)
+
+
+def _kinds_in(shard: Path) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    for batch in _batches(shard, GROUP_RECORDS, ["kind"]):
+        for value in batch.column(0).value_counts().to_pylist():
+            counts[value["values"]] += value["counts"]
+    return counts
+
+
+def count_records(folder: Path) -> int:
+    """Return how many records a folder holds.
+
+    Raises:
+        ArtifactError: if it holds no shards, or one is damaged.
+    """
+    return sum(map(count_in_shard, shards_of(folder)))
+
+
+def count_in_shard(shard: Path) -> int:
+    """Return how many records a shard holds.
+
+    Raises:
+        ArtifactError: if it is damaged.
+    """
+    return _kinds_in(shard).total()
+
+
 def _read(path: Path, make: Callable[[dict[str, Any]], RowT]) -> Iterator[RowT]:
     try:
+        for batch in _batches(path):
+            for row in batch.to_pylist():
+                yield make(row)
+    except (KeyError, TypeError) as error:
+        raise ArtifactError(f"{path}: not records that Mynah wrote: {type(error).__name__}") from None
+
+
+def _batches(path: Path, size: int = 1024, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    try:
         with pq.ParquetFile(path) as file:
-            for batch in file.iter_batches(batch_size=1024):
-                for row in batch.to_pylist():
-                    yield make(row)
+            yield from file.iter_batches(batch_size=size, columns=columns)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: missing") from None
-    except (pa.ArrowException, KeyError, TypeError) as error:
+    except (pa.ArrowException, KeyError) as error:
         raise ArtifactError(f"{path}: not records that Mynah wrote: {type(error).__name__}") from None

@@ -9,7 +9,6 @@ from mynah.data.clean.steps import clean_text
 from mynah.data.clean.text import fold_whitespace, remove_control, repair_unicode
 from mynah.data.preprocess import preprocess, stop_words
 from mynah.data.records import Conversation, Document, Message
-from mynah.data.split import SplitConfig, split
 
 
 def test_unicode_repair_keeps_chinese_punctuation() -> None:
@@ -59,21 +58,3 @@ def test_lowercase_and_stop_words_are_options() -> None:
 def test_preprocess_as_in_the_tutorial() -> None:
     assert preprocess("Where is my Parcel?", stop_words={"is", "my"}) == ["where", "parcel"]
     assert preprocess("包裹在哪") == ["包", "裹", "在", "哪"]
-
-
-def test_split_depends_on_content_alone() -> None:
-    records = [Document(f"text number {i}") for i in range(400)]
-    parts = split(records, SplitConfig(held_out=0.1), seed=0)
-    assert 20 <= len(parts.held_out) <= 60
-    again = split([*reversed(records), Document("one more")], SplitConfig(held_out=0.1), seed=0)
-    assert {r.text for r in parts.held_out if isinstance(r, Document)} <= {
-        r.text for r in again.held_out if isinstance(r, Document)
-    }
-    assert split(records, SplitConfig(held_out=0.1), seed=1).held_out != parts.held_out
-
-
-def test_a_small_set_still_holds_one_out() -> None:
-    for count in (2, 3, 5):
-        parts = split([Document(str(i)) for i in range(count)], SplitConfig(), seed=0)
-        assert parts.train
-        assert parts.held_out

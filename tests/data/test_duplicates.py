@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +14,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mynah.data.clean.config import CleanConfig, DuplicateConfig
-from mynah.data.clean.duplicates import LineCounts, clusters, shingle_text, signatures
-from mynah.data.clean.run import WORK, clean, clean_folder
-from mynah.data.records import Conversation, Document, Labelled, Message
-from mynah.data.split import SplitConfig, asked, split
-from mynah.data.store import read_changes, read_records, write_records
+from mynah.data import repeats
+from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
+from mynah.data.clean.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
+from mynah.data.clean.run import WORK, clean, clean_folder, clean_shard
+from mynah.data.records import Conversation, Document, Labelled, Message, Record
+from mynah.data.split import SplitConfig, SplitCounts, asked, split_folder
+from mynah.data.store import read_changes, read_records, shards_of, write_records
 from mynah.errors import DataError
 
 WORDS = [f"word{i}" for i in range(4000)]
 HAN = [chr(0x4E00 + i) for i in range(3000)]
+
+
+def first_alike(texts: list[str]) -> list[int]:
+    """Return the first text that each is alike to, or itself."""
+    keys, rows = keys_and_rows(band_keys(texts, DuplicateConfig()))
+    first = list(range(len(texts)))
+    for row, other in repeats.joined(*repeats.in_order(keys, rows)).tolist():
+        first[row] = other
+    return first
 
 
 def changed(words: list[str], share: float, pool: list[str], rng: random.Random) -> list[str]:
@@ -37,7 +51,7 @@ def test_planted_near_duplicates(pool: list[str], joiner: str) -> None:
     originals = [[rng.choice(pool) for _ in range(200)] for _ in range(300)]
     texts = [joiner.join(words) for words in originals]
     texts += [joiner.join(changed(words, 0.01, pool, rng)) for words in originals]
-    first = clusters(signatures(texts, DuplicateConfig()))
+    first = first_alike(texts)
     found = sum(int(first[300 + i]) == i for i in range(300))
     wrong = sum(int(first[i]) != i for i in range(300))
     assert found / 300 >= 0.98
@@ -64,21 +78,62 @@ def test_the_bands_keep_what_they_promise() -> None:
 
 
 def test_short_texts_are_alike_only_if_equal_and_wordless_ones_never() -> None:
-    bands = signatures(["where is it", "Where is it?", "where is he", "...", "!!!"], DuplicateConfig())
-    assert clusters(bands).tolist() == [0, 0, 2, 3, 4]
+    assert first_alike(["where is it", "Where is it?", "where is he", "...", "!!!"]) == [0, 0, 2, 3, 4]
     assert shingle_text(["Hi, 你好 x"]) == "hi 你 好 x"
 
 
-@given(st.lists(st.lists(st.integers(1, 5), min_size=2, max_size=2), max_size=30))
-def test_clusters_agree_with_a_slow_search(rows: list[list[int]]) -> None:
-    bands = np.array(rows, dtype=np.uint64).reshape(-1, 2)
-    slow = list(range(len(rows)))
-    for _ in rows:
-        for i, a in enumerate(rows):
-            for j, b in enumerate(rows):
-                if a[0] == b[0] or a[1] == b[1]:
-                    slow[i] = slow[j] = min(slow[i], slow[j])
-    assert clusters(bands).tolist() == slow
+@given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), max_size=40))
+def test_joined_rows_agree_with_a_slow_search(pairs: list[tuple[int, int]]) -> None:
+    slow = list(range(26))
+    for _ in range(26):
+        for i, j in pairs:
+            slow[i] = slow[j] = min(slow[i], slow[j])
+    found = repeats.join(np.array(pairs, dtype=np.int64).reshape(-1, 2))
+    assert found.tolist() == [[row, first] for row, first in enumerate(slow) if row != first]
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 3), max_size=6), min_size=1, max_size=5),
+    st.integers(1, 3),
+    st.booleans(),
+)
+def test_ranges_of_keys_on_disk_give_what_memory_gives(
+    shards: list[list[int]], most: int, spread: bool
+) -> None:
+    """Keys of several shards, in one range or in many: who repeats whom, what is common, what is beyond a cap."""
+    keys = np.array([key << 62 for shard in shards for key in shard], dtype=np.uint64)
+    rows = np.arange(len(keys))
+    without = rows[::3]
+    hows = (
+        repeats.joined,
+        partial(repeats.common, most=most),
+        partial(repeats.beyond, most=most, without=without),
+    )
+    with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:
+        if spread:
+            patch.setattr(repeats, "RANGE_KEYS", 3)
+        folders = [Path(name) / str(number) for number in range(len(shards))]
+        for folder, shard in zip(folders, shards, strict=True):
+            folder.mkdir()
+            repeats.write_keys(
+                folder, "k", np.array([k << 62 for k in shard], dtype=np.uint64), np.arange(len(shard))
+            )
+        starts = repeats.starts_of(map(len, shards))
+        for number, how in enumerate(hows):
+            found = repeats.group(folders, "k", starts, how, Path(name) / f"out{number}")
+            expected = how(*repeats.in_order(keys, rows))
+            assert sorted(map(str, found.tolist())) == sorted(map(str, expected.tolist()))
+    # and by hand
+    seen: dict[int, list[int]] = {}
+    for row, key in enumerate(keys.tolist()):
+        seen.setdefault(key, []).append(row)
+    assert {r for r, _ in repeats.joined(*repeats.in_order(keys, rows)).tolist()} == {
+        r for group in seen.values() for r in group[1:]
+    }
+    counted = [[r for r in group if r % 3] for group in seen.values()]
+    assert sorted(
+        repeats.beyond(*repeats.in_order(keys, rows), most=most, without=without).tolist()
+    ) == sorted(r for group in counted for r in group[most:])
 
 
 def test_lines_of_many_documents_and_a_cap_on_replies() -> None:
@@ -93,9 +148,8 @@ def test_lines_of_many_documents_and_a_cap_on_replies() -> None:
     texts = [r.text for r in result.records if isinstance(r, Document)]
     assert texts == [f"Story number {i} is told here once." for i in range(6)]
     assert len(result.records) - len(texts) == 2
-    counts = LineCounts()
-    counts.add(f"{menu}\n{menu}")
-    assert (counts[menu], counts["A line that was never seen"]) == (1, 0)
+    twice = [Document(f"{menu}\n{menu}\n{i}", f"f:{i}") for i in range(3)]  # a line counts once a document
+    assert clean(twice, config).count("changed") == {}
 
 
 def test_a_folder_is_cleaned_as_in_memory_and_goes_on_where_it_was_cut_off(tmp_path: Path) -> None:
@@ -105,18 +159,36 @@ def test_a_folder_is_cleaned_as_in_memory_and_goes_on_where_it_was_cut_off(tmp_p
     clean_folder(tmp_path / "in", tmp_path / "out", config)
     expected = clean(records, config)
     assert list(read_records(tmp_path / "out")) == expected.records
+    assert len(expected.records) == 40
     assert sorted(map(repr, read_changes(tmp_path / "out"))) == sorted(map(repr, expected.changes))
     assert expected.records[0].texts == ("café number 0",)
     # A shard that is there already is not cleaned again, whatever it holds.
-    write_records(tmp_path / "again" / WORK / "00000", [Document("from before", "f:0")])
-    (tmp_path / "again" / WORK / "00000" / "dropped.parquet").write_bytes(
-        (tmp_path / "out" / "dropped.parquet").read_bytes()
-    )
+    write_records(tmp_path / "other", [Document("from before", "f:0")])
+    clean_shard(tmp_path / "other" / "part-00000.parquet", tmp_path / "again" / WORK / "00000", config)
     clean_folder(tmp_path / "in", tmp_path / "again", config)
     assert [r.texts for r in read_records(tmp_path / "again")] == [("from before",)]
 
 
 # Splitting
+
+
+@dataclass
+class Parts:
+    """The two parts in memory."""
+
+    train: list[Record]
+    held_out: list[Record]
+    counts: SplitCounts
+
+
+def split(records: Sequence[Record], config: SplitConfig, seed: int) -> Parts:
+    """Split records by way of a folder."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        write_records(folder / "in", records)
+        counts = split_folder(folder / "in", folder / "out", config, seed)
+        train, held_out = (list(read_records(folder / "out" / part)) for part in ("train", "held_out"))
+    return Parts(train, held_out, counts)
 
 
 def talk(question: str, reply: str = "yes", who: str = "", when: str = "") -> Conversation:
@@ -131,7 +203,7 @@ def test_what_is_alike_never_stands_on_both_sides() -> None:
     held = {asked(r).strip("!") for r in parts.held_out}
     assert held
     assert not held & {asked(r).strip("!") for r in parts.train}
-    assert parts.moved == len(parts.held_out) - len(held)
+    assert parts.counts.together == len(parts.held_out) - len(held)
 
 
 def test_a_greeting_that_everybody_says_is_learned_from() -> None:
@@ -182,3 +254,64 @@ def test_by_person_and_by_time() -> None:
     assert len(parts.held_out) == 20
     with pytest.raises(DataError, match="only 0 of 3 records have one"):
         split([talk(str(i)) for i in range(3)], SplitConfig(by="time"), seed=0)
+
+
+def test_split_depends_on_content_alone() -> None:
+    records = [Document(f"text number {i}") for i in range(400)]
+    parts = split(records, SplitConfig(held_out=0.1), seed=0)
+    assert 20 <= len(parts.held_out) <= 60
+    again = split([*reversed(records), Document("one more")], SplitConfig(held_out=0.1), seed=0)
+    assert {r.text for r in parts.held_out if isinstance(r, Document)} <= {
+        r.text for r in again.held_out if isinstance(r, Document)
+    }
+    assert split(records, SplitConfig(held_out=0.1), seed=1).held_out != parts.held_out
+
+
+def test_a_small_set_still_holds_one_out() -> None:
+    for count in (2, 3, 5):
+        parts = split([Document(str(i)) for i in range(count)], SplitConfig(), seed=0)
+        assert parts.train
+        assert parts.held_out
+
+
+def test_what_is_learned_from_is_not_tested() -> None:
+    """By time and with nothing kept together, an old question that is asked again leaves the test part."""
+    records = [
+        talk(f"question {i % 95} of some words", when=f"2024-01-01T00:{i // 60:02}:{i % 60:02}+00:00")
+        for i in range(100)
+    ]
+    records += [Document("???", "a"), Document("???", "b"), Document("???", "c")]
+    parts = split(records, SplitConfig(by="time", alike=False), seed=0)
+    assert parts.counts.learned == 5
+    assert not {fingerprint(r) for r in parts.held_out} & {fingerprint(r) for r in parts.train}
+    assert len(parts.train) + len(parts.held_out) == 98
+    assert split(records, SplitConfig(by="time"), seed=0).counts.learned == 0
+
+
+def test_by_person_needs_names() -> None:
+    with pytest.raises(DataError, match="no conversation says who asks"):
+        split([talk(str(i)) for i in range(30)], SplitConfig(by="person"), seed=0)
+
+
+def test_many_shards_are_split_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [talk(f"where is parcel {i // 3}, I ask{'!' * (i % 3)}", f"reply {i}") for i in range(600)]
+    write_records(tmp_path / "one", records)
+    monkeypatch.setattr("mynah.data.store.GROUP_CHARACTERS", 500)
+    monkeypatch.setattr("mynah.data.store.SHARD_CHARACTERS", 1000)
+    write_records(tmp_path / "many", records)
+    assert len(shards_of(tmp_path / "many")) > 12
+    monkeypatch.undo()
+    monkeypatch.setattr(repeats, "RANGE_KEYS", 1000)
+    counts = [
+        split_folder(tmp_path / name, tmp_path / f"{name}{workers}", SplitConfig(), 0, EngineConfig(workers=workers))
+        for name, workers in (("one", 1), ("many", 1), ("many", 2))
+    ]  # fmt: skip
+    assert counts[0] == counts[1] == counts[2]
+    for part in ("train", "held_out"):
+        one = list(read_records(tmp_path / "one1" / part))
+        assert one == list(read_records(tmp_path / "many1" / part))
+        names = sorted(path.name for path in (tmp_path / "many1" / part).iterdir())
+        assert all(
+            (tmp_path / "many1" / part / name).read_bytes() == (tmp_path / "many2" / part / name).read_bytes()
+            for name in names
+        )

@@ -21,10 +21,8 @@ from mynah.errors import MynahError
 KILLS = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from mynah.data import store
-store.SHARD_CHARACTERS, store.GROUP_CHARACTERS = 1 << 16, 1 << 15
 from mynah.data.clean.config import CleanConfig, EngineConfig
-from mynah.data.clean.run import WORK, clean_folder
+from mynah.data.clean.run import KEPT, WORK, clean_folder
 
 def kill(work):
     while True:
@@ -35,7 +33,7 @@ def kill(work):
         time.sleep(0.0005)
 
 source, out, ray = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None
-threading.Thread(target=kill, args=(out / WORK,), daemon=True).start()
+threading.Thread(target=kill, args=(out / {"first": WORK, "second": KEPT}[sys.argv[4]],), daemon=True).start()
 clean_folder(source, out, CleanConfig(), engine=EngineConfig(workers=2, ray=ray))
 """
 
@@ -49,7 +47,7 @@ def digest(folder: Path) -> str:
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     records = [
-        Document(f"caf\u00c3\u00a9 {i} " + "some words  and more " * 60, f"f:{i}") for i in range(1200)
+        Document(f"caf\u00c3\u00a9 {i % 1000} " + "some words  and more " * 60, f"f:{i}") for i in range(1200)
     ]
     before = store.SHARD_CHARACTERS, store.GROUP_CHARACTERS
     store.SHARD_CHARACTERS, store.GROUP_CHARACTERS = 1 << 16, 1 << 15
@@ -64,22 +62,19 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("alone") / "out"
-    done = subprocess.run(  # with the small shards of the others, in a process of its own
-        [sys.executable, "-c", KILLS.replace("threading.Thread(", "(lambda **_: threading.Thread())(").replace(
-            "workers=2", "workers=1"), str(source), str(out), ""],
-        capture_output=True, text=True, check=False, timeout=120,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    clean_folder(source, out, CleanConfig(), engine=EngineConfig(workers=1))
     return digest(out)
 
 
-@pytest.mark.parametrize("ray", ["", "local"])
-def test_a_killed_worker_changes_nothing(source: Path, expected: str, tmp_path: Path, ray: str) -> None:
+@pytest.mark.parametrize(("ray", "where"), [("", "first"), ("", "second"), ("local", "first")])
+def test_a_killed_worker_changes_nothing(
+    source: Path, expected: str, tmp_path: Path, ray: str, where: str
+) -> None:
     if ray:
         pytest.importorskip("ray", reason="needs the extra 'cluster'")
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     done = subprocess.run(
-        [sys.executable, "-c", KILLS, str(source), str(tmp_path / "out"), ray],
+        [sys.executable, "-c", KILLS, str(source), str(tmp_path / "out"), ray, where],
         capture_output=True, text=True, check=False, timeout=240, env=environment,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

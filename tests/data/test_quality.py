@@ -205,9 +205,8 @@ def test_perplexity_is_judged_by_a_model_that_is_handed_in() -> None:
 
 
 def test_records_that_hold_evaluation_text_are_found(tmp_path: Path) -> None:
-    from mynah.data.split import SplitConfig
+    from mynah.data.split import SplitConfig, split_folder
     from mynah.data.store import write_records
-    from mynah.prepare import split_into
 
     test = "Anna has three red apples and buys four more on Monday morning at the market for two coins each, how many"
     overlap = Overlap([test])
@@ -217,5 +216,5 @@ def test_records_that_hold_evaluation_text_are_found(tmp_path: Path) -> None:
     records = [Document(f"text number {i} is about something else", f"f:{i}") for i in range(30)]
     write_records(tmp_path / "in", [*records, Document(f"Cheat: {test}", "f:99")])
     config = SplitConfig(decontaminate=(str(tmp_path / "test.txt"),))
-    counts = split_into(tmp_path / "in", tmp_path / "out", config, seed=0)
-    assert (counts["contaminated"], counts["train"] + counts["held_out"]) == (1, 30)
+    counts = split_folder(tmp_path / "in", tmp_path / "out", config, seed=0)
+    assert (counts.contaminated, counts.train + counts.held_out) == (1, 30)

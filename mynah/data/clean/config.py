@@ -50,6 +50,11 @@ class DuplicateConfig(Config):
     )
 
     @property
+    def any(self) -> bool:
+        """Whether any repeat is looked for."""
+        return self.exact or self.near or self.lines is not None or self.replies is not None
+
+    @property
     def threshold(self) -> float:
         """Jaccard similarity at which a pair is found half of the time: (1 - 0.5^(1/bands))^(1/rows)."""
         return float((1 - 0.5 ** (1 / self.bands)) ** (1 / self.rows))

@@ -11,14 +11,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from mynah.data.clean.config import DuplicateConfig
-from mynah.data.records import Conversation, Record
+from mynah.data.records import Conversation, Document, Labelled, Record
+from mynah.data.repeats import Group, Keys, Rows, beyond, common, in_order, join, joined
+from mynah.data.store import Change
 
 #: A Han character or kana is a word of its own, punctuation is none.
 _WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
@@ -28,6 +33,9 @@ _SEED = 1
 BATCH = 512
 #: Lines shorter than this repeat without meaning anything: "Yes.", "* * *".
 SHORTEST_LINE = 20
+#: The names of keys: of whole records, of MinHash bands, of lines of documents, of replies.
+EQUAL, ALIKE, LINES, REPLIES = "equal", "alike", "lines", "replies"
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 def fingerprint(record: Record) -> bytes:
@@ -70,96 +78,205 @@ def signatures(texts: Sequence[str], config: DuplicateConfig) -> npt.NDArray[np.
     rows = flat.reshape(len(texts), config.bands, config.rows)
     bands = np.zeros((len(texts), config.bands), dtype=np.uint64)
     for column in range(config.rows):
-        bands = (bands ^ rows[:, :, column]) * np.uint64(0x9E3779B97F4A7C15)
+        bands = (bands ^ rows[:, :, column]) * _GOLDEN
         bands ^= bands >> np.uint64(29)
     empty = np.flatnonzero([not w for w in words])
     bands[empty] = 0
     return bands
 
 
-def clusters(bands: npt.NDArray[np.uint64]) -> npt.NDArray[np.int64]:
-    """Return (N,) int64: the first record that each is alike to, through others if need be, or itself.
+def band_keys(texts: Sequence[str], config: DuplicateConfig, salts: Sequence[str] = ()) -> Keys:
+    """Return (N, bands) uint64: keys that two texts share only in the same band, with the same salt.
 
-    Args:
-        bands: (N, bands) uint64, as `signatures` gives them; rows of zeros are alike to nothing.
+    Rows of zeros are texts without a word, which are alike to nothing.
     """
-    parent = np.arange(len(bands), dtype=np.int64)
-
-    def root(index: int) -> int:
-        while parent[index] != index:
-            parent[index] = parent[parent[index]]
-            index = int(parent[index])
-        return index
-
-    worded = np.flatnonzero(bands.any(axis=1)) if len(bands) else np.zeros(0, dtype=np.int64)
-    for band in range(bands.shape[1]):
-        order = worded[np.argsort(bands[worded, band], kind="stable")]
-        values = bands[order, band]
-        for position in np.flatnonzero(values[1:] == values[:-1]):
-            first, second = root(int(order[position])), root(int(order[position + 1]))
-            if first != second:
-                parent[max(first, second)] = min(first, second)
-    return np.array([root(index) for index in range(len(bands))], dtype=np.int64)
+    bands = signatures(texts, config)
+    worded = bands.any(axis=1)
+    bands ^= np.arange(1, config.bands + 1, dtype=np.uint64)[None, :] * _GOLDEN
+    if any(salts):
+        bands ^= np.array([key_of(salt) for salt in salts], dtype=np.uint64)[:, None]
+    bands[~worded] = 0
+    return bands
 
 
-class LineCounts:
-    """In how many documents a line stands, counted in a sketch of fixed size.
-
-    Count-Min (Cormode and Muthukrishnan 2005): never too low, and too high only where lines collide in both
-    rows of 2^22 counters.
-    """
-
-    WIDTH = 1 << 22
-
-    def __init__(self) -> None:
-        #: (2, WIDTH) uint16
-        self.counts = np.zeros((2, self.WIDTH), dtype=np.uint16)
-
-    def add(self, text: str) -> None:
-        """Count each line of a document once."""
-        lines = {line.strip() for line in text.split("\n")}
-        for row, column in (place for line in lines if len(line) >= SHORTEST_LINE for place in _places(line)):
-            if self.counts[row, column] < 65_535:
-                self.counts[row, column] += 1
-
-    def __getitem__(self, line: str) -> int:
-        """Return in how many documents a line was found."""
-        return min(int(self.counts[row, column]) for row, column in _places(line.strip()))
-
-    def without_common(self, text: str, most: int) -> str:
-        """Return a text without its lines that stand in more than `most` documents."""
-        kept = [line for line in text.split("\n") if len(line.strip()) < SHORTEST_LINE or self[line] <= most]
-        return "\n".join(kept)
+def key_of(text: str) -> int:
+    """Return a 64-bit hash of a text."""
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).digest(), "big")
 
 
-def _places(line: str) -> tuple[tuple[int, int], tuple[int, int]]:
-    digest = hashlib.blake2b(line.encode("utf-8", "replace"), digest_size=8).digest()
-    first, second = int.from_bytes(digest[:4], "big"), int.from_bytes(digest[4:], "big")
-    return (0, first % LineCounts.WIDTH), (1, second % LineCounts.WIDTH)
+class KeysOf:
+    """Gathers the keys of records, one after the other, as far as a setting needs them."""
+
+    def __init__(self, config: DuplicateConfig) -> None:
+        self.config = config
+        self.row = 0
+        names = {
+            EQUAL: config.exact,
+            LINES: config.lines is not None,
+            REPLIES: config.replies is not None,
+        }
+        self.keys = {name: array("Q") for name, needed in names.items() if needed}
+        self.rows = {name: array("q") for name in self.keys}
+        self.bands: list[Keys] = []
+        self.texts: list[str] = []
+        self.salts: list[str] = []
+
+    def add(self, record: Record) -> None:
+        """Take the keys of the next record."""
+        config = self.config
+        if config.exact:
+            self._note(EQUAL, short_fingerprint(record))
+        if config.near:
+            self.texts.append("\n".join(record.texts))
+            # The same text of another class is no repeat.
+            self.salts.append(record.label if isinstance(record, Labelled) else "")
+            if len(self.texts) == BATCH:
+                self._sign()
+        if config.lines is not None and isinstance(record, Document):
+            for key in set(map(key_of, _long_lines(record.text))):
+                self._note(LINES, key)
+        if config.replies is not None:
+            for key in replies_of(record):
+                self._note(REPLIES, key)
+        self.row += 1
+
+    def _note(self, name: str, key: int) -> None:
+        self.keys[name].append(key)
+        self.rows[name].append(self.row)
+
+    def _sign(self) -> None:
+        self.bands.append(band_keys(self.texts, self.config, self.salts))
+        self.texts, self.salts = [], []
+
+    def found(self) -> dict[str, tuple[Keys, Rows]]:
+        """Return the keys of each name with the numbers of their rows."""
+        made = {
+            name: (np.array(keys, dtype=np.uint64), np.array(self.rows[name], dtype=np.int64))
+            for name, keys in self.keys.items()
+        }
+        if self.config.near:
+            self._sign()
+            made[ALIKE] = keys_and_rows(np.concatenate(self.bands))
+        return made
 
 
-class ReplyCap:
-    """Keeps at most so many conversations with the same replies: a cap, not a ban."""
+def keys_and_rows(bands: Keys) -> tuple[Keys, Rows]:
+    """Return the (K,) keys of (N, bands) that are of texts with words, and the row of each."""
+    rows = np.flatnonzero(bands.any(axis=1))
+    return bands[rows].reshape(-1), np.repeat(rows, bands.shape[1])
 
-    def __init__(self, most: int) -> None:
-        self.most = most
-        self.seen: Counter[int] = Counter()
 
-    def too_many(self, record: Record) -> bool:
-        """Count a record's replies; return whether each of them has been kept often enough already."""
-        if not isinstance(record, Conversation):
-            return False
-        replies = [
-            int.from_bytes(
-                hashlib.blake2b(
-                    _SPACE.sub(" ", m.content.casefold()).strip().encode("utf-8", "replace"), digest_size=8
-                ).digest(),
-                "big",
+def replies_of(record: Record) -> set[int]:
+    """Return a key for each reply of a conversation, whatever its case and white space."""
+    if not isinstance(record, Conversation):
+        return set()
+    said = (message.content for message in record.messages if message.role == "assistant")
+    return {key_of(_SPACE.sub(" ", text.casefold()).strip()) for text in said}
+
+
+def _long_lines(text: str) -> Iterator[str]:
+    return (stripped for line in text.split("\n") if len(stripped := line.strip()) >= SHORTEST_LINE)
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """What is to be left out: rows are counted over all shards, and all are sorted."""
+
+    equal: Rows
+    alike: Rows
+    #: keys of lines
+    lines: Keys
+    #: a row as often as it has replies that were said often enough before
+    replies: Rows
+
+    @classmethod
+    def find(cls, config: DuplicateConfig, look: Callable[[str, Group], npt.NDArray[np.generic]]) -> Repeats:
+        """Find repeats.
+
+        Args:
+            config: which.
+            look: takes the name of keys, and what is to be done with those that meet; returns what comes of it.
+        """
+        none = np.empty(0, dtype=np.int64)
+        equal = np.sort(look(EQUAL, joined).astype(np.int64)[:, 0]) if config.exact else none
+        alike = join(look(ALIKE, joined).astype(np.int64))[:, 0] if config.near else none
+        lines: Keys = np.empty(0, dtype=np.uint64)
+        if config.lines is not None:
+            lines = look(LINES, partial(common, most=config.lines)).astype(np.uint64)
+        replies = none
+        if config.replies is not None:
+            gone = np.union1d(equal, alike)
+            replies = np.sort(
+                look(REPLIES, partial(beyond, most=config.replies, without=gone)).astype(np.int64)
             )
-            for m in record.messages
-            if m.role == "assistant"
-        ]
-        if not replies or not all(self.seen[reply] >= self.most for reply in replies):
-            self.seen.update(replies)
-            return False
-        return True
+        return cls(equal, alike, lines, replies)
+
+    def save(self, folder: Path) -> None:
+        """Write one file for each kind."""
+        for field in fields(self):
+            np.save(folder / f"{field.name}.npy", getattr(self, field.name), allow_pickle=False)
+
+    @classmethod
+    def open(cls, folder: Path) -> Repeats:
+        """Open what `save` wrote, mapped and not read."""
+        return cls(
+            *(
+                np.load(folder / f"{field.name}.npy", mmap_mode="r", allow_pickle=False)
+                for field in fields(cls)
+            )
+        )
+
+    def part(self, start: int, count: int) -> Repeats:
+        """Return what concerns `count` rows from `start` on, counted from there."""
+
+        def cut(rows: Rows) -> Rows:
+            begin, end = np.searchsorted(rows, [start, start + count])
+            return rows[begin:end] - start
+
+        return Repeats(cut(self.equal), cut(self.alike), np.array(self.lines), cut(self.replies))
+
+    def leave_out(self, records: Iterable[Record]) -> Iterator[tuple[Record | None, list[Change]]]:
+        """Yield each record as it is to be kept, or None, with the lines of the account."""
+        equal, alike = set(self.equal.tolist()), set(self.alike.tolist())
+        rows, counts = np.unique(self.replies, return_counts=True)
+        capped = dict(zip(rows.tolist(), counts.tolist(), strict=True))
+        lines = frozenset(self.lines.tolist())
+        for row, record in enumerate(records):
+            reason = ""
+            if row in equal:
+                reason = "equal to an earlier record"
+            elif row in alike:
+                reason = "nearly equal to an earlier record"
+            elif row in capped and capped[row] == len(replies_of(record)):
+                reason = "a reply that was kept often enough"
+            elif lines and isinstance(record, Document):
+                shorter = _without(record.text, lines)
+                if not shorter.strip():
+                    reason = "nothing but lines of many documents"
+                elif shorter != record.text:
+                    changed = Change("changed", "duplicates", "lines of many documents", record.place)
+                    yield replace(record, text=shorter), [changed]
+                    continue
+            if reason:
+                yield None, [Change("dropped", "duplicates", reason, record.place)]
+            else:
+                yield record, []
+
+
+def _without(text: str, lines: frozenset[int]) -> str:
+    """Return a text without the lines whose keys are given."""
+    kept = [
+        line
+        for line in text.split("\n")
+        if len(stripped := line.strip()) < SHORTEST_LINE or key_of(stripped) not in lines
+    ]
+    return "\n".join(kept)
+
+
+def find_in_memory(records: Iterable[Record], config: DuplicateConfig) -> Repeats:
+    """Find the repeats among records that are all in memory."""
+    keys = KeysOf(config)
+    for record in records:
+        keys.add(record)
+    found = keys.found()
+    return Repeats.find(config, lambda name, how: how(*in_order(*found[name])))

@@ -28,40 +28,32 @@ _MENTION = re.compile(r"<([@#!])([\w^.-]+)(?:\|([^>]*))?>")
 
 @dataclass
 class ChatJson:
-    """A JSON export: its rows, and afterwards how much of it was no message."""
+    """A JSON export, to be walked row by row."""
 
     value: Mapping[str, Any]
+    #: for places
+    name: str
     #: Slack writes people as ids; their names
     people: Mapping[str, str] = field(default_factory=dict)
-    #: messages of the app itself (somebody joined), and messages without words (a picture)
-    system: int = 0
-    media: int = 0
-    #: (number, what it is) of each of those
-    left: list[tuple[int, str]] = field(default_factory=list, init=False)
 
-    def rows(self) -> Iterator[Row]:
+    def rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
 
         The thread is that of Slack, or in a group (Telegram, Discord) the chain of replies.
         """
-        self.system = self.media = 0
-        self.left = []
         number = 0
         for chat, messages in _chats(self.value):
             threads = _threads(messages)
             for message in messages:
                 number += 1
                 if not isinstance(message, dict) or not _is_written(message):
-                    self.system += 1
-                    self.left.append((number, APP))
+                    yield Rejected(self.name, number, APP, bad=False)
                     continue
                 speaker, text = self._speaker(message), self._text(message)
                 if not speaker:
-                    self.system += 1
-                    self.left.append((number, APP))
+                    yield Rejected(self.name, number, APP, bad=False)
                 elif not text.strip():
-                    self.media += 1
-                    self.left.append((number, MEDIA))
+                    yield Rejected(self.name, number, MEDIA, bad=False)
                 else:
                     thread = threads.get(_id_of(message), "")
                     cells = {
@@ -107,14 +99,7 @@ def read_chat(
     value: Mapping[str, Any], name: str, reading: Reading, people: Mapping[str, str] | None = None
 ) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export: cut at silences, threads apart."""
-    chat = ChatJson(value, people or {})
-    rows = list(chat.rows())
-    source = reading.source
-    source.form = "a chat app's export"
-    source.layout = f"cut at {reading.config.gap_hours:g} hours of silence"
-    source.system += chat.system
-    source.media += chat.media
-    source.rows += chat.system + chat.media
+    reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
     layout = Layout(
         "messages",
         text=TEXT,
@@ -124,8 +109,7 @@ def read_chat(
         thread=THREAD,
         assistant=reading.config.columns.assistant,
     )
-    yield from (Rejected(name, number, what, bad=False) for number, what in chat.left)
-    yield from messages_to_records(name, rows, layout, reading)
+    yield from messages_to_records(name, ChatJson(value, name, people or {}).rows(), layout, reading)
 
 
 def is_messages(values: Sequence[Any]) -> bool:

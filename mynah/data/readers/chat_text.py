@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
+from functools import cached_property
 
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
@@ -60,23 +61,18 @@ _EDITED = re.compile(
 
 @dataclass
 class ChatText:
-    """A text export: its rows, and afterwards how much of it was no message."""
+    """A text export, to be walked row by row."""
 
     given: Input
     encoding: str
-    #: messages of the app itself (somebody joined), and placeholders of media and deleted messages
-    system: int = 0
-    media: int = 0
-    #: the order that the dates were read in: "dmy", "mdy" or "ymd"
-    order: str = field(default="", init=False)
-    #: (line, what it is) of each of those
-    left: list[tuple[int, str]] = field(default_factory=list, init=False)
 
-    def rows(self) -> Iterator[Row]:
-        """Yield each message as a row of time (ISO 8601), speaker and text."""
-        self.system = self.media = 0
-        self.left = []
-        self.order = _date_order(self.given, self.encoding)
+    @cached_property
+    def order(self) -> str:
+        """The order that its dates are in: "dmy", "mdy" or "ymd"."""
+        return _date_order(self.given, self.encoding)
+
+    def rows(self) -> Iterator[Row | Rejected]:
+        """Yield each message as a row of time (ISO 8601), speaker and text, and what is no message of a person."""
         for line, header, more in self._messages():
             name, colon, first = header["rest"].partition(": ")
             if not colon and header["rest"].endswith(":"):
@@ -85,11 +81,9 @@ class ChatText:
             text = _without_edited(_MARKS.sub("", "\n".join([first, *more])).strip())
             name = _MARKS.sub("", name).strip()
             if not colon or not 0 < len(name) <= _LONGEST_NAME:
-                self.system += 1
-                self.left.append((line, APP))
+                yield Rejected(self.given.name, line, APP, bad=False)
             elif not text or marked or _PLACEHOLDER.fullmatch(text):
-                self.media += 1
-                self.left.append((line, MEDIA))
+                yield Rejected(self.given.name, line, MEDIA, bad=False)
             else:
                 time = _time(header, self.order)
                 yield Row(line, {TIME: time.isoformat() if time else "", SPEAKER: name, TEXT: text})
@@ -165,16 +159,11 @@ def _date_order(given: Input, encoding: str) -> str:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export, cut at silences."""
     chat = ChatText(given, encoding_of(given, reading))
-    rows = list(chat.rows())
     reading.tell(
         form="a chat app's export",
         layout=f"dates read as {'/'.join(chat.order)}, cut at {reading.config.gap_hours:g} hours of silence",
-        system=chat.system,
-        media=chat.media,
-        rows=chat.system + chat.media,
     )
     layout = Layout(
         "messages", text=TEXT, speaker=SPEAKER, time=TIME, assistant=reading.config.columns.assistant
     )
-    yield from (Rejected(given.name, line, what, bad=False) for line, what in chat.left)
-    yield from messages_to_records(given.name, rows, layout, reading)
+    yield from messages_to_records(given.name, chat.rows(), layout, reading)

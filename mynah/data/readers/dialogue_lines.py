@@ -102,31 +102,14 @@ def _by_marks(lines: Iterator[str]) -> Iterator[tuple[int, list[str]]]:
 
 def _transcript(given: Input, encoding: str, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield conversations cut at blank lines, or at silences where there are none."""
-    rows: list[Row] = []
-    conversation, blank, blanks = 0, False, 0
-    for number, line in enumerate(given.lines(encoding), start=1):
-        found = _TURN.match(line.strip())
-        if not line.strip() or re.fullmatch(r"[-=*_#]{3,}", line.strip()):
-            blank = True
-        elif found is not None:
-            if blank and rows:
-                conversation += 1
-                blanks += 1
-            cells = {
-                TEXT: found["text"].strip(),
-                SPEAKER: found["who"].strip(),
-                TIME: found["time"] or "",
-                CONVERSATION: str(conversation),
-            }
-            rows.append(Row(number, cells))
-            blank = False
-        elif rows and not blank:  # a turn goes on
-            rows[-1].cells[TEXT] += "\n" + line.strip()
-        else:
-            yield Rejected(given.name, number, "no speaker before the text")
+    turns = blanks = 0
+    for item in _turns(given, encoding):
+        if isinstance(item, Row):
+            turns += 1
+            blanks = int(item.cells[CONVERSATION])
     reading.tell(form="a transcript", layout=f"cut at {'blank lines' if blanks else 'silences'}")
     # A blank line after every turn sets turns apart, not conversations.
-    cut = 0 < blanks < 0.8 * len(rows)
+    cut = 0 < blanks < 0.8 * turns
     layout = Layout(
         "messages",
         text=TEXT,
@@ -135,4 +118,31 @@ def _transcript(given: Input, encoding: str, reading: Reading) -> Iterator[Recor
         conversation=CONVERSATION if cut else None,
         assistant=reading.config.columns.assistant,
     )
-    yield from messages_to_records(given.name, rows, layout, reading)
+    yield from messages_to_records(given.name, _turns(given, encoding), layout, reading)
+
+
+def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
+    """Yield each turn, which may go on over lines, with the number of blank lines between turns before it."""
+    turn: Row | None = None
+    blanks, blank = 0, False
+    for number, line in enumerate(given.lines(encoding), start=1):
+        found = _TURN.match(line.strip())
+        if not line.strip() or re.fullmatch(r"[-=*_#]{3,}", line.strip()):
+            blank = True
+        elif found is not None:
+            if turn is not None:
+                blanks += blank
+                yield turn
+            cells = {
+                TEXT: found["text"].strip(),
+                SPEAKER: found["who"].strip(),
+                TIME: found["time"] or "",
+                CONVERSATION: str(blanks),
+            }
+            turn, blank = Row(number, cells), False
+        elif turn is not None and not blank:
+            turn.cells[TEXT] += "\n" + line.strip()
+        else:
+            yield Rejected(given.name, number, "no speaker before the text")
+    if turn is not None:
+        yield turn

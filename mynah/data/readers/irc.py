@@ -45,14 +45,22 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
     """Yield the conversations of a log: who begins one is the user, who answers the assistant."""
     encoding = encoding_of(given, reading)
     links = _links(annotation) if annotation else {}
-    rows: list[Row] = []
+    how = "annotated replies" if links else "the nick that a line begins with"
+    reading.tell(form="an IRC log", layout=f"threads by {how}")
+    assistant = reading.config.columns.assistant
+    layout = Layout(
+        "messages", text=TEXT, speaker=SPEAKER, message_id=ID, reply_to=PARENT, assistant=assistant
+    )
+    yield from messages_to_records(given.name, _rows(given, encoding, links), layout, reading)
+
+
+def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
+    """Yield each line that somebody says, with the line that it answers."""
     last_by: dict[str, int] = {}
     for number, line in enumerate(given.lines(encoding)):
         found = _said(line)
         if found is None:
             if line.strip():
-                reading.source.system += 1
-                reading.source.rows += 1
                 yield Rejected(given.name, number + 1, APP, bad=False)
             continue
         nick, text = found["nick"], found["text"].strip()
@@ -64,14 +72,7 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
         last_by[nick] = number
         # A nick that was only named in greeting stays; one that addresses is no part of what is said.
         cells = {TEXT: rest, SPEAKER: nick, ID: str(number), PARENT: str(parent) if parent >= 0 else ""}
-        rows.append(Row(number + 1, cells))
-    how = "annotated replies" if links else "the nick that a line begins with"
-    reading.tell(form="an IRC log", layout=f"threads by {how}")
-    assistant = reading.config.columns.assistant
-    layout = Layout(
-        "messages", text=TEXT, speaker=SPEAKER, message_id=ID, reply_to=PARENT, assistant=assistant
-    )
-    yield from messages_to_records(given.name, rows, layout, reading)
+        yield Row(number + 1, cells)
 
 
 def _said(line: str) -> re.Match[str] | None:

@@ -43,9 +43,7 @@ def is_mail(head: bytes) -> bool:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the threads of a mailbox: who writes first is the user, unless an assistant is told."""
     reading.tell(form="mail", layout="threads by In-Reply-To; quoted text and signatures left out")
-    rows: list[Row | Rejected] = []
-    for line, data in _messages(given):
-        rows.append(_row(given, line, data))
+    rows = (_row(given, line, data) for line, data in _messages(given))
     layout = Layout(
         "messages",
         text="text",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime
+from typing import Any
 
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
@@ -33,15 +34,21 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     tree = parse_html(given.head(LARGEST), reading.source.encoding)
     if tree is None:
         raise DataError(f"{given.name}: no HTML that can be read")
-    rows: list[Row] = []
+    reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
+    layout = Layout(
+        "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant
+    )
+    yield from messages_to_records(given.name, _rows(given.name, tree), layout, reading)
+
+
+def _rows(name: str, tree: Any) -> Iterator[Row | Rejected]:
+    """Yield each message that a person wrote, and what is none."""
     speaker = ""
     for number, message in enumerate(
         tree.xpath("//div[contains(concat(' ', @class, ' '), ' message ')]"), start=1
     ):
-        reading.source.rows += 1
         if "service" in (message.get("class") or "").split():
-            reading.source.system += 1
-            yield Rejected(given.name, number, APP, bad=False)
+            yield Rejected(name, number, APP, bad=False)
             continue
         names = message.xpath("./div[@class='body']/div[contains(@class, 'from_name')]")
         if names:  # a message that follows its speaker's last one does not name him again
@@ -49,19 +56,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         texts = message.xpath(".//div[@class='text']")
         text = "\n".join(filter(None, map(tree_text, texts)))
         if not text or not speaker:
-            reading.source.media += 1
-            yield Rejected(given.name, number, MEDIA, bad=False)
+            yield Rejected(name, number, MEDIA, bad=False)
             continue
         times = message.xpath(".//div[contains(@class, 'date')]/@title")
-        rows.append(
-            Row(number, {"text": text, "speaker": speaker, "time": _time(str(times[0])) if times else ""})
-        )
-    reading.source.rows -= len(rows)  # counted again where rows become records
-    reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
-    layout = Layout(
-        "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant
-    )
-    yield from messages_to_records(given.name, rows, layout, reading)
+        yield Row(number, {"text": text, "speaker": speaker, "time": _time(str(times[0])) if times else ""})
 
 
 def _time(title: str) -> str:

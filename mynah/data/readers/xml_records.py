@@ -123,7 +123,13 @@ def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield conversations with each number, cut at silences; who sent is the assistant."""
     reading.tell(form="an SMS backup")
     reading.source.layout = f"cut at {reading.config.gap_hours:g} hours of silence"
-    rows: list[Row] = []
+    layout = Layout(
+        "messages", text="text", speaker="speaker", direction="issender", time="time", chat="chat"
+    )
+    yield from messages_to_records(given.name, _sms(given), layout, reading)
+
+
+def _sms(given: Input) -> Iterator[Row | Rejected]:
     for number, element in enumerate(elements(given, "sms", "mms"), start=1):
         if local_name(element) == "sms":
             text, sent = element.get("body") or "", element.get("type")
@@ -131,8 +137,6 @@ def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             parts = [p.get("text") or "" for p in element.iter("part") if p.get("ct") == "text/plain"]
             text, sent = "\n".join(parts), element.get("msg_box")
         if not text.strip() or text == "null" or sent not in (_RECEIVED, _SENT):
-            reading.source.media += 1
-            reading.source.rows += 1
             yield Rejected(given.name, number, MEDIA, bad=False)
             continue
         address = element.get("address") or ""
@@ -144,10 +148,4 @@ def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             "speaker": "me" if sent == _SENT else address if name == "(Unknown)" else name,
             "issender": "1" if sent == _SENT else "0",
         }
-        rows.append(Row(number, cells))
-    # A backup is ordered by time over all numbers; a chat is one number's.
-    rows.sort(key=lambda row: row.cells["chat"])
-    layout = Layout(
-        "messages", text="text", speaker="speaker", direction="issender", time="time", chat="chat"
-    )
-    yield from messages_to_records(given.name, rows, layout, reading)
+        yield Row(number, cells)

@@ -1,0 +1,143 @@
+"""Who of those that speak is the assistant: as told, by direction, by role words, else by presence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from mynah.data.messages import Indices, Messages, Names
+from mynah.data.reading import AskSpeaker
+from mynah.data.records import Role
+from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
+from mynah.errors import ConfigError
+
+#: Gives a message its role, by its number and that of the first message of its conversation.
+Roles = Callable[[int, int], Role]
+
+
+def cast(
+    messages: Messages, order: Indices, starts: Indices, file: str, ask: AskSpeaker | None
+) -> tuple[Roles, str]:
+    """Decide who is the assistant; return what gives each message its role, and how, in words for the user.
+
+    Args:
+        messages: all of them.
+        order: (N,) their numbers, conversation by conversation.
+        starts: (G + 1,) where each conversation begins in `order`.
+        file: for errors.
+        ask: who the assistant is, where nothing says so.
+
+    Raises:
+        ConfigError: if the assistant that was given speaks nowhere.
+    """
+    layout = messages.layout
+    given = layout.assistant
+    spoken = _spoken(messages.speakers)
+    if ask is not None and not given and layout.speaker and not layout.direction:
+        given = _asked(spoken, file, ask)
+    if given and layout.speaker:
+        names = frozenset(map(_fold, given))
+        if not names & set(map(_fold, spoken)):
+            most = ", ".join(name for name, _ in spoken.most_common(8))
+            raise ConfigError(f"--assistant {given[0]}: speaks nowhere; speakers: {most}")
+        return _by_value(messages.speakers, frozenset(), names), f"assistant = {', '.join(given)}"
+    if layout.direction and (found := _by_direction(messages.directions, layout.direction)):
+        return found
+    if not layout.speaker:
+        return lambda index, first: "user", "one speaker"
+    folded: Counter[str] = Counter()
+    for name, count in spoken.items():
+        folded[_fold(name)] += count
+    if "system" in folded and not any(name in ASSISTANT_WORDS for name in folded) and len(folded) > 1:
+        # Task dialogues call the one who answers the system.
+        return _by_value(messages.speakers, USER_WORDS, frozenset({"system"})), "assistant = system"
+    if sum(n for name, n in folded.items() if name in USER_WORDS | ASSISTANT_WORDS) > 0.8 * folded.total():
+        shown = ", ".join(sorted(name for name in folded if name in ASSISTANT_WORDS))
+        return _by_value(messages.speakers, USER_WORDS, ASSISTANT_WORDS), f"assistant = {shown}"
+    return _by_presence(messages.speakers, order, starts)
+
+
+def _fold(value: str) -> str:
+    return value.strip().lower()
+
+
+def _spoken(names: Names) -> Counter[str]:
+    """Return how often each name speaks, in the order in which they come."""
+    counts = np.bincount(np.frombuffer(names.codes, dtype=np.int32), minlength=len(names.numbers))
+    return Counter(dict(zip(names.texts, counts.tolist(), strict=True)))
+
+
+def _asked(spoken: Counter[str], file: str, ask: AskSpeaker) -> tuple[str, ...]:
+    """Ask who the assistant is, unless role words settle it."""
+    if len(spoken) < 2 or any(_fold(name) in USER_WORDS | ASSISTANT_WORDS for name in spoken):
+        return ()
+    answer = ask(file, spoken)
+    return (answer,) if answer else ()
+
+
+def _by_value(column: Names, user: frozenset[str], assistant: frozenset[str]) -> Roles:
+    """Give roles by what stands in a column; a value that means none is a user's beside a named assistant, else whoever
+    opens a conversation is the user."""
+    folded = list(map(_fold, column.texts))
+    roles: list[Role | None] = []
+    for value in folded:
+        if value in assistant:
+            roles.append("assistant")
+        elif value in user:
+            roles.append("user")
+        elif value == "system":
+            roles.append("system")
+        else:
+            roles.append("user" if assistant else None)
+    codes = column.codes
+
+    def role(index: int, first: int) -> Role:
+        known = roles[codes[index]]
+        return known or ("user" if folded[codes[index]] == folded[codes[first]] else "assistant")
+
+    return role
+
+
+def _by_direction(column: Names, name: str) -> tuple[Roles, str] | None:
+    """Give roles by a column that says who sent a message, if its values are known ones."""
+    plain = name.lower().replace("_", "")
+    sent = "issender" in plain or "out" in name.lower() or "fromme" in plain
+    yes, no = (
+        frozenset({"true", "1", "yes", "t", "y", "1.0"}),
+        frozenset({"false", "0", "no", "f", "n", "0.0"}),
+    )
+    user, assistant = (no if sent else yes) | USER_WORDS, (yes if sent else no) | ASSISTANT_WORDS
+    values = set(map(_fold, column.texts))
+    if not values & (user | assistant):
+        return None
+    shown = ", ".join(sorted(values & assistant)) or "nobody"
+    return _by_value(column, user, assistant), f"assistant where {name} is {shown}"
+
+
+def _by_presence(speakers: Names, order: Indices, starts: Indices) -> tuple[Roles, str]:
+    """One name in most conversations is the assistant (support staff, or the owner of the phone)."""
+    number_of: dict[str, int] = {}
+    fold = np.array(
+        [number_of.setdefault(_fold(name), len(number_of)) for name in speakers.texts], dtype=np.int64
+    )
+    codes = fold[np.frombuffer(speakers.codes, dtype=np.int32)][order]
+    groups = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+    pairs = np.unique(groups * len(number_of) + codes)
+    who, where = pairs % len(number_of), pairs // len(number_of)
+    present = np.bincount(who, minlength=len(number_of))
+    answers = np.bincount(who[who != codes[starts[:-1]][where]], minlength=len(number_of))
+    found = _most_present(number_of, present.tolist(), answers.tolist())
+    share = present[number_of[found]] / (len(starts) - 1)
+    if share < 0.6 or len(number_of) < 2:
+        return _by_value(speakers, frozenset(), frozenset()), "who opens a conversation is the user"
+    shown = speakers.texts[speakers.codes[order[np.flatnonzero(codes == number_of[found])[0]]]]
+    return (
+        _by_value(speakers, frozenset(), frozenset({found})),
+        f"assistant = {shown} (in {share:.0%} of conversations; --assistant NAME chooses another)",
+    )
+
+
+def _most_present(numbers: Mapping[str, int], present: list[int], answers: list[int]) -> str:
+    return max(numbers, key=lambda name: (present[numbers[name]], answers[numbers[name]], name))
