@@ -218,8 +218,13 @@ def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(directory: Path, name: str = ".lock", other: str = "another --name") -> Iterator[None]:
     """Hold a directory for one process; released by the system even if the process is killed.
+
+    Args:
+        directory: made if it is not there.
+        name: of the lock's file in it.
+        other: what to give a second process, so that it need not wait.
 
     Raises:
         ArtifactError: if another process holds it, or it cannot be written.
@@ -228,11 +233,11 @@ def locked(directory: Path) -> Iterator[None]:
 
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(directory / ".lock", timeout=0)
+        lock = FileLock(directory / name, timeout=0)
         lock.acquire()
     except Timeout:
         raise ArtifactError(
-            f"{directory}: another build is at work here; wait for it, or give this one another --name"
+            f"{directory / name}: another process is at work here; wait for it, or give this one {other}"
         ) from None
     except OSError as error:
         raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.prepare import clean_into, collect_into, hashes_of, read_sources, told_of
+from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
 from mynah.recipe import Recipe, to_toml
 from mynah.report import write_report
 from mynah.stages import Reporter, Silent, Stages
@@ -139,7 +139,7 @@ class _Build:
         manifest = self.stages.run(
             "clean",
             settings,
-            {"collect": collected.output},
+            {"collect": collected.output, **judges_of(self.recipe.clean)},
             lambda out: clean_into(self.dir / "collect", out, self.recipe.clean, engine=self.recipe.engine),
         )
         dropped = told_of(manifest.counts["dropped"])
@@ -184,11 +184,15 @@ class _Build:
                 tokenizer = Tokenizer.from_hugging_face(Path(recipe.base))
             else:
                 train = self.dir / "split" / "train"
-                texts = [text for record in read_records(train) for text in as_conversation(record).texts]
+
+                def texts() -> Iterator[str]:
+                    for record in read_records(train):
+                        yield from as_conversation(record).texts
+
                 size = recipe.tokenizer.vocab_size or choose_vocab_size(
-                    sum(len(text.encode()) for text in texts)
+                    sum(len(text.encode()) for text in texts())
                 )
-                tokenizer = Tokenizer.train(texts, size)
+                tokenizer = Tokenizer.train(texts(), size)
             tokenizer.save(out)
             return {"vocab_size": tokenizer.vocab_size}
 

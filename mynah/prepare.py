@@ -17,6 +17,7 @@ from mynah.data.collect import Collector, is_url, is_web
 from mynah.data.collect_shards import collect_folder
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker, CollectConfig, Source
+from mynah.perplexity import RunPerplexity
 
 #: What was understood of each source, in the folder of `collect`.
 SOURCES = "sources.json"
@@ -95,6 +96,21 @@ def collect_into(
     }
 
 
+def _judge(config: CleanConfig) -> RunPerplexity | None:
+    quality = config.quality
+    return RunPerplexity(Path(quality.model)) if quality.perplexity != "off" and quality.model else None
+
+
+def judges_of(config: CleanConfig) -> dict[str, str]:
+    """Return the hash of the model that judges texts, if there is one, for the inputs of cleaning.
+
+    Raises:
+        ArtifactError: if it is not there or damaged.
+    """
+    judge = _judge(config)
+    return {"perplexity": judge.check()} if judge is not None else {}
+
+
 def clean_into(
     source: Path,
     out: Path,
@@ -107,7 +123,7 @@ def clean_into(
     Raises:
         ConfigError, MissingDependency, ArtifactError: as `clean_folder`.
     """
-    records, account = clean_folder(source, out, config, told=told, engine=engine)
+    records, account = clean_folder(source, out, config, _judge(config), told, engine)
     reasons: dict[str, dict[str, dict[str, int]]] = {"dropped": {}, "changed": {}, "warned": {}}
     for (action, step, reason), count in sorted(account.counts.items()):
         reasons[action].setdefault(step, {})[reason] = count

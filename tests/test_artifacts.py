@@ -73,7 +73,7 @@ def test_lock_is_held_against_another_process(tmp_path: Path) -> None:
         ).stdout
 
     with artifacts.locked(tmp_path):
-        assert "another build is at work here" in other()
+        assert "another process is at work here" in other()
     assert "got it" in other()
 
 

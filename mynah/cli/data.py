@@ -111,7 +111,7 @@ def clean(
     """
     from mynah.artifacts import read_manifest
     from mynah.data.reading import told_kinds
-    from mynah.prepare import clean_into, told_of
+    from mynah.prepare import clean_into, judges_of, told_of
 
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
@@ -124,7 +124,7 @@ def clean(
             "clean",
             out,
             settings.clean.model_dump(mode="json"),
-            {"records": source.output},
+            {"records": source.output, **judges_of(settings.clean)},
             settings.seed,
             lambda work: {
                 "source": str(folder.resolve()),
@@ -275,7 +275,8 @@ def _stage(
             what = f"was made by mynah {made}" if made else "is not empty and was not made by mynah"
             raise ConfigError(f"{out}: {what}; give another --out")
     stages = Stages(out.parent, seed, Silent())
-    counts = stages.run(name, settings, inputs, work, folder=out.name).counts
+    with artifacts.locked(out.parent, f".{out.name}.lock", "another --out"):
+        counts = stages.run(name, settings, inputs, work, folder=out.name).counts
     if not stages.ran:
         print(f"{out}: already done with these settings")
     return counts

@@ -113,6 +113,10 @@ class CleanFlags:
     "Keep at most this many conversations with the same reply."
     quality: Annotated[Literal["off", "warn", "drop"] | None, Parameter(group=_CLEAN)] = None
     "The rules of C4, Gopher and FineWeb for documents."
+    judge: Annotated[Path | None, Parameter(group=_CLEAN)] = None
+    "A run of mynah build whose n-gram model judges how surprising each text is."
+    max_perplexity: Annotated[float | None, Parameter(group=_CLEAN)] = None
+    "Drop what that model finds more surprising than this, a token."
     personal: Annotated[
         Literal["off", "warn", "tag", "mask", "pseudonym"] | None, Parameter(group=_CLEAN)
     ] = None
@@ -139,7 +143,12 @@ class CleanFlags:
             "stop_words": self.stop_words or None,
             "language": {"keep": self.language or None},
             "duplicates": {"near": self.near, "replies": self.max_replies},
-            "quality": dict.fromkeys(("c4", "gopher", "repetition", "fineweb"), self.quality),
+            "quality": {
+                **dict.fromkeys(("c4", "gopher", "repetition", "fineweb"), self.quality),
+                "perplexity": None if self.max_perplexity is None else "drop",
+                "max_perplexity": self.max_perplexity,
+                "model": None if self.judge is None else str(self.judge),
+            },
             "personal": {"action": wanted, "keep": self.keep or None, "drop": self.drop or None},
         }
 

@@ -188,7 +188,7 @@ def test_two_builds_of_one_name(tmp_path: Path, recipe: Path, capsys: pytest.Cap
     chats = write_chats(tmp_path / "chats.csv")
     with artifacts.locked(tmp_path / "runs" / "chats"):
         error = refused("build", chats, "--recipe", recipe, "--runs", tmp_path / "runs", capsys=capsys)
-    assert "another build is at work" in error
+    assert "another process is at work" in error
 
 
 def test_a_full_disk(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import pytest
 from conftest import write_chats
 from test_cli import mynah, refused
 
+from mynah import artifacts
 from mynah.artifacts import read_manifest
 from mynah.data.records import Conversation
 from mynah.data.store import read_records
+from mynah.perplexity import RunPerplexity
 from mynah.tokenizer.preview import preview
 
 PERSONAL = "question,answer\nWhere is it?,Write to ann@mail.org or call 13812345678.\nWhen?,Ask John Smith.\n"
@@ -73,6 +76,38 @@ def test_a_folder_of_another_stage_is_not_overwritten(
 ) -> None:
     assert "was made by mynah collect" in refused("clean", collected, "-o", collected, capsys=capsys)
     assert list(read_records(collected))
+
+
+def test_two_cleans_into_one_folder(
+    tmp_path: Path, collected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with artifacts.locked(tmp_path, ".out.lock"):
+        error = refused("clean", collected, "-o", tmp_path / "out", capsys=capsys)
+    assert "another process is at work here" in error
+    assert "--out" in error
+
+
+def test_the_model_of_a_run_judges_what_is_surprising(
+    tmp_path: Path, tiny_run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    judge = pickle.loads(pickle.dumps(RunPerplexity(tiny_run)))
+    plain, odd = "where is my parcel 3", "qzx vkj wqp zzk xjq"
+    assert 1 < judge(plain) < judge(odd)
+    (tmp_path / "log.csv").write_text(
+        "question,answer\n" + f"{plain},it is here\n" * 2 + f"{odd},{odd}\n", encoding="utf-8"
+    )
+    mynah("collect", tmp_path / "log.csv", "-o", tmp_path / "log", capsys=capsys)
+    limit = (judge(f"{plain}\nit is here") + judge(f"{odd}\n{odd}")) / 2
+    arguments = ("--judge", tiny_run, "--max-perplexity", limit)
+    _, out, _ = mynah("clean", tmp_path / "log", "-o", tmp_path / "out", *arguments, capsys=capsys)
+    assert "dropped  1 perplexity, 1 duplicates" in out or "dropped  1 duplicates, 1 perplexity" in out
+    assert "perplexity" in read_manifest(tmp_path / "out").inputs
+    mynah("clean", tmp_path / "log", "-o", tmp_path / "warned", *arguments,
+          "--set", "clean.quality.perplexity=warn", capsys=capsys)  # fmt: skip
+    assert read_manifest(tmp_path / "warned").counts["warned"] == {"perplexity": 1}
+    wrong = ("clean", tmp_path / "log", "-o", tmp_path / "no", "--max-perplexity", 5)
+    assert "needs a model" in refused(*wrong, capsys=capsys)
+    assert "missing" in refused(*wrong, "--judge", tmp_path, capsys=capsys)
 
 
 def test_me_and_a_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

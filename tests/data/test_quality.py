@@ -195,12 +195,12 @@ def test_a_rule_can_warn_and_judges_documents_alone() -> None:
 
 
 def test_perplexity_is_judged_by_a_model_that_is_handed_in() -> None:
-    config = build_config(CleanConfig, {"quality": {"max_perplexity": 100}}, "test")
+    config = build_config(CleanConfig, {"quality": {"perplexity": "drop", "max_perplexity": 100}}, "test")
     result = clean(
         [Document("plain", "f:1"), Document("zxqj", "f:2")], config, lambda text: 500 if "z" in text else 5
     )
     assert [r.place for r in result.records] == ["f:1"]
-    with pytest.raises(ConfigError, match="needs an n-gram model"):
+    with pytest.raises(ConfigError, match=r"needs a model: clean\.quality\.model"):
         steps_of(config)
 
 

@@ -29,9 +29,13 @@ class QualityConfig(Config):
     gopher: Action = Field("off", description="MassiveText's quality rules: Rae et al. 2021, table A1")
     repetition: Action = Field("off", description="MassiveText's repetition rules: Rae et al. 2021, table A1")
     fineweb: Action = Field("off", description="FineWeb's own rules: Penedo et al. 2024, section 3.5")
-    max_perplexity: float | None = Field(
-        None, gt=0, description="drop texts that an n-gram model finds more surprising than this"
+    perplexity: Action = Field(
+        "off", description="what an n-gram model finds surprising: Wenzek et al. 2020 (CCNet), section 4.2"
     )
+    max_perplexity: float | None = Field(
+        None, gt=1, description="perplexity a token beyond which a text is surprising"
+    )
+    model: str | None = Field(None, description="a run of mynah build, whose n-gram model judges")
 
 
 class DuplicateConfig(Config):

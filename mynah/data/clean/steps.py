@@ -22,6 +22,7 @@ from mynah.data.language import language_of
 from mynah.data.preprocess import remove_stop_words
 from mynah.data.records import Conversation, Document, Record, merge_turns
 from mynah.data.store import Change
+from mynah.errors import ConfigError
 
 #: How surprising a text is to a model that is handed in: perplexity, 1 or more.
 Perplexity = Callable[[str], float]
@@ -36,11 +37,11 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
 
     Args:
         config: settings.
-        perplexity: a model's judgement, for `quality.max_perplexity`.
+        perplexity: a model's judgement, for `quality.perplexity`.
 
     Raises:
         ConfigError: if a language of `stop_words` has no list, or a perplexity is asked for and no model
-        given. MissingDependency: if a step needs a package that is not installed.
+        or limit given. MissingDependency: if a step needs a package that is not installed.
     """
     steps: list[tuple[str, Step]] = [
         (name, partial(_change_texts, change)) for name, change in text_steps(config)
@@ -62,12 +63,12 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
     ):
         if action != "off":
             steps.append((name, partial(_judge, rule, action)))
-    if quality.max_perplexity is not None:
-        from mynah.errors import ConfigError
-
-        if perplexity is None:
-            raise ConfigError("clean.quality.max_perplexity needs an n-gram model to judge by")
-        steps.append(("perplexity", partial(_perplexity, perplexity, quality.max_perplexity)))
+    if quality.perplexity != "off":
+        if perplexity is None or quality.max_perplexity is None:
+            missing = "a model: clean.quality.model" if perplexity is None else "clean.quality.max_perplexity"
+            raise ConfigError(f"clean.quality.perplexity needs {missing}")
+        judge = partial(_perplexity, perplexity, quality.max_perplexity, quality.perplexity)
+        steps.append(("perplexity", judge))
     if config.personal.action != "off" or config.personal.drop:
         from mynah.data.personal.redact import Redactor
 
@@ -163,9 +164,11 @@ def _judge(
     return record, _say(action, reason) if reason else ()
 
 
-def _perplexity(model: Perplexity, limit: float, record: Record) -> tuple[Record, tuple[Verdict, ...]]:
+def _perplexity(
+    model: Perplexity, limit: float, action: Action, record: Record
+) -> tuple[Record, tuple[Verdict, ...]]:
     surprised = model("\n".join(record.texts))
-    return record, _say("drop", f"perplexity above {limit:g}") if surprised > limit else ()
+    return record, _say(action, f"perplexity above {limit:g}") if surprised > limit else ()
 
 
 def _say(action: Action, reason: str) -> tuple[Verdict, ...]:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import difflib
+from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from mynah.data.records import Record
+from mynah.data.repeats import is_in
 from mynah.data.store import read_records
 
 
@@ -26,35 +31,48 @@ class Comparison:
 
 
 def compare(before: Path, after: Path, examples: int = 5) -> Comparison:
-    """Compare records by their places.
+    """Compare records by their places; two of one place are taken for one.
 
     Raises:
         ArtifactError: if a folder holds no records.
     """
-    found = Comparison()
-    old = {record.place: hash(record) for record in read_records(before)}
-    found.before = len(old)
-    unmet = set(old)
-    changed: dict[str, Record] = {}
+    old, new = _hashes(before), _hashes(after)
+    found = Comparison(before=len(old), after=len(new))
+    met, at, there = np.intersect1d(old["place"], new["place"], return_indices=True)
+    changed = met[old["record"][at] != new["record"][there]]
+    only_before, only_after = np.setdiff1d(old["place"], met), np.setdiff1d(new["place"], met)
+    found.only_before, found.only_after, found.changed = map(len, (only_before, only_after, changed))
+    shown: dict[str, Record] = {}
     for record in read_records(after):
-        found.after += 1
-        if record.place not in old:
-            found.only_after += 1
-            if len(found.examples_after) < examples:
-                found.examples_after.append(record.place)
-            continue
-        unmet.discard(record.place)
-        if old[record.place] != hash(record):
-            found.changed += 1
-            if len(changed) < examples:
-                changed[record.place] = record
-    found.only_before = len(unmet)
+        place = np.array([hash(record.place)])
+        if len(found.examples_after) < examples and is_in(place, only_after)[0]:
+            found.examples_after.append(record.place)
+        if len(shown) < examples and is_in(place, changed)[0]:
+            shown[record.place] = record
+        if len(shown) == min(examples, len(changed)) and len(found.examples_after) == min(
+            examples, len(only_after)
+        ):
+            break
     for record in read_records(before):
-        if record.place in unmet and len(found.examples_before) < examples:
+        if len(found.examples_before) < examples and is_in(np.array([hash(record.place)]), only_before)[0]:
             found.examples_before.append(record.place)
-        if record.place in changed:
-            found.examples_changed.append((record.place, difference(record, changed[record.place])))
+        if record.place in shown:
+            found.examples_changed.append((record.place, difference(record, shown.pop(record.place))))
+        if not shown and len(found.examples_before) == min(examples, len(only_before)):
+            break
     return found
+
+
+def _hashes(folder: Path) -> npt.NDArray[np.void]:
+    """Return (N,) of place and record, as hashes that hold within this process; each place once, sorted."""
+    values = array("q")
+    for record in read_records(folder):
+        values.append(hash(record.place))
+        values.append(hash(record))
+    table = np.frombuffer(values, dtype=[("place", "<i8"), ("record", "<i8")])
+    # Of what has one place the last counts.
+    _, last = np.unique(table["place"][::-1], return_index=True)
+    return np.asarray(table[len(table) - 1 - last])
 
 
 def difference(before: Record, after: Record, most: int = 6, width: int = 160) -> list[str]:

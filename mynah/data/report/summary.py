@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import statistics
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from mynah.data.language import language_of
 from mynah.data.personal.find import find
@@ -54,10 +56,9 @@ def _records(records: Iterable[Record]) -> dict[str, Any]:
     months: Counter[str] = Counter()
     roles: Counter[str] = Counter()
     personal: Counter[str] = Counter()
-    characters: list[int] = []
-    turns: list[int] = []
-    looked_at = replies = 0
-    distinct: set[int] = set()
+    characters, turns = array("q"), array("q")
+    looked_at = 0
+    said = array("q")
     for record in records:
         kinds[kind_of(record)] += 1
         length = sum(map(len, record.texts))
@@ -77,14 +78,13 @@ def _records(records: Iterable[Record]) -> dict[str, Any]:
                 if message.time:
                     months[message.time[:7]] += 1
                 if message.role == "assistant":
-                    replies += 1
-                    distinct.add(hash(message.content))
+                    said.append(hash(message.content))
     return {
         "records": sum(kinds.values()),
         "characters": sum(characters),
         "kinds": dict(sorted(kinds.items())),
         "lengths": _histogram(characters, CHARACTER_BOUNDS),
-        "median_length": statistics.median(characters) if characters else 0,
+        "median_length": float(np.median(np.array(characters))) if characters else 0,
         "turns": _histogram(turns, TURN_BOUNDS) if turns else {},
         "roles": dict(sorted(roles.items())),
         "languages": dict(languages.most_common(12)),
@@ -92,7 +92,7 @@ def _records(records: Iterable[Record]) -> dict[str, Any]:
         "top_speakers": dict(speakers.most_common(10)),
         "labels": dict(labels.most_common(30)),
         "months": dict(sorted(months.items())),
-        "replies": {"all": replies, "distinct": len(distinct)},
+        "replies": {"all": len(said), "distinct": len(np.unique(np.array(said)))},
         "personal": dict(personal.most_common()),
         "personal_characters": looked_at,
     }
@@ -100,11 +100,9 @@ def _records(records: Iterable[Record]) -> dict[str, Any]:
 
 def _histogram(values: Sequence[int], bounds: Sequence[int]) -> dict[str, int]:
     """Count values up to each bound, and beyond the last."""
-    counts = dict.fromkeys([*(f"≤{bound:,}" for bound in bounds), f">{bounds[-1]:,}"], 0)
-    for value in values:
-        bound = next((f"≤{b:,}" for b in bounds if value <= b), f">{bounds[-1]:,}")
-        counts[bound] += 1
-    return counts
+    names = [*(f"≤{bound:,}" for bound in bounds), f">{bounds[-1]:,}"]
+    places = np.searchsorted(np.array(bounds), np.array(values, dtype=np.int64))
+    return dict(zip(names, np.bincount(places, minlength=len(names)).tolist(), strict=True))
 
 
 def _account(changes: Iterable[Change]) -> dict[str, dict[str, dict[str, Any]]]:
