@@ -85,7 +85,7 @@ def batches_of(units: Sequence[Unit]) -> list[list[int]]:
 
 
 def _walk(collector: Collector, out: Path, account: Account) -> Counter[str]:
-    with RecordWriter(out) as writer:
+    with RecordWriter(out, growing=True) as writer:
         for item in collector.items():
             if isinstance(item, Rejected):
                 account.note(Change("dropped", "read", item.reason, item.place))

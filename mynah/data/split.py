@@ -53,7 +53,7 @@ TRAIN, HELD_OUT = "train", "held_out"
 #: What is known of each shard, what was decided, and the parts of each: work that is cut off goes on with them.
 FACTS, SIDES, PARTS = (f"{artifacts.CHECKPOINTS}/step-{name}" for name in ("facts", "sides", "parts"))
 #: Fewer shards than this are done before another process is up.
-SPREAD_SHARDS = 12
+SPREAD_SHARDS = 40
 #: Sides of a row: learned from, held out, dropped because it holds evaluation text, or because it is learned from.
 _TRAIN, _HELD_OUT, _CONTAMINATED, _LEARNED = range(4)
 _REASONS = {

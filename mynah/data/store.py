@@ -23,8 +23,9 @@ from mynah import artifacts
 from mynah.data.records import Record, as_dict, from_dict, kind_of
 from mynah.errors import ArtifactError
 
-#: A shard is closed when it holds this much text, in characters.
-SHARD_CHARACTERS = 4 << 20
+#: A shard is closed when it holds this much text, in characters; the first of many hold less, so that a small set is
+#: work for all cores too: as much, or an eighth of what stands in the shards before.
+SHARD_CHARACTERS, FIRST_SHARD_CHARACTERS = 4 << 20, 512 << 10
 #: A row group is written when it holds this much text or this many records.
 GROUP_CHARACTERS, GROUP_RECORDS = 2 << 20, 10_000
 DROPPED = "dropped.parquet"
@@ -89,15 +90,20 @@ class RecordWriter:
     """Writes records into the shards of a folder, and counts them by kind.
 
     The folder is a stage's partial directory: it counts only once its manifest is written.
+
+    Args:
+        folder: made if it is not there.
+        growing: begin with small shards.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, growing: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.counts: Counter[str] = Counter()
         self.shard: _ParquetWriter | None = None
         self.shards = 0
-        self.in_group = self.in_shard = 0
+        self.in_group = self.in_shard = self.in_all = 0
+        self.limit = FIRST_SHARD_CHARACTERS if growing else SHARD_CHARACTERS
 
     def write(self, record: Record) -> None:
         """Add a record."""
@@ -109,13 +115,15 @@ class RecordWriter:
         row = as_dict(record)
         self.shard.rows.append({**row, "kind": kind_of(record)})
         self.in_group += sum(map(len, record.texts))
-        if self.in_group >= GROUP_CHARACTERS or len(self.shard.rows) >= GROUP_RECORDS:
+        if self.in_group >= min(GROUP_CHARACTERS, self.limit) or len(self.shard.rows) >= GROUP_RECORDS:
             self.in_shard += self.in_group
+            self.in_all += self.in_group
             self.in_group = 0
             self.shard.flush()
-            if self.in_shard >= SHARD_CHARACTERS:
+            if self.in_shard >= self.limit:
                 self.shard.close()
                 self.shard = None
+                self.limit = max(self.limit, min(self.in_all // 8, SHARD_CHARACTERS))
 
     def close(self) -> None:
         """Finish the last shard; a folder without records has one empty shard."""

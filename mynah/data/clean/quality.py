@@ -20,12 +20,13 @@ from mynah.data.clean.measure import TERMINAL, Measured
 _STOP_WORDS = frozenset("the be to of and that have with".split())
 _STOP_WORDS_ZH = frozenset("的 了 是 在 和 有 不 与 之 而 以 为 也 就 都 这 我 他 你 不 於 為 與 這".split())
 _BULLETS = ("•", "‣", "▶", "◀", "◦", "■", "□", "▪", "▫", "–", "- ", "* ", "·", "●")
-_HAN = re.compile(r"[\u3400-\u9fff]")
+_EIGHT_HAN = re.compile(r"(?:[\u3400-\u9fff][^\u3400-\u9fff]*){8}")
 _ALPHABETIC = re.compile(r"[^\W\d_]")
-_POLICY = re.compile(
-    r"terms of use|privacy policy|cookie policy|uses cookies|use of cookies|use cookies|隐私政策|使用条款|cookie 政策",
-    re.IGNORECASE,
-)
+#: What C4 drops a line for, in lower case.
+_POLICY = (
+    "javascript", "terms of use", "privacy policy", "cookie policy", "uses cookies", "use of cookies", "use cookies",
+    "隐私政策", "使用条款", "cookie 政策",
+)  # fmt: skip
 
 #: Largest share of a text's characters in its most frequent n-gram, by n (Rae et al. 2021, table A1).
 TOP_NGRAM = {2: 0.20, 3: 0.18, 4: 0.16}
@@ -131,18 +132,21 @@ def fineweb(text: Measured) -> str | None:
 
 def c4_lines(text: str) -> str:
     """Keep the lines that C4 keeps: sentences of five words or more, none about JavaScript, cookies or terms."""
-    told = "javascript" in text.lower() or _POLICY.search(text) is not None
+    told = _tells_policy(text)
     kept = []
     for raw in text.split("\n"):
         line = raw.strip()
         if not line:
             kept.append("")
-        elif line.endswith(TERMINAL) and not (
-            told and ("javascript" in line.lower() or _POLICY.search(line))
-        ):
+        elif line.endswith(TERMINAL) and not (told and _tells_policy(line)):
             # Five words, or eight Han characters, which are about as many.
-            kept += [line] if len(line.split()) >= 5 or len(_HAN.findall(line)) >= 8 else []
+            kept += [line] if len(line.split(maxsplit=5)) >= 5 or _EIGHT_HAN.search(line) else []
     return "\n".join(kept).strip("\n")
+
+
+def _tells_policy(text: str) -> bool:
+    folded = text.lower()
+    return any(words in folded for words in _POLICY)
 
 
 def c4(text: Measured) -> str | None:

@@ -32,7 +32,7 @@ from mynah.data.store import (
 #: cut off goes on with those that are done.
 WORK, REPEATS, KEPT = (f"{CHECKPOINTS}/step-{name}" for name in ("shards", "repeats", "kept"))
 #: The second pass does little more than read and write; fewer shards than this are done before another process is up.
-SPREAD_SHARDS = 12
+SPREAD_SHARDS = 40
 
 
 @dataclass
