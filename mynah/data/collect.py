@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from mynah.data import crawl
-from mynah.data.groups import Unit, find_units
+from mynah.data.beside import Unit
+from mynah.data.groups import find_units
 from mynah.data.readers import database
 from mynah.data.readers.inputs import find_inputs
 from mynah.data.reading import AskSpeaker, CollectConfig, Reading, Source

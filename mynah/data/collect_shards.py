@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
+from mynah.data.beside import Unit
 from mynah.data.clean.config import EngineConfig
 from mynah.data.collect import Collector, is_url
 from mynah.data.engine import Task, run_tasks
-from mynah.data.groups import Unit
 from mynah.data.reading import CollectConfig, Source
 from mynah.data.records import Rejected
 from mynah.data.store import (

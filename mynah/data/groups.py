@@ -8,43 +8,22 @@ from __future__ import annotations
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
-from mynah.data.readers import chat_text, cornell, irc, slack
+from mynah.data.beside import Items, Unit, labels_beside, replies_beside, translations
+from mynah.data.readers import cornell, irc, slack
 from mynah.data.readers.detect import form_of, reader_of
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import CollectConfig, Reading, Source
-from mynah.data.records import Labelled, Pair, Record, Rejected
+from mynah.data.records import Labelled, Rejected
 from mynah.errors import DataError
 
-Items = Iterator[Record | Rejected]
-
-#: ISO 639-1 codes that name the language of a file of sentences: train.en beside train.de.
-_CODES = frozenset(
-    "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ka kk ko lt lv mk ms nb nl no pl pt ro ru "
-    "sk sl sq sr sv sw ta te th tl tr uk ur vi zh cn tw".split()
-)
-#: ISO 639-3 codes of the same languages.
-_LONG_CODES = frozenset(
-    "ara bul ben cat ces dan deu ell eng spa est pes fin fra heb hin hrv hun ind ita jpn kat kaz kor lit lav mkd msa "
-    "nob nld pol por ron rus slk slv sqi srp swe swa tam tel tha tgl tur ukr urd vie zho cmn".split()
-)
 #: A folder of texts is a class if there are a few of them with this many files each.
 _FEWEST_IN_CLASS, _MOST_CLASSES = 10, 500
 _CLASS_FILE = re.compile(r"(?:class|classes|labels?|categories|target_names)\.txt")
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What is read as one source."""
-
-    name: str
-    files: list[Input]
-    read: Callable[[Reading], Items]
 
 
 def find_units(inputs: list[Input], config: CollectConfig) -> list[Unit]:
@@ -59,7 +38,7 @@ def find_units(inputs: list[Input], config: CollectConfig) -> list[Unit]:
                 left.remove(given)
 
     if config.form is None:
-        for find in (_slack, _cornell, _irc, _indexed_classes, _labels_beside, _parallel):
+        for find in (_slack, _cornell, _irc, _indexed_classes, labels_beside, replies_beside, translations):
             for unit in list(find(left)):
                 take(unit)
     if config.form in (None, "text") and config.folder_labels is not False:
@@ -136,80 +115,6 @@ def _read_indexed(given: Input, classes: list[str], reading: Reading) -> Items:
             yield Rejected(given.name, number, "no text, or no class of that number")
         else:
             yield Labelled(text, classes[int(index)], f"{given.name}:{number}")
-
-
-def _parallel(inputs: list[Input]) -> Iterator[Unit]:
-    """A text and its translation line by line: two files whose names differ in the code of a language alone."""
-    by_base: dict[str, list[tuple[str, Input]]] = defaultdict(list)
-    for given in inputs:
-        folder, stem = PurePosixPath(given.name).parent, given.stem.lower()
-        found = re.fullmatch(r"(.+?)[._-]([a-z]{2})(\.txt|\.tok|\.snt)?", stem)
-        if found and found[2] in _CODES:
-            by_base[f"{folder}/{found[1]}"].append((found[2], given))
-        elif (found := re.fullmatch(r"([a-z]{2,3})(?:_[a-z]{4})?((?:[._-]\w+)?)", stem)) and (
-            found[1] in _CODES or found[1] in _LONG_CODES
-        ):
-            by_base[f"{folder}/*{found[2]}"].append((found[1], given))
-    for files in by_base.values():
-        if len({code for code, _ in files}) != len(files) or len(files) != 2:
-            continue
-        if len({_count_lines(given) for _, given in files}) > 1 or any(_is_chat(given) for _, given in files):
-            continue  # two texts that are named alike, and neither the other's translation
-        # English first, if it is one of them: corpora are named either way round.
-        (_, source), (_, target) = sorted(files, key=lambda item: (item[0] not in ("en", "eng"), item[0]))
-        yield Unit(source.name, [source, target], partial(_read_parallel, source, target))
-
-
-def _is_chat(given: Input) -> bool:
-    return chat_text.is_chat_text(given, "utf-8") or irc.is_irc(given, "utf-8")
-
-
-def _count_lines(given: Input) -> int:
-    with given.open() as file:
-        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
-
-
-def _labels_beside(inputs: list[Input]) -> Iterator[Unit]:
-    """Utterances in one file, their classes in another, line by line: seq.in and label."""
-    named = {given.name: given for given in inputs}
-    for given in inputs:
-        folder, name = given.name.rpartition("/")[::2]
-        if name.lower() not in ("seq.in", "text", "texts.txt", "sentences.txt", "data.txt"):
-            continue
-        prefix = f"{folder}/" if folder else ""
-        for other in ("label", "labels", "label.txt", "labels.txt"):
-            labels = named.get(prefix + other)
-            if labels is not None and _count_lines(labels) == _count_lines(given):
-                slots = [named[prefix + "seq.out"]] if prefix + "seq.out" in named else []
-                yield Unit(given.name, [given, labels, *slots], partial(_read_beside, given, labels))
-                break
-
-
-def _read_beside(texts: Input, labels: Input, reading: Reading) -> Items:
-    encoding = encoding_of(texts, reading)
-    reading.tell(form="texts and classes line by line", layout=f"text = {texts.name}, label = {labels.name}")
-    for number, (text, label) in enumerate(
-        zip(texts.lines(encoding), labels.lines("utf-8"), strict=False), start=1
-    ):
-        reading.source.rows += 1
-        if text.strip() and label.strip():
-            yield Labelled(text.strip(), label.strip(), f"{texts.name}:{number}")
-        else:
-            yield Rejected(texts.name, number, "empty text or label")
-
-
-def _read_parallel(source: Input, target: Input, reading: Reading) -> Items:
-    encodings = encoding_of(source, reading), encoding_of(target, reading)
-    reading.tell(form="two texts line by line", layout=f"source = {source.name}, target = {target.name}")
-    pairs = itertools.zip_longest(source.lines(encodings[0]), target.lines(encodings[1]))
-    for number, (first, second) in enumerate(pairs, start=1):
-        reading.source.rows += 1
-        if first is None or second is None:
-            yield Rejected(source.name if second is None else target.name, number, "the other file has ended")
-        elif not first.strip() or not second.strip():
-            yield Rejected(source.name, number, "one side is empty")
-        else:
-            yield Pair(first.strip(), second.strip(), f"{source.name}:{number}")
 
 
 def _by_folder(inputs: list[Input], config: CollectConfig) -> list[Unit]:

@@ -15,6 +15,8 @@ from mynah.data.language import language_of
 from mynah.data.vocabulary import LANGUAGE_NAMES, NAMES
 from mynah.errors import ConfigError, DataError
 
+#: Names that say nothing: those of a table without a header, or given by a program.
+NAMELESS = re.compile(r"(?:column|col|field|var|_?c|v|x|f)_?\d+", re.IGNORECASE)
 #: A table with more columns is none.
 MOST_COLUMNS = 4096
 Kind = Literal["messages", "pairs", "labelled", "translation", "text"]
@@ -92,6 +94,7 @@ class Layout:
             "direction",
             "time",
             "type",
+            "title",
         ):
             if value := getattr(self, name):
                 parts.append(f"{name.replace('_', '-')} = {value}")
@@ -148,12 +151,26 @@ def guess_layout(
         if normal_name(question) == "instruction" and extra and given.question is None:
             parts = (question, extra)  # Alpaca: the input belongs to the instruction
         return Layout("pairs", question=parts, answer=answer)
+    if (
+        wanted is None
+        and not (given.text or given.label or question)
+        and answer
+        and _is_prose(answer, sample)
+    ):
+        # What the answer is to stands under a title and as a text, where nothing is called a question.
+        asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
+        if asked:
+            return Layout("pairs", question=asked, answer=answer)
     if wanted in (None, "labelled") and given.text is None:
         both = _compared(columns)
         if both and found["label"]:
             return Layout("labelled", title=both[0], text=both[1], label=found["label"])
         if not (given.label or found["label"]) and (nameless := _nameless_label(columns, sample)):
             return nameless
+        if wanted is None and all(map(NAMELESS.fullmatch, columns)):
+            said = [c for c in columns if _is_prose(c, sample)]
+            if len(said) == 2 and given.speaker is None and not given.label:
+                return Layout("pairs", question=(said[0],), answer=said[1])
     text = text or _longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None:
         raise DataError(
@@ -161,6 +178,12 @@ def guess_layout(
             "say --text-column NAME, or --question-column NAME --answer-column NAME"
         )
     return _one_text_column(path, text, found, sample, given)
+
+
+def _is_prose(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the cells of a column are words that hardly repeat, and no class."""
+    texts = [text for row in sample if (text := row.get(column, "").strip())]
+    return _is_worded(column, sample) and 2 * len(set(texts)) > len(texts)
 
 
 def _one_text_column(
@@ -183,13 +206,17 @@ def _one_text_column(
         direction=_direction(found["direction"], sample),
         time=found["time"],
         type=given.type or _message_type(found["type"], sample),
+        title=found["title"] if found["title"] != text else None,
         assistant=given.assistant,
     )
     if layout.reply_to and not layout.message_id:
         layout = replace(layout, reply_to=None)
     if layout.chat and not layout.time:  # nothing to cut it by
         layout = replace(layout, conversation=layout.conversation or layout.chat, chat=None)
-    speaks = bool(layout.direction) or (layout.speaker is not None and _is_speaker(layout, found, given))
+    labelled = bool(found["label"]) and found["label"] != text and _is_label(found["label"] or "", sample)
+    speaks = bool(layout.direction) or (
+        layout.speaker is not None and _is_speaker(layout, found, given, labelled)
+    )
     if given.assistant and not layout.speaker and wanted in (None, "messages"):
         raise ConfigError(f"{path}: --assistant needs a column that says who speaks: --speaker-column NAME")
     if wanted == "messages" and not speaks:
@@ -202,18 +229,22 @@ def _one_text_column(
     if wanted == "text":
         return Layout("text", text=text, title=title)
     if wanted == "labelled":
-        return Layout("labelled", text=text, label=found["label"])
-    if found["label"] and found["label"] != text and _is_label(found["label"], sample):
-        return Layout("labelled", text=text, label=found["label"])
+        return Layout("labelled", text=text, title=title, label=found["label"])
+    if labelled:
+        return Layout("labelled", text=text, title=title, label=found["label"])
     return Layout("text", text=text, title=title)
 
 
-def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns) -> bool:
-    """Tell who says a message from who wrote a text: a text has a title and answers nobody."""
+def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns, labelled: bool) -> bool:
+    """Tell who says a message from who wrote a text: a text has a title or a class and answers nobody."""
     assert layout.speaker is not None
     threaded = layout.reply_to or layout.conversation or layout.chat
-    wrote = normal_name(layout.speaker) in ("author", "authorname", "name", "username", "userid", "source")
-    return bool(given.speaker or threaded or not wrote or (layout.time and not found["title"]))
+    wrote = normal_name(layout.speaker) in (
+        "author", "authorname", "name", "username", "user", "userid", "owneruserid", "source"
+    )  # fmt: skip
+    return bool(
+        given.speaker or threaded or not wrote or (layout.time and not found["title"] and not labelled)
+    )
 
 
 def _two_languages(
@@ -225,7 +256,7 @@ def _two_languages(
     language identification must agree, unless the user is sure.
     """
     named = [c for c in columns if normal_name(c) in LANGUAGE_NAMES]
-    bare = [c for c in columns if re.fullmatch(r"column\d+", c)]
+    bare = [c for c in columns if NAMELESS.fullmatch(c)]
     if len(named) == 2:
         pair = (named[0], named[1])
     elif len(bare) == len(columns) and 2 <= len(bare) <= 6:
@@ -251,6 +282,11 @@ def _is_worded(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
     return bool(texts) and 2 * worded > len(texts)
 
 
+def _is_clock(values: Sequence[str]) -> bool:
+    """Whether most of some cells hold a time of day."""
+    return 5 * sum(re.search(r"\b\d{1,2}:\d{2}\b", value) is not None for value in values) > 4 * len(values)
+
+
 def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
     """Return the two columns of texts that a class is about: does the second follow from the first, say."""
     folded = {normal_name(column): column for column in columns}
@@ -261,17 +297,14 @@ def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
 
 
 def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
-    """Return the layout of a table without a header in which one column repeats a few short words: the class.
+    """Return the layout of a table without names in which one column repeats a few short words: the class.
 
     The text is the longest of the others; of two long ones (title and text, or two sentences) both.
     """
-    if (
-        not 2 <= len(columns) <= 4
-        or any(not re.fullmatch(r"column\d+", c) for c in columns)
-        or len(sample) < 10
-    ):
+    if not 2 <= len(columns) <= 8 or any(not NAMELESS.fullmatch(c) for c in columns) or len(sample) < 10:
         return None
     values = {c: [row.get(c, "").strip() for row in sample] for c in columns}
+    columns = [c for c in columns if len(set(values[c])) > 1]  # empty, or the same in every row
     few = [
         c
         for c in columns
@@ -280,8 +313,15 @@ def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]])
     texts = [
         c
         for c in columns
-        if c not in few and len(set(values[c])) > len(sample) // 2 and _is_worded(c, sample)
+        if c not in few
+        and len(set(values[c])) > len(sample) // 2
+        and _is_worded(c, sample)
+        and not _is_clock(values[c])
     ]
+    if len(columns) > 4 and len(texts) > 1:  # of many, the one that holds most
+        longest = max(texts, key=lambda c: sum(map(len, values[c])))
+        rest = max(sum(map(len, values[c])) for c in texts if c != longest)
+        texts = [longest] if sum(map(len, values[longest])) > 1.2 * rest else texts
     if len(few) != 1 or not 1 <= len(texts) <= 2:
         return None
     return Layout("labelled", title=texts[0] if len(texts) == 2 else None, text=texts[-1], label=few[0])

@@ -38,8 +38,16 @@ _TIME_FORMATS = (
     "%m/%d/%Y",
     "%d.%m.%Y %H:%M",
     "%Y年%m月%d日 %H:%M",
+    "%Y-%m-%d %I:%M:%S %p",
+    "%d-%b-%y %I:%M %p",
+    "%m/%d/%Y %I:%M %p",
+    "%d/%m/%Y %I:%M %p",
+    "%m/%d/%y %I:%M %p",
+    "%b %d, %Y %I:%M:%S %p",
+    "%A, %B %d, %Y at %I:%M:%S %p %Z",
 )
 
+_REDDIT = re.compile(r"^t[1-6]_(?=[0-9a-z]+$)")
 Indices = npt.NDArray[np.int64]
 
 
@@ -91,7 +99,10 @@ class Messages:
         """Take the next message."""
         layout, cells = self.layout, row.cells
         self.lines.append(row.line)
-        words = cells[self.text].encode("utf-8", "surrogatepass")
+        text = cells[self.text]
+        if layout.title and (title := cells[layout.title].strip()):
+            text = f"{title}\n\n{text}"
+        words = text.encode("utf-8", "surrogatepass")
         self._file.write(words)
         self._ends.append(self._ends[-1] + len(words))
         if layout.speaker:
@@ -163,8 +174,8 @@ def _key(text: str) -> int:
 
 
 def _id(text: str) -> str:
-    """Fold an id: a spreadsheet may have turned 12 into 12.0."""
-    return text.strip().removesuffix(".0")
+    """Fold an id: a spreadsheet may have turned 12 into 12.0, and Reddit writes before it what it is of (t1_abc)."""
+    return _REDDIT.sub("", text.strip()).removesuffix(".0")
 
 
 def parse_time(text: str, formats: Sequence[str] = _TIME_FORMATS) -> datetime | None:

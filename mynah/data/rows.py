@@ -104,7 +104,9 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
             return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
         return Labelled(text, label, place)
     question = "\n".join(p for column in layout.question if (p := row.cells[column].strip()))
-    answer = row.cells[layout.answer or ""]
+    answer = row.cells[layout.answer or ""].strip("\r\n")
+    if "\n" not in answer:  # the first line of several may be indented code
+        answer = answer.strip()
     if not question.strip() or not answer.strip():
         return Rejected(file, row.line, f"empty {'answer' if question.strip() else 'question'}")
     if layout.kind == "translation":

@@ -9,14 +9,15 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "question": tuple(
         (
             "question questions prompt instruction query user human customer input q request "
-            "source context customermessage userinput usermessage 问 问题 提问 用户 "
+            "source context customermessage userinput usermessage ask 问 问题 提问 用户 "
             "用户输入 客户 输入 指令 問 問題 用戶"
         ).split()
     ),
     "answer": tuple(
         (
             "answer answers response reply output completion assistant bot agent a target "
-            "agentreply botresponse chosen 答 回答 答案 回复 答复 助手 输出 客服 "
+            "agentreply botresponse chosen resolution solution bestanswer chatgptanswers humananswers "
+            "答 回答 答案 回复 答复 助手 输出 客服 "
             "回覆"
         ).split()
     ),
@@ -28,7 +29,12 @@ NAMES: Mapping[str, tuple[str, ...]] = {
             "paragraphs contents abstract summary description story document title 标题 headline"
         ).split()
     ),
-    "label": tuple("intent label category class sentiment topic 标签 类别 意图 分类 標籤".split()),
+    "label": tuple(
+        (
+            "intent label category class sentiment topic goldlabel classindex stars rating overall "
+            "标签 类别 意图 分类 標籤 评分"
+        ).split()
+    ),
     "conversation": tuple(
         (
             "conversationid conversation convid dialogid dialogueid dialogue dialog threadid "
@@ -52,7 +58,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         (
             "speaker role sender author authorid from fromname name username nick talker who "
             "发送者 发送人 说话人 角色 昵称 發送者 fromuser senderid sendername "
-            "authorname userid speakeridx speakerid 发言人 发送方"
+            "authorname userid speakeridx speakerid owneruserid user 发言人 发送方"
         ).split()
     ),
     "direction": tuple("inbound isinbound direction issender outbound fromme 方向".split()),

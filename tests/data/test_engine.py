@@ -22,7 +22,9 @@ KILLS = """
 import os, signal, sys, threading, time
 from pathlib import Path
 from mynah.data.clean.config import CleanConfig, EngineConfig
+from mynah.data.clean import run
 from mynah.data.clean.run import KEPT, WORK, clean_folder
+run.SPREAD_SHARDS = 2
 
 def kill(work):
     while True:

@@ -39,7 +39,7 @@ class Measured:
         sample = self.text[:4000]
         solid = len(sample) - sample.count(" ") - sample.count("\n")
         codes = np.frombuffer(sample.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-        han = np.count_nonzero((codes >= 0x3400) & (codes <= 0x9FFF))  # twice as fast as a regular expression
+        han = int(np.count_nonzero((codes >= 0x3400) & (codes <= 0x9FFF)))  # twice as fast as a pattern
         return 3 * han >= solid > 0
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Books and documents that are ZIP archives of XML: EPUB, DOCX, ODT."""
+"""Books and documents: EPUB, DOCX and ODT, which are ZIP archives of XML, and RTF."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.readers.plain import cut
 from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
-from mynah.errors import DataError
+from mynah.errors import DataError, MissingDependency
 
+#: Pictures in it are text, too.
+LARGEST_RTF = 64 << 20
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _TEXT = "{urn:oasis:names:tc:opendocument:xmlns:text:1.0}"
 
@@ -53,6 +55,28 @@ def read_docx(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         yield from cut(
             _paragraphs(given, archive, "word/document.xml", _word_paragraph, f"{_W}p"), given.name
         )
+
+
+def read_rtf(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the text of an RTF document, in pieces.
+
+    Raises:
+        DataError: if it is larger than any text.
+        MissingDependency: without striprtf.
+    """
+    try:
+        from striprtf.striprtf import rtf_to_text
+    except ImportError:
+        raise MissingDependency("striprtf", "documents", "reading RTF") from None
+    reading.tell(form="RTF", layout="paragraphs, cut at blank lines")
+    data = given.head(LARGEST_RTF + 1)
+    if len(data) > LARGEST_RTF:
+        raise DataError(f"{given.name}: an RTF document of more than {LARGEST_RTF >> 20} MiB")
+    try:
+        text = rtf_to_text(data.decode("latin-1"), errors="replace")
+    except (ValueError, LookupError, RecursionError, IndexError) as error:
+        raise DataError(f"{given.name}: a damaged RTF document ({type(error).__name__})") from None
+    yield from cut(iter(text.splitlines(keepends=True)), given.name)
 
 
 def read_odt(given: Input, reading: Reading) -> Iterator[Record | Rejected]:

@@ -1,4 +1,4 @@
-"""Chats that an app exported as JSON: Telegram, Messenger, Instagram, Discord and Slack."""
+"""Chats that an app exported as JSON: Telegram, Messenger, Instagram, Discord, Slack, Skype and Google Chat."""
 
 from __future__ import annotations
 
@@ -22,6 +22,9 @@ _SLACK_WRITTEN = frozenset(
 )
 #: Discord's kinds of messages that a person wrote.
 _DISCORD_WRITTEN = frozenset(("Default", "Reply", "0", "19"))
+#: Skype marks up what it writes; Google sets a narrow space before AM and PM.
+_MARKUP = re.compile(r"</?(?:b|i|s|pre|a|at|ss|quote|legacyquote|e_m)\b[^<>]*>")
+_SPACES = re.compile("[\u00a0\u202f]")
 _LINK = re.compile(r"<(https?://[^|>\s]+|mailto:[^|>\s]+)(?:\|([^>]*))?>")
 _MENTION = re.compile(r"<([@#!])([\w^.-]+)(?:\|([^>]*))?>")
 
@@ -78,6 +81,11 @@ class ChatJson:
             return self.people.get(user) or str(
                 named or message.get("username") or user or message.get("bot_id") or ""
             )
+        if isinstance(creator := message.get("creator"), dict):
+            return str(creator.get("name") or creator.get("email") or "").strip()
+        if "messagetype" in message:
+            account = str(message.get("from") or "")
+            return str(message.get("displayName") or account.partition(":")[2] or account)
         # An account that was deleted has no name any more, but still its id.
         return str(message.get("from") or message.get("from_id") or "").strip()
 
@@ -87,6 +95,8 @@ class ChatJson:
             return repair(str(message.get("content") or ""))
         if isinstance(message.get("author"), dict):
             return str(message.get("content") or "")
+        if "messagetype" in message:
+            return html.unescape(_MARKUP.sub("", str(message.get("content") or "")))
         text = message.get("text")
         if isinstance(text, list):
             return _join(text)
@@ -129,6 +139,8 @@ def _is_message(message: Mapping[str, Any]) -> bool:
         ("sender_name" in message and "timestamp_ms" in message)
         or ("from" in message and "text" in message and ("date" in message or "date_unixtime" in message))
         or ("ts" in message and message.get("type") == "message")
+        or ("messagetype" in message and "originalarrivaltime" in message)
+        or (isinstance(message.get("creator"), dict) and "created_date" in message)
         or (isinstance(message.get("author"), dict) and "timestamp" in message and "content" in message)
     )
 
@@ -138,6 +150,8 @@ def _is_written(message: Mapping[str, Any]) -> bool:
     kind = str(message.get("type", ""))
     if "ts" in message:
         return str(message.get("subtype") or "") in _SLACK_WRITTEN
+    if "messagetype" in message:
+        return str(message["messagetype"]) in ("Text", "RichText")
     if isinstance(message.get("author"), dict):
         return kind in ("", *_DISCORD_WRITTEN)
     return kind != "service"
@@ -147,12 +161,14 @@ def _chats(value: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
     """Yield name and messages of each chat: of the one exported, or of all in a Telegram account."""
     chats = value.get("chats")
     listed = chats.get("list") if isinstance(chats, dict) else [value]
+    if isinstance(value.get("conversations"), list) and "userId" in value:  # Skype
+        listed = value["conversations"]
     for number, chat in enumerate(listed if isinstance(listed, list) else []):
-        messages = chat.get("messages") if isinstance(chat, dict) else None
+        messages = chat.get("messages") or chat.get("MessageList") if isinstance(chat, dict) else None
         if isinstance(messages, list):
             channel = chat.get("channel")
             name = channel.get("name") if isinstance(channel, dict) else None
-            name = name or chat.get("name") or chat.get("title") or ""
+            name = name or chat.get("name") or chat.get("title") or chat.get("displayName") or ""
             yield f"{number} {name}".strip(), messages
 
 
@@ -238,4 +254,9 @@ def _time(message: Mapping[str, Any]) -> str:
     try:
         return datetime.fromtimestamp(float(str(stamp)) / divisor, tz=UTC).isoformat()
     except (ValueError, OverflowError, OSError):
-        return str(message.get("date") or message.get("timestamp") or "")
+        return str(
+            message.get("date")
+            or message.get("timestamp")
+            or message.get("originalarrivaltime")
+            or _SPACES.sub(" ", str(message.get("created_date") or ""))
+        )

@@ -8,20 +8,26 @@ from collections.abc import Callable, Iterator
 
 from mynah.data.readers import (
     books,
+    chat_blocks,
+    chat_days,
     chat_text,
     chatterbot,
     columnar,
     database,
     dialogue_lines,
     excel,
+    gettext,
     irc,
     json_file,
+    labelled_lines,
     latex,
     mail,
     pdf,
     plain,
+    subtitles,
     table,
     telegram_html,
+    transcript,
     warc,
     web_page,
     wikipedia,
@@ -41,8 +47,12 @@ READERS: dict[str, Reader] = {
     "table": table.read,
     "json": json_file.read,
     "chat": chat_text.read,
+    "chat-blocks": chat_blocks.read,
+    "chat-days": chat_days.read,
     "irc": irc.read,
     "lines": dialogue_lines.read,
+    "classes": labelled_lines.read,
+    "transcript": transcript.read,
     "telegram-html": telegram_html.read,
     "yaml": chatterbot.read,
     "xml": xml_records.read,
@@ -58,6 +68,9 @@ READERS: dict[str, Reader] = {
     "warc": warc.read,
     "mail": mail.read,
     "wikipedia": wikipedia.read,
+    "subtitles": subtitles.read,
+    "gettext": gettext.read,
+    "rtf": books.read_rtf,
     "text": plain.read,
 }
 
@@ -67,6 +80,7 @@ _MAGIC = (
     (b"\xff\xff\xff\xff", "parquet"),
     (b"SQLite format 3\x00", "sqlite"),
     (b"%PDF-", "pdf"),
+    (b"{\\rtf", "rtf"),
     (b"WARC/", "warc"),
     (b"filedesc://", "warc"),
 )
@@ -158,16 +172,29 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "wikipedia"
     if re.match(r"<\?xml|<(?:smses|smsCorpus)\b", start):
         return "html" if "<html" in start[:2000].lower() else "xml"
+    if subtitles.is_subtitles(start):
+        return "subtitles"
+    if gettext.is_catalogue(start):
+        return "gettext"
     if given.suffix in (".tex", ".ltx", ".sty") or latex.is_latex(start):
         return "latex"
+    if chat_blocks.head_of(given, encoding):
+        return "chat-blocks"
+    if chat_days.head_of(given, encoding):
+        return "chat-days"
     if chat_text.is_chat_text(given, encoding):
         return "chat"
     if irc.is_irc(given, encoding):
         return "irc"
     if given.suffix in (".yml", ".yaml"):
         return "yaml"
-    if given.suffix not in _TABLES and dialogue_lines.kind_of_lines(given, encoding):
-        return "lines"
+    if given.suffix not in _TABLES:
+        if dialogue_lines.kind_of_lines(given, encoding):
+            return "lines"
+        if labelled_lines.layout_of(given, encoding):
+            return "classes"
+        if transcript.is_transcript(given, encoding):
+            return "transcript"
     if given.suffix in _TABLES or reading.config.delimiter is not None:
         return "table"
     # Running text has commas too: as a table it must be cut by tabs into equally many cells.

@@ -17,7 +17,7 @@ from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 #: Where a conversation keeps its turns, most telling first.
 _TURNS = (
     "messages conversations conversation turns utterances dialogue dialog dialogues log dial history chat "
-    "content exchanges"
+    "chatmessages content exchanges"
 ).split()
 _TEXT = "content value text utterance message transcript sentence sent msg body utt 内容 文本".split()
 _SPEAKER = "role from speaker author agent sender user name who party agentid speakerid 角色 发送者".split()
@@ -33,9 +33,11 @@ def turns_of(value: Any) -> list[Any] | None:
     if not isinstance(value, dict):
         return None
     lists = {normal_name(key): item for key, item in value.items() if isinstance(item, list) and item}
+    talk = any(normal_name(key).startswith(("dialog", "conversation")) for key in value)
     for name in _TURNS:
         # A list of strings called `content` is a poem's lines as likely as somebody's words.
-        if (turns := lists.get(name)) and _all_turns(turns, bare=name not in ("content", "log", "history")):
+        bare = talk or name not in ("content", "log", "history")
+        if (turns := lists.get(name)) and _all_turns(turns, bare):
             return turns
     return None
 
@@ -53,9 +55,16 @@ def _all_turns(turns: Sequence[Any], bare: bool) -> bool:
     shown = turns[:20]
     if all(isinstance(turn, str) for turn in shown):
         return bare and len(turns) > 1
+    if all(map(_is_spoken_pair, shown)):
+        return len(turns) > 1
     return all(isinstance(turn, dict) for turn in shown) and any(
         _text(turn) is not None or _both_sides(turn) for turn in shown
     )
+
+
+def _is_spoken_pair(turn: Any) -> bool:
+    """Whether a turn is [number of the speaker, text]."""
+    return isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], int) and isinstance(turn[1], str)
 
 
 def to_record(name: str, number: int, value: Any, assistant: Sequence[str] = ()) -> Record | Rejected:
@@ -72,6 +81,9 @@ def to_record(name: str, number: int, value: Any, assistant: Sequence[str] = ())
     for index, turn in enumerate(turns_of(value) or []):
         if isinstance(turn, str):
             spoken.append((("user", "assistant")[index % 2], turn))
+            continue
+        if _is_spoken_pair(turn):
+            spoken.append((f"speaker {turn[0]}", turn[1]))
             continue
         if not isinstance(turn, dict):
             return Rejected(name, number, "a turn is not an object")

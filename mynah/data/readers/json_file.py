@@ -16,7 +16,9 @@ from mynah.data.readers.json_dialogues import (
     to_record,
     turns_of,
 )
+from mynah.data.readers.json_trees import unfold
 from mynah.data.readers.json_values import read_values
+from mynah.data.readers.plain import cut
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Record, Rejected
 from mynah.data.rows import SAMPLE_ROWS, rows_to_records
@@ -31,10 +33,14 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     Raises:
         DataError: if it is not JSON, or of no layout that can be told.
     """
-    values = read_values(given, encoding_of(given, reading))
+    values = map(_unfolded, read_values(given, encoding_of(given, reading)))
     reading.tell(form="JSON")
     first = list(itertools.islice(values, SAMPLE_ROWS))
     yield from _read(given.name, first, values, reading)
+
+
+def _unfolded(item: Numbered | Rejected) -> Numbered | Rejected:
+    return item if isinstance(item, Rejected) else (item[0], unfold(item[1]))
 
 
 def _read(
@@ -74,6 +80,9 @@ def _read(
                 yield item
             else:
                 yield from _answered(name if len(good) == 1 else f"{name}#{item[0]}", _passages(item[1]))
+    elif len(good) == 1 and (cells := _notebook(good[0])) is not None:
+        reading.tell(form="a notebook", layout="the words and the code of its cells")
+        yield from cut(iter(cells), name)
     elif len(good) == 1 and (classes := _classes(good[0])):
         reading.tell(layout="lists of texts by class")
         for number, (label, text) in enumerate(classes, start=1):
@@ -150,6 +159,19 @@ def _first_answer(asked: Any) -> str:
         elif isinstance(found, dict):
             found = found.get("text")
     return found.strip() if isinstance(found, str) else ""
+
+
+def _notebook(value: Any) -> list[str] | None:
+    """Return the lines of a Jupyter notebook, a blank line between cells; None if it is none."""
+    cells = value.get("cells") if isinstance(value, dict) and "nbformat" in value else None
+    if not isinstance(cells, list):
+        return None
+    lines: list[str] = []
+    for cell in cells:
+        source = cell.get("source") if isinstance(cell, dict) else None
+        text = "".join(map(str, source)) if isinstance(source, list) else str(source or "")
+        lines += [*text.rstrip("\n").split("\n"), ""] if text.strip() else []
+    return [f"{line}\n" for line in lines]
 
 
 def _classes(value: Any) -> list[tuple[str, str]] | None:

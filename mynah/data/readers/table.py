@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from mynah.data.layout import NAMELESS
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
@@ -174,6 +175,10 @@ def _first_rows(given: Input, encoding: str, delimiter: str, count: int) -> list
 def is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -> bool:
     """Tell a header from data: by a known name, else by short, distinct, wordy cells over longer ones."""
     names = [cell.strip().lower() for cell in first]
+    while names and not names[-1]:
+        names.pop()  # a spreadsheet may have left empty columns behind
+    if len(names) > 1 and all(map(NAMELESS.fullmatch, names)):
+        return True
     if any(re.sub(r"[\W_]+", "", name) in known for name in names):
         return True
     if len(set(names)) < len(names) or any(not n or len(n) > 40 or n[0].isdigit() for n in names):

@@ -1,0 +1,103 @@
+"""Chats that an app exported as blocks of lines, each headed by time and name: QQ, Discord and iMessage.
+
+2023-12-31 21:05:07 Ann(12345678)       QQ; the words follow below
+[31-Dec-23 09:05 PM] ann#1234           Discord
+Dec 31, 2023 9:05:07 PM                 iMessage; the name has a line of its own
+Ann
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from mynah.data.layout import Layout
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import APP, MEDIA, messages_to_records
+
+_QQ = re.compile(
+    r"(?P<time>\d{4}-\d\d-\d\d \d{1,2}:\d\d:\d\d)(?: (?P<half>[AP]M))? +"
+    r"(?P<who>\S.{0,79}?)(?:\(\d{4,12}\)|<[^<>\s]+@[^<>\s]+>)?"
+)
+_DISCORD = re.compile(
+    r"\[(?P<time>\d{1,4}[-./](?:\d{1,2}|[A-Za-z]{3})[-./]\d{2,4} \d{1,2}:\d\d(?: ?[AP]M)?)\] (?P<who>\S[^:]{0,79})"
+)
+_IMESSAGE = re.compile(r"(?P<time>[A-Z][a-z]{2} \d\d?, \d{4} +\d{1,2}:\d\d:\d\d [AP]M)(?: \(.*\))?")
+_HEADS = (_QQ, _DISCORD, _IMESSAGE)
+#: What QQ writes above a chat, and between chats.
+_NOTES = re.compile(
+    r"={10,}|消息(?:记录|分组|对象).*|(?:Guild|Channel|Topic|After|Before): .*|Exported \d+ message.*"
+)
+_CHAT = re.compile(r"(?:消息对象:|Channel: )(?P<name>.*)")
+#: QQ's account for its own messages; what Discord says of those who join or pin.
+_APP = re.compile(r"系统消息(?:\(10000\))?")
+_JOINED = re.compile(
+    r"(?:Joined the server|Pinned a message|Started a (?:call|thread)|Added .+ to the group)\.?.*"
+)
+_PLACEHOLDERS = re.compile(r"(?:\[(?:图片|表情|语音|视频|文件|闪照|动画表情|红包)\]\s*)+")
+#: Discord lists what is attached to a message below it.
+_ATTACHED = re.compile(r"\{(?:Attachments|Embed|Reactions|Stickers)\}")
+
+
+def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
+    """Return the pattern of the lines that head messages, if a file is such an export."""
+    lines = [line.rstrip() for line in given.first_lines(encoding, 300)]
+    for pattern in _HEADS:
+        heads = [n for n, line in enumerate(lines[:-1]) if pattern.fullmatch(line)]
+        # Below each head stand words, and not another head.
+        followed = sum(bool(lines[n + 1]) and not pattern.fullmatch(lines[n + 1]) for n in heads)
+        if len(heads) >= 2 and followed * 10 >= 8 * len(heads) and len(heads) * 8 >= len(lines):
+            return pattern
+    return None
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the conversations of an export, cut at silences."""
+    encoding = encoding_of(given, reading)
+    reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
+    layout = Layout(
+        "messages",
+        text="text",
+        speaker="speaker",
+        time="time",
+        chat="chat",
+        assistant=reading.config.columns.assistant,
+    )
+    head = head_of(given, encoding) or _QQ
+    yield from messages_to_records(given.name, _rows(given, encoding, head), layout, reading)
+
+
+def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
+    chat, start = "", 0
+    found: re.Match[str] | None = None
+    block: list[str] = []
+    for number, raw in enumerate(given.lines(encoding), start=1):
+        line = raw.rstrip()
+        if (named := _CHAT.fullmatch(line)) is not None:
+            chat = named["name"]
+        if (following := head.fullmatch(line)) is not None:
+            if found is not None:
+                yield _message(given.name, start, found, block, chat)
+            found, block, start = following, [], number
+        elif found is not None and not _NOTES.fullmatch(line):
+            block.append(line)
+    if found is not None:
+        yield _message(given.name, start, found, block, chat)
+
+
+def _message(name: str, line: int, head: re.Match[str], block: list[str], chat: str) -> Row | Rejected:
+    speaker = head.groupdict().get("who") or ""
+    if head.re is _IMESSAGE:
+        speaker, block = (block[0] if block else ""), block[1:]
+    end = next((n for n, text in enumerate(block) if _ATTACHED.fullmatch(text)), len(block))
+    words = "\n".join(block[:end]).strip()
+    if not speaker or _APP.fullmatch(speaker) or (head.re is _DISCORD and _JOINED.fullmatch(words)):
+        return Rejected(name, line, APP, bad=False)
+    if not words or _PLACEHOLDERS.fullmatch(words):
+        return Rejected(name, line, MEDIA, bad=False)
+    half = head.groupdict().get("half")
+    time = f"{head['time']} {half}" if half else head["time"]
+    return Row(line, {"text": words, "speaker": speaker.strip(), "time": time, "chat": chat})

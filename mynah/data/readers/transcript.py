@@ -1,0 +1,89 @@
+"""Transcripts: a line a turn after its speaker's name and perhaps a time; blank lines between conversations.
+
+Customer: Where is my parcel?
+2024-01-31 10:00:00 Agent: On its way.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+from mynah.data.layout import Layout
+from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.inputs import Input
+from mynah.data.reading import Reading, Row
+from mynah.data.records import Record, Rejected
+from mynah.data.rows import messages_to_records
+
+_CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
+_TIME = rf"\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}[T ]{_CLOCK}(?:[.,]\d+)?Z?|{_CLOCK}"
+_STAMP = rf"(?:[\[(]?(?P<time>{_TIME})[\])]?\s*[-–|]?\s*)?"
+_TURN = re.compile(rf"{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}})[\]>]?\s?[:：]\s*(?P<text>\S.*)")
+#: Characters of a line that are looked at to tell what it is.
+_LOOKED_AT = 500
+#: Speakers of a transcript come back; what stands before a colon in prose or in settings does not.
+_MOST_SPEAKERS, _TURNS_A_SPEAKER = 40, 3
+TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
+
+
+def is_transcript(given: Input, encoding: str) -> bool:
+    """Whether most of the first lines are turns of a few speakers who come back."""
+    lines = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
+    turns = [found for line in lines if (found := _TURN.match(line))]
+    speakers = Counter(found["who"].strip().lower() for found in turns)
+    return (
+        len(turns) * 10 >= 8 * len(lines)
+        and 2 <= len(speakers) <= _MOST_SPEAKERS
+        and len(turns) >= max(4, _TURNS_A_SPEAKER * len(speakers))
+    )
+
+
+def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield conversations cut at blank lines, or at silences where there are none."""
+    encoding = encoding_of(given, reading)
+    turns = blanks = 0
+    for item in _turns(given, encoding):
+        if isinstance(item, Row):
+            turns += 1
+            blanks = int(item.cells[CONVERSATION])
+    reading.tell(form="a transcript", layout=f"cut at {'blank lines' if blanks else 'silences'}")
+    # A blank line after every turn sets turns apart, not conversations.
+    cut = 0 < blanks < 0.8 * turns
+    layout = Layout(
+        "messages",
+        text=TEXT,
+        speaker=SPEAKER,
+        time=TIME,
+        conversation=CONVERSATION if cut else None,
+        assistant=reading.config.columns.assistant,
+    )
+    yield from messages_to_records(given.name, _turns(given, encoding), layout, reading)
+
+
+def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
+    """Yield each turn, which may go on over lines, with the number of blank lines between turns before it."""
+    turn: Row | None = None
+    blanks, blank = 0, False
+    for number, line in enumerate(given.lines(encoding), start=1):
+        found = _TURN.match(line.strip())
+        if not line.strip() or re.fullmatch(r"[-=*_#]{3,}", line.strip()):
+            blank = True
+        elif found is not None:
+            if turn is not None:
+                blanks += blank
+                yield turn
+            cells = {
+                TEXT: found["text"].strip(),
+                SPEAKER: found["who"].strip(),
+                TIME: found["time"] or "",
+                CONVERSATION: str(blanks),
+            }
+            turn, blank = Row(number, cells), False
+        elif turn is not None and not blank:
+            turn.cells[TEXT] += "\n" + line.strip()
+        else:
+            yield Rejected(given.name, number, "no speaker before the text")
+    if turn is not None:
+        yield turn

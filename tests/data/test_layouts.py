@@ -1,0 +1,285 @@
+"""Layouts of public data sets and of apps' exports, each in a few rows as they are published."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mynah.data.collect import collect
+from mynah.data.layout import Columns
+from mynah.data.reading import CollectConfig
+from mynah.data.records import Conversation, Document, Labelled, Pair, Record
+
+ENGLISH = ["where is my parcel", "the shop opens at nine", "please cancel it", "what a good book", "it rained all day"]  # fmt: skip
+CHINESE = ["今天天气真不错", "请问怎么修改密码", "我的订单还没有到", "这家酒店服务很好", "我们准备去海边玩"]
+
+
+def sentences(words: list[str], count: int) -> list[str]:
+    rng = random.Random(0)
+    return [f"{rng.choice(words)} {number}." for number in range(count)]
+
+
+EN, ZH = sentences(ENGLISH, 400), sentences(CHINESE, 400)
+
+
+def read(tmp_path: Path, files: dict[str, Any], assistant: tuple[str, ...] = ()) -> list[Record]:
+    for name, content in files.items():
+        path = tmp_path / name
+        if isinstance(content, bytes):
+            path.write_bytes(content)
+        else:
+            text = content if isinstance(content, str) else json.dumps(content, ensure_ascii=False)
+            path.write_text(text, encoding="utf-8")
+    paths = [tmp_path / name for name in files]
+    return collect(paths, CollectConfig(columns=Columns(assistant=assistant))).records
+
+
+def turns(record: Record) -> list[tuple[str, str]]:
+    assert isinstance(record, Conversation)
+    return [(message.role, message.content) for message in record.messages]
+
+
+def lines(values: list[str]) -> str:
+    return "".join(f"{value}\n" for value in values)
+
+
+# Chats
+
+QQ = "消息记录（此消息记录为文本格式，不支持重新导入）\n\n" + "=" * 64 + "\n消息对象:小明\n" + "=" * 64 + "\n\n" + "".join(
+    f"2021-01-01 10:{i:02}:00 {'小明(12345)' if i % 2 == 0 else '我'}\n{ZH[i]}\n\n" for i in range(10)
+) + "2021-01-01 10:30:00 小明(12345)\n[图片]\n\n2021-01-01 10:31:00 系统消息(10000)\n小明撤回了一条消息\n"  # fmt: skip
+DISCORD = "=" * 62 + "\nGuild: Birds\nChannel: general\n" + "=" * 62 + "\n\n" + "".join(
+    f"[01-Jan-21 10:{i:02} AM] {'小明' if i % 2 == 0 else '我'}\n{ZH[i]}\n\n" for i in range(10)
+) + "[01-Jan-21 10:30 AM] 小明\n\n{Attachments}\nhttps://example.org/a.png\n\n[01-Jan-21 10:31 AM] 小明\nJoined the server.\n"  # fmt: skip
+IMESSAGE = "".join(
+    f"Jan 01, 2021 10:{i:02}:00 AM\n{'小明' if i % 2 == 0 else '我'}\n{ZH[i]}\n\n" for i in range(10)
+)
+LINE = "[LINE] 與小明的聊天記錄\n儲存日期：2021/01/02 10:00\n\n2021/01/01（五）\n" + "".join(
+    f"上午10:{i:02}\t{'小明' if i % 2 == 0 else '我'}\t{ZH[i]}\n" for i in range(10)
+) + "上午10:30\t小明\t[貼圖]\n上午10:31\t小明已收回訊息\n"  # fmt: skip
+KAKAO = "Ann 님과 카카오톡 대화\n저장한 날짜 : 2021-01-02 10:00:00\n\n--------------- 2021년 1월 1일 금요일 ---------------\n" + "".join(
+    f"[{'小明' if i % 2 == 0 else '我'}] [오전 10:{i:02}] {ZH[i]}\n" for i in range(10)
+) + "[小明] [오전 10:30] 사진\n"  # fmt: skip
+KAKAO_ENGLISH = "--------------- Friday, January 1, 2021 ---------------\n" + "".join(
+    f"[{'小明' if i % 2 == 0 else '我'}] [10:{i:02} AM] {ZH[i]}\n" for i in range(10)
+)
+KAKAO_PHONE = "2021년 1월 1일 오전 10:00\n" + "".join(
+    f"2021년 1월 1일 오전 10:{i:02}, {'小明' if i % 2 == 0 else '我'} : {ZH[i]}\n" for i in range(10)
+)
+KAKAO_TABLE = "Date,User,Message\n" + "".join(
+    f'2021-01-01 10:{i:02}:00,"{"小明" if i % 2 == 0 else "我"}","{ZH[i]}"\n' for i in range(10)
+)
+SKYPE = {"userId": "8:me", "conversations": [{"id": "8:ming", "displayName": "小明", "MessageList": [
+    {"id": "x", "displayName": "小明", "originalarrivaltime": "2021-01-01T10:30:00Z", "messagetype": "ThreadActivity/AddMember",
+     "content": "<x/>", "from": "8:ming"}, *({"id": str(i), "displayName": "小明" if i % 2 == 0 else None,
+     "originalarrivaltime": f"2021-01-01T10:{i:02}:00Z", "messagetype": "RichText", "content": f"<b>{ZH[i]}</b>",
+     "from": "8:ming" if i % 2 == 0 else "8:我"} for i in reversed(range(10)))]}]}  # fmt: skip
+GOOGLE = {"messages": [{"creator": {"name": "小明" if i % 2 == 0 else "我", "email": "a@example.org"},
+    "created_date": f"Friday, January 1, 2021 at 10:{i:02}:00\u202fAM UTC", "text": ZH[i]} for i in range(10)]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [QQ, DISCORD, IMESSAGE, LINE, KAKAO, KAKAO_ENGLISH, KAKAO_PHONE, KAKAO_TABLE, SKYPE, GOOGLE],
+    ids="qq discord imessage line kakao kakao-english kakao-phone kakao-table skype google".split(),
+)
+def test_chat_apps(tmp_path: Path, content: Any) -> None:
+    (conversation,) = read(tmp_path, {"chat.txt": content}, assistant=("我",))
+    assert turns(conversation) == [(("user", "assistant")[i % 2], ZH[i]) for i in range(10)]
+    assert isinstance(conversation, Conversation)
+    assert [m.time[:16] for m in conversation.messages] == [f"2021-01-01T10:{i:02}" for i in range(10)]
+
+
+def test_a_line_message_of_several_lines(tmp_path: Path) -> None:
+    text = LINE + '上午10:40\t小明\t"first\nsecond ""quoted"" word"\n上午10:41\t我\tfine\n'
+    (conversation,) = read(tmp_path, {"chat.txt": text}, assistant=("我",))
+    assert turns(conversation)[-2:] == [("user", 'first\nsecond "quoted" word'), ("assistant", "fine")]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mensagem apagada", "Questo messaggio è stato eliminato", "imagem ocultada", "afbeelding weggelaten",
+        "Данное сообщение удалено", "このメッセージは削除されました", "Bu mesaj silindi", "圖片已略去", "此訊息已刪除",
+    ],
+)  # fmt: skip
+def test_placeholders_of_other_languages(tmp_path: Path, text: str) -> None:
+    head = "31/12/2023, 21:0"
+    chat = f"{head}5 - Ann: hi\n{head}6 - Bob: {text}\n{head}7 - Bob: hello\n"
+    (conversation,) = read(tmp_path, {"chat.txt": chat})
+    assert [text for _, text in turns(conversation)] == ["hi", "hello"]
+
+
+CHATGPT = [{"title": "t", "current_node": "c", "mapping": {
+    "root": {"id": "root", "message": None, "parent": None},
+    "a": {"message": {"author": {"role": "user"}, "content": {"content_type": "text", "parts": [EN[0]]}}, "parent": "root"},
+    "b": {"message": {"author": {"role": "assistant"}, "content": {"parts": ["another try"]}}, "parent": "a"},
+    "c": {"message": {"author": {"role": "assistant"}, "content": {"parts": [EN[1]]}}, "parent": "a"}}}]  # fmt: skip
+CLAUDE = [{"uuid": "x", "name": "n", "chat_messages": [{"text": EN[0], "sender": "human"}, {"text": EN[1], "sender": "assistant"}]}]  # fmt: skip
+OASST = [{"message_tree_id": "1", "prompt": {"text": EN[0], "role": "prompter", "replies": [
+    {"text": "worse", "role": "assistant", "rank": 1, "replies": []},
+    {"text": EN[1], "role": "assistant", "rank": 0, "replies": []}]}}]  # fmt: skip
+BLENDED = [{"personas": [["a"], ["b"]], "context": "x", "dialog": [[0, EN[0]], [1, EN[1]]]}]
+NATURAL = [{"dialog_id": "0_1", "document_id": 0, "content": [EN[0], EN[1]]}]
+PARLAI = f"1 your persona: i like tea\n2 your persona: i sing\n3 {EN[0]}\t{EN[1]}\t\tno|yes\n" + lines(
+    [f"{1 + i % 2} {EN[2 * i]}\t{EN[2 * i + 1]}" for i in range(2, 10)]
+)
+DOUBAN = f"1\t{EN[0]}\t{EN[1]}\n" + lines(
+    [f"{i % 2}\t" + "\t".join(EN[5 * i : 5 * i + 2 + i % 4]) for i in range(1, 20)]
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [CHATGPT, CLAUDE, OASST, BLENDED, NATURAL, DOUBAN],
+    ids="chatgpt claude oasst blended natural douban".split(),
+)
+def test_dialogues(tmp_path: Path, content: Any) -> None:
+    assert turns(read(tmp_path, {"data": content})[0]) == [("user", EN[0]), ("assistant", EN[1])]
+
+
+def test_numbered_exchanges_with_personas(tmp_path: Path) -> None:
+    records = read(tmp_path, {"train.txt": PARLAI})
+    assert turns(records[0]) == [("system", "i like tea\ni sing"), ("user", EN[0]), ("assistant", EN[1])]
+    assert len(records) == 5
+    story = "1 Mary went to the garden.\n2 John went home.\n3 Where is Mary?\tgarden\t1\n" * 4
+    assert turns(read(tmp_path, {"babi.txt": story})[0]) == [
+        ("user", "Mary went to the garden.\nJohn went home.\nWhere is Mary?"),
+        ("assistant", "garden"),
+    ]
+
+
+def test_marked_wrong_replies_are_left_out(tmp_path: Path) -> None:
+    (tmp_path / "douban.txt").write_text(DOUBAN, encoding="utf-8")
+    found = collect([tmp_path / "douban.txt"], CollectConfig())
+    assert len(found.records) + len(found.rejected) == 20
+    assert {item.reason for item in found.rejected} == {"marked as a wrong reply"}
+
+
+FORUM = '<?xml version="1.0" encoding="utf-8"?>\n<posts>\n' + "".join(
+    f'<row Id="{2 * i + 1}" PostTypeId="1" Title="{EN[i]}" Body="&lt;p&gt;why&lt;/p&gt;" OwnerUserId="{i}" />\n'
+    f'<row Id="{2 * i + 2}" PostTypeId="2" ParentId="{2 * i + 1}" Body="&lt;p&gt;{EN[i + 50]}&lt;/p&gt;" OwnerUserId="{i + 90}" />\n'
+    for i in range(20)
+) + "</posts>\n"  # fmt: skip
+
+
+def test_forums_and_threads_of_comments(tmp_path: Path) -> None:
+    records = read(tmp_path, {"Posts.xml": FORUM})
+    assert len(records) == 20
+    assert turns(records[0]) == [("user", f"{EN[0]}\n\n<p>why</p>"), ("assistant", f"<p>{EN[50]}</p>")]
+    comments = [
+        {"id": f"c{i}", "parent_id": f"t1_c{i - 1}" if i % 4 else f"t3_x{i}", "link_id": f"t3_x{i // 4 * 4}",
+         "author": f"u{i % 3}", "body": EN[i], "created_utc": 1_500_000_000 + i} for i in range(40)
+    ]  # fmt: skip
+    assert len(read(tmp_path, {"reddit.jsonl": lines([json.dumps(c) for c in comments])})) == 10
+
+
+def test_line_by_line(tmp_path: Path) -> None:
+    posts = {"weibo_post.txt": lines(ZH[:30]), "weibo_response.txt": lines(ZH[30:60])}
+    assert turns(read(tmp_path, posts)[0]) == [("user", ZH[0]), ("assistant", ZH[30])]
+    labels = {"train_text.txt": lines(EN[:30]), "train_labels.txt": lines([str(i % 3) for i in range(30)])}
+    assert read(tmp_path, labels)[1] == Labelled(EN[1], "1", "train_text.txt:2")
+    sides = {"a-src.txt": lines(EN[:30]), "a-tgt.txt": lines(ZH[:30])}
+    assert read(tmp_path, sides)[0] == Pair(EN[0], ZH[0], "a-src.txt:1")
+    shared_task = {
+        f"news-{part}.{code}.sgm": f'<{part}set setid="n">\n<doc docid="d">\n'
+        + lines([f'<seg id="{i}">{words[i]} &amp; more</seg>' for i in range(20)])
+        + f"</doc>\n</{part}set>\n"
+        for part, code, words in (("src", "en", EN), ("ref", "zh", ZH))
+    }
+    records = read(tmp_path, shared_task)
+    assert len(records) == 20
+    assert records[0].texts == (f"{EN[0]} & more", f"{ZH[0]} & more")
+
+
+# Classes
+
+TWEETS = "".join(f'"{4 * (i % 2)}","14678{i}","Mon Apr 06 22:19:{i:02} PDT 2009","NO_QUERY","user{i}","{EN[i]}"\n' for i in range(40))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "first"),
+    [
+        ("train.label", lines([f"{('DESC:manner', 'HUM:ind')[i % 2]} {EN[i]}" for i in range(40)]), (EN[0], "DESC:manner")),
+        ("toutiao.txt", lines([f"65{i}_!_{100 + i % 2}_!_news_{('tech', 'story')[i % 2]}_!_{ZH[i]}_!_词,语" for i in range(40)]),
+         (ZH[0], "news_tech")),
+        ("spam.csv", ("v1,v2,,,\n" + "".join(f"{('ham', 'spam')[i % 2]},{EN[i]} \xa3,,,\n" for i in range(40))).encode("latin-1"),
+         (f"{EN[0]} £", "ham")),
+        ("tweets.csv", TWEETS, (EN[0], "0")),
+        ("news.csv", "Class Index,Title,Description\n" + lines([f"{1 + i % 4},{EN[i]},{EN[i + 50]}" for i in range(40)]),
+         (f"{EN[0]}\n{EN[50]}", "1")),
+        ("yelp.json", lines([json.dumps({"user_id": "u", "stars": 1.0 + i % 5, "text": EN[i], "date": "2018-01-01 10:00:00"})
+         for i in range(40)]), (EN[0], "1.0")),
+        ("mnli.jsonl", lines([json.dumps({"sentence1": EN[i], "sentence2": EN[i + 50], "gold_label": ("yes", "no")[i % 2]})
+         for i in range(40)]), (f"{EN[0]}\n{EN[50]}", "yes")),
+        ("fast.txt", lines([f"__label__{'ab'[i % 2]} __label__c {EN[i]}" for i in range(40)]), (EN[0], "a")),
+    ],
+)  # fmt: skip
+def test_classes(tmp_path: Path, name: str, content: Any, first: tuple[str, str]) -> None:
+    records = read(tmp_path, {name: content})
+    assert len(records) == 40
+    assert isinstance(records[0], Labelled)
+    assert (records[0].text, records[0].label) == first
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("pairs.csv", lines([f"{EN[i]} | {EN[i + 50]}" for i in range(40)])),
+        ("medical.csv", "department,title,ask,answer\n" + lines([f"x,y,{EN[i]},{EN[i + 50]}" for i in range(40)])),
+        ("baike.json", lines([json.dumps({"qid": i, "category": "健康", "title": EN[i], "answer": EN[i + 50]}) for i in range(40)])),
+        ("tickets.csv", "Ticket,Subject,Resolution\n" + lines([f"{i},{EN[i]},{EN[i + 50]}" for i in range(40)])),
+        ("hc3.jsonl", lines([json.dumps({"question": EN[i], "human_answers": ["x y"], "chatgpt_answers": [EN[i + 50]]}) for i in range(40)])),
+    ],
+)  # fmt: skip
+def test_questions_and_answers(tmp_path: Path, name: str, content: str) -> None:
+    records = read(tmp_path, {name: content})
+    assert len(records) == 40
+    assert turns(records[0]) == [("user", EN[0]), ("assistant", EN[50])]
+
+
+# Documents
+
+
+def test_subtitles_settings_notebooks_and_rtf(tmp_path: Path) -> None:
+    def text(name: str, content: Any) -> str:
+        records = read(tmp_path, {name: content})
+        assert all(isinstance(record, Document) for record in records)
+        return "".join(record.texts[0] for record in records)
+
+    captions = "".join(
+        f"{i}\n00:00:{i:02},000 --> 00:00:{i:02},900\n<i>{EN[i]}</i>\n\n" for i in range(1, 20)
+    )
+    assert text("film.srt", captions).split("\n\n")[:2] == EN[1:3]
+    talk = "WEBVTT\n\n" + "".join(
+        f"00:{i:02}.000 --> 00:{i:02}.900\n<v Ann>{EN[i]}\n\n" for i in range(1, 20)
+    )
+    assert text("talk.vtt", talk).startswith(f"Ann: {EN[1]}\n")
+    page = f'---\ntitle: "Hello"\ntags: [a]\n---\n\n{EN[0]}\n'
+    assert text("page.md", page).split() == ["#", "Hello", *EN[0].split()]
+    assert text("rule.md", f"---\n\nNo settings: here is prose\n\n---\n\n{EN[0]}\n").startswith("---")
+    cells = [
+        {"cell_type": "markdown", "source": ["# Title\n", EN[0]]},
+        {"cell_type": "code", "source": "x = 1"},
+    ]
+    assert text("work.ipynb", {"cells": cells, "nbformat": 4}) == f"# Title\n{EN[0]}\n\nx = 1\n\n"
+    pytest.importorskip("striprtf", reason="needs the extra 'documents'")
+    assert (
+        text("letter.rtf", r"{\rtf1\ansi {\fonttbl{\f0 Times;}}\f0 Caf\'e9 one.\par Two.}")
+        == "Café one.\nTwo."
+    )
+
+
+def test_gettext(tmp_path: Path) -> None:
+    catalogue = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain\\n"\n\n' + "".join(
+        f'#: a.c:{i}\nmsgid ""\n"{EN[i]}"\nmsgstr "{ZH[i]}"\n\n' for i in range(5)
+    )
+    catalogue += (
+        '#, fuzzy\nmsgid "x"\nmsgstr "y"\n\nmsgid "%d bird"\nmsgid_plural "%d birds"\nmsgstr[0] "%d 只鸟"\n'
+    )
+    records = read(tmp_path, {"zh.po": catalogue})
+    assert [record.texts for record in records] == [*zip(EN[:5], ZH[:5], strict=True), ("%d bird", "%d 只鸟")]
