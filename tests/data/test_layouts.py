@@ -88,7 +88,8 @@ GOOGLE = {"messages": [{"creator": {"name": "小明" if i % 2 == 0 else "我", "
     ids="qq discord imessage line kakao kakao-english kakao-phone kakao-table skype google".split(),
 )
 def test_chat_apps(tmp_path: Path, content: Any) -> None:
-    (conversation,) = read(tmp_path, {"chat.txt": content}, assistant=("我",))
+    name = "chat.csv" if content is KAKAO_TABLE else "chat.txt"
+    (conversation,) = read(tmp_path, {name: content}, assistant=("我",))
     assert turns(conversation) == [(("user", "assistant")[i % 2], ZH[i]) for i in range(10)]
     assert isinstance(conversation, Conversation)
     assert [m.time[:16] for m in conversation.messages] == [f"2021-01-01T10:{i:02}" for i in range(10)]

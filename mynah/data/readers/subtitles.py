@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from mynah.data.clean.measure import TERMINAL
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.plain import cut
@@ -36,7 +37,7 @@ def _said(given: Input, encoding: str) -> Iterator[str]:
             within = True
         elif not text:
             within = False
-            yield "\n" if last[-1:] in '.!?…。！？"”' else ""
+            yield "\n" if last.endswith(TERMINAL) else ""
         elif within:
             told = _MARKUP.sub("", _VOICE.sub(r"\1: ", text)).strip()
             if told and told != last:  # a caption that rolls up repeats its last line
