@@ -146,6 +146,76 @@ def chats() -> list[Sample]:
             ("d.json", json.dumps(discord).encode()), ("s.zip", slack.getvalue())]  # fmt: skip
 
 
+def blocks_and_days() -> list[Sample]:
+    qq = "消息对象:小明\n\n" + "".join(
+        f"2021-01-01 10:{i:02}:00 {('小明(12345)', '我')[i % 2]}\n第{i}句\n\n" for i in range(40)
+    )
+    discord = "".join(
+        f"[01-Jan-21 10:{i:02} AM] n{i % 3}\nwords {i}\n\n{{Reactions}}\nx\n\n" for i in range(40)
+    )
+    imessage = "".join(
+        f"Jan 01, 2021 10:{i:02}:00 AM\n{('Me', '+1555')[i % 2]}\nwords {i}\n\n" for i in range(40)
+    )
+    line = "2021/01/01（五）\n" + "".join(
+        f"上午10:{i:02}\t{('小明', '我')[i % 2]}\t第{i}句\n" for i in range(40)
+    )
+    kakao = "--------------- 2021년 1월 1일 금요일 ---------------\n" + "".join(
+        f"[A{i % 2}] [오전 10:{i:02}] words {i}\n" for i in range(40)
+    )
+    return [("q.txt", qq.encode()), ("d.txt", discord.encode()), ("i.txt", imessage.encode()), ("l.txt", line.encode("utf-16")), ("k.txt", kakao.encode())]  # fmt: skip
+
+
+def lines() -> list[Sample]:
+    persona = "".join(
+        f"{1 + i % 4} {('your persona: x', f'question {i}')[i % 4 > 0]}"
+        + (f"\tanswer {i}\n" if i % 4 else "\n")
+        for i in range(60)
+    )
+    douban = "".join(
+        f"{i % 2}\t" + "\t".join(f"turn {i} {k}" for k in range(2 + i % 4)) + "\n" for i in range(60)
+    )
+    eou = "".join(f"hello {i} __eou__ hi there __eou__\n" for i in range(60))
+    trec = "".join(f"{('DESC:manner', 'HUM:ind')[i % 2]} What is {i} ?\n" for i in range(60))
+    toutiao = "".join(f"65{i}_!_10{i % 2}_!_news_{i % 2}_!_标题{i}_!_词\n" for i in range(60))
+    talk = "".join(f"{('Agent', 'Customer')[i % 2]}: words {i}\n" for i in range(60))
+    srt = "".join(f"{i}\n00:00:{i:02},000 --> 00:00:{i:02},900\n<i>words {i}.</i>\n\n" for i in range(60))
+    po = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain\\n"\n\n' + "".join(
+        f'#: a:{i}\nmsgid "message {i}"\nmsgstr "消息 {i}"\n\n' for i in range(40)
+    )
+    return [("p.txt", persona.encode()), ("d.txt", douban.encode()), ("e.txt", eou.encode()), ("t.label", trec.encode()), ("n.txt", toutiao.encode()),
+            ("a.txt", talk.encode()), ("f.srt", srt.encode()), ("g.po", po.encode())]  # fmt: skip
+
+
+def trees() -> list[Sample]:
+    nodes = {
+        str(i): {
+            "message": {
+                "author": {"role": ("user", "assistant")[i % 2]},
+                "content": {"parts": [f"words {i}"]},
+            },
+            "parent": str(i - 1),
+        }
+        for i in range(20)
+    }
+    reply: dict[str, object] = {"text": "end", "role": "assistant", "replies": []}
+    for i in range(20):
+        reply = {
+            "text": f"words {i}",
+            "role": ("assistant", "prompter")[i % 2],
+            "rank": 0,
+            "replies": [reply],
+        }
+    skype = {"userId": "8:me", "conversations": [{"id": "8:a", "displayName": "A", "MessageList": [
+        {"displayName": None, "originalarrivaltime": f"2021-01-01T10:{i:02}:00Z", "messagetype": "RichText", "content": f"<b>w</b> {i}", "from": f"8:p{i % 2}"}
+        for i in range(30)]}]}  # fmt: skip
+    notebook = {
+        "cells": [{"cell_type": "code", "source": ["x = 1\n", f"y = {i}"]} for i in range(20)],
+        "nbformat": 4,
+    }
+    values = ([{"mapping": nodes, "current_node": "19"}] * 3, [{"prompt": reply}] * 3, skype, notebook)
+    return [(f"{name}.json", json.dumps(value).encode()) for name, value in zip("cosn", values, strict=True)]
+
+
 def irc() -> list[Sample]:
     return [("a.log", "".join(f"[09:{i % 60:02}] <n{i % 5}> n{(i + 1) % 5}: words {i}\n=== x has joined\n" for i in range(40)).encode()),
             ("b.log", "".join(f"2020-01-31 09:{i % 60:02}:00\tn{i % 5}\twords {i}\n" for i in range(40)).encode())]  # fmt: skip
@@ -256,7 +326,10 @@ def books() -> list[Sample]:
         archive.writestr(
             "content.xml", f"<d xmlns:text='{text}'>{'<text:p>A paragraph of words.</text:p>' * 20}</d>"
         )
-    return [("a.epub", epub.getvalue()), ("b.docx", docx.getvalue()), ("c.odt", odt.getvalue())]
+    rtf = (
+        "{\\rtf1\\ansi{\\fonttbl{\\f0 Times;}}\\f0 " + "A line with caf\\'e9 and \\u20320?.\\par " * 40 + "}"
+    )
+    return [("a.epub", epub.getvalue()), ("b.docx", docx.getvalue()), ("c.odt", odt.getvalue()), ("d.rtf", rtf.encode())]  # fmt: skip
 
 
 def pdf() -> list[Sample]:
@@ -366,7 +439,7 @@ def compressed() -> list[Sample]:
 
 
 SAMPLES: dict[str, Callable[[], list[Sample]]] = {
-    "table": tables, "json": json_files, "chat": chats, "irc": irc, "yaml": yaml, "xml": xml, "columnar": columnar, "excel": excel,
+    "table": tables, "json": json_files, "trees": trees, "chat": chats, "blocks": blocks_and_days, "lines": lines, "irc": irc, "yaml": yaml, "xml": xml, "columnar": columnar, "excel": excel,
     "sqlite": sqlite, "html": html, "books": books, "pdf": pdf, "latex": latex, "warc": warc, "mail": mail, "text": text,
     "compressed": compressed,
 }  # fmt: skip
