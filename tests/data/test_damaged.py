@@ -14,7 +14,7 @@ from mynah.data.collect import collect
 from mynah.data.reading import CollectConfig
 
 READERS = (
-    "table", "json", "chat", "irc", "yaml", "xml", "columnar", "excel", "sqlite", "html", "books", "pdf", "latex",
+    "table", "json", "trees", "chat", "blocks", "lines", "irc", "yaml", "xml", "columnar", "excel", "sqlite", "html", "books", "pdf", "latex",
     "warc", "mail", "text", "compressed",
 )  # fmt: skip
 
