@@ -14,8 +14,8 @@ from mynah.data.collect import collect
 from mynah.data.reading import CollectConfig
 
 READERS = (
-    "table", "json", "trees", "chat", "blocks", "lines", "irc", "yaml", "xml", "columnar", "excel", "sqlite", "html", "books", "pdf", "latex",
-    "warc", "mail", "text", "compressed",
+    "table", "json", "trees", "chat", "blocks", "lines", "irc", "yaml", "xml", "columnar", "excel", "sqlite", "html",
+    "books", "pdf", "latex", "warc", "mail", "text", "compressed",
 )  # fmt: skip
 
 
