@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 #: How far before a number such a word may stand, in characters.
 REACH = 28
@@ -23,6 +24,22 @@ _PHONE = re.compile(
     r"(?:\s?(?:number|no\.?|号|号码))?\s*(?:is|are|at|on|me|us|me at|me on|[:：=]|是|为|：)*\s*[(（]?$",
     re.IGNORECASE,
 )
+
+
+def windows_of(anchor: re.Pattern[str], text: str, before: int, after: int) -> Iterator[tuple[int, int]]:
+    """Yield (begin, end) of the parts of a text around what an anchor matches, those that touch joined into one.
+
+    A slow pattern need not look at the rest of a long text.
+    """
+    begin, end = 0, -1
+    for found in anchor.finditer(text):
+        if found.start() - before > end:
+            if end >= 0:
+                yield begin, end
+            begin = max(0, found.start() - before)
+        end = found.end() + after
+    if end >= 0:
+        yield begin, end
 
 
 def before(text: str, start: int) -> str:

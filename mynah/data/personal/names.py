@@ -62,9 +62,11 @@ _SURNAMES_ZH = frozenset(
 _DOUBLE_ZH = (
     "欧阳 歐陽 司马 上官 诸葛 东方 皇甫 尉迟 公孙 慕容 令狐 夏侯 司徒 独孤 南宫 长孙 宇文 轩辕 端木".split()
 )
+_BEGIN_ZH = _SURNAMES_ZH.union(name[0] for name in _DOUBLE_ZH)
 _HAN = r"[\u4e00-\u9fff]"
+_ONLY_HAN = re.compile(rf"{_HAN}+")
 _TITLE_ZH = re.compile(
-    rf"(?P<name>(?:{'|'.join(_DOUBLE_ZH)}|{_HAN}){_HAN}{{0,2}}?)(?:先生|女士|小姐|太太|夫人|老师|医生|大夫|教授|博士|经理|总监|主任|同学|师傅|阿姨|叔叔|律师|警官|队长|局长|院长|校长|董事长|工程师|护士)"
+    r"(?:先生|女士|小姐|太太|夫人|老师|医生|大夫|教授|博士|经理|总监|主任|同学|师傅|阿姨|叔叔|律师|警官|队长|局长|院长|校长|董事长|工程师|护士)"
 )
 _INTRO_ZH = re.compile(
     r"(?:我叫|我是|名叫|名字叫|名字是|姓名[:：为是]?|我的名字是|联系人[:：是]?|收件人[:：是]?|收货人[:：是]?|寄件人[:：是]?|客户[:：]|患者[:：]|员工[:：]|签名[:：]|户名[:：是]?|持卡人[:：是]?|叫做|本人)\s*"
@@ -237,15 +239,17 @@ def _name_at(words: list[str], index: int, first: frozenset[str], last: frozense
 
 
 def _chinese(text: str) -> Iterator[Span]:
+    before = 0
     for found in _TITLE_ZH.finditer(text):
-        name = found["name"]
         # The title is sure, where the name begins is not: the last surname before it begins it.
+        end = found.start()
         for size in (3, 2, 1):
-            tail = name[-size:]
+            tail = text[max(before, end - size) : end]
             begins = tail[:2] in _DOUBLE_ZH or tail[:1] in _SURNAMES_ZH
-            if len(tail) == size and begins and tail not in _WORDS_ZH:
-                yield Span(found.end("name") - size, found.end("name"), "name", "zh")
+            if len(tail) == size and begins and tail not in _WORDS_ZH and _ONLY_HAN.fullmatch(tail):
+                yield Span(end - size, end, "name", "zh")
                 break
+        before = found.end()
     for found in _INTRO_ZH.finditer(text):
         name = found["name"]
         if (
@@ -262,6 +266,9 @@ def _chinese(text: str) -> Iterator[Span]:
     at = 0
     tokens: list[tuple[str, str]] = _tagger()(text)
     for index, (word, tag) in enumerate(tokens):
+        if word[0] not in _BEGIN_ZH:  # most words: nothing that a name begins with
+            at += len(word)
+            continue
         whole, kind = word, tag
         if (len(word) == 1 or word in _DOUBLE_ZH) and index + 1 < len(tokens):
             # The segmenter cut the surname off: 赵 and 铁柱.
@@ -283,7 +290,7 @@ def _is_name_token(word: str, tag: str, before: str, after: str) -> bool:
     characters that names are made of, and one of two must also stand beside what is said of people.
     """
     double = word[:2] in _DOUBLE_ZH
-    if not re.fullmatch(rf"{_HAN}{{2,4}}", word) or word[:2] in _WORDS_ZH or word in _WORDS_ZH:
+    if not 2 <= len(word) <= 4 or not _ONLY_HAN.fullmatch(word) or word[:2] in _WORDS_ZH or word in _WORDS_ZH:
         return False
     if tag not in ("nr", "nrfg", "nrt", "x") or not (double or word[0] in _SURNAMES_ZH):
         return False

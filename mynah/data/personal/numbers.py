@@ -12,10 +12,11 @@ import re
 from collections.abc import Iterator
 from datetime import date
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from mynah.data.personal.config import Span
-from mynah.data.personal.context import is_called, is_called_phone, is_harmless
+from mynah.data.personal.context import is_called, is_called_phone, is_harmless, windows_of
 
 _PHONE = re.compile(
     r"(?<![A-Za-z0-9_.+/#@$€£¥-])(?<!\d[.,])(?:\+|00)?\(?\d[\d() \t.\-–/]{5,22}\d(?![A-Za-z0-9_@])(?![.,-]\d)(?!\s?(?:%|€|\$|元|块|USD|EUR|kg|km|MB|GB))"
@@ -166,6 +167,10 @@ _ID_FORMS: tuple[tuple[str, str, str | None, str | None], ...] = (
 )  # fmt: skip
 
 
+#: Every form holds six digits, between which stand no more than two letters or marks: elsewhere nothing is looked for.
+_SIX_DIGITS = re.compile(r"[A-Z]{0,6}\d(?:[A-Za-z .()-]{0,2}\d){5,}")
+
+
 @cache
 def _id_forms() -> list[tuple[str, re.Pattern[str], Any, re.Pattern[str] | None]]:
     """Return the forms with their patterns compiled and their check functions looked up."""
@@ -206,8 +211,9 @@ def _resident_id_ok(number: str) -> bool:
 
 def find_ids(text: str) -> Iterator[Span]:
     """Yield national ids and passports: by check digits, or by a telling form, or by being called so."""
-    for detail, pattern, check, called in _id_forms():
-        for found in pattern.finditer(text):
+    windows = list(windows_of(_SIX_DIGITS, text, before=8, after=12))
+    for detail, pattern, check, called in _id_forms() if windows else ():
+        for found in chain.from_iterable(pattern.finditer(text, *window) for window in windows):
             if called is not None and not is_called(called, text, found.start()):
                 continue
             if check is not None and not check(found[0]):

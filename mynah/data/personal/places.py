@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import chain
 
 from mynah.data.personal.config import Span
-from mynah.data.personal.context import is_called
+from mynah.data.personal.context import is_called, windows_of
 
 _SUFFIX = (
     r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Place|Pl|Square|Sq|Terrace|Ter|"
@@ -63,6 +64,10 @@ _CHINESE = re.compile(
     rf"(?:{_PROVINCE})?(?:{_CITY})?(?:{_DISTRICT})?{_STREET}{{1,3}}{_NUMBER}{{1,6}}(?:[A-Za-z]?\d{{2,4}}(?:室|房|号)?)?"
     rf"|{_PROVINCE}(?:{_CITY})?{_DISTRICT}{_STREET}{{1,3}}(?:{_NUMBER}){{0,6}}(?![\u4e00-\u9fff]{{0,2}}(?:法院|政府|公安|医院|大学|学校|委员会|银行|公司|中心))"
 )
+#: A Chinese address holds one of these, and begins no more than 70 characters before it.
+_ANCHOR = re.compile(
+    rf"[0-9０-９一二三四五六七八九十百](?:号|弄|栋|幢|座|楼|层|单元|室|户|组|队|[-—－])|[A-Za-z]座|{_PROVINCE}"
+)
 #: Words that lead up to an address and do not belong to it.
 _LEAD = re.compile(
     r"^.*?(?:地址|住址|住在|住到|家住|位于|寄到|寄往|寄至|发到|发往|送到|送至|送往|搬到|搬去|来到|在|到|去|是|为|从|往|我家|公司|址)"
@@ -106,7 +111,8 @@ def find_addresses(text: str) -> Iterator[Span]:
                 _ZIP, found[0]
             ):
                 yield Span(found.start(), found.start() + len(found[0].rstrip(" .,\n")), "address", "en")
-    for found in _CHINESE.finditer(text):
+    windows = windows_of(_ANCHOR, text, before=90, after=80)
+    for found in chain.from_iterable(_CHINESE.finditer(text, *window) for window in windows):
         start = found.start()
         shown = found[0]
         cut = _begin(shown)
