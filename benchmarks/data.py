@@ -1,6 +1,7 @@
 """Speed and memory of the data stages, beside datatrove on the same input, in one run.
 
-    python benchmarks/data.py CORPUS --sizes 10,100,220,1000 --peer /path/to/datatrove/bin/python [--workers 1,2]
+    python benchmarks/data.py CORPUS --data REAL --sizes 10,100,220,1000 --repeats 3,2,1 --workers 1,2 \\
+        --peer /path/to/datatrove/bin/python --python /path/to/a/plain/install/bin/python
 
 CORPUS holds JSON lines (xz) with `text` or `messages` in folders. Of it inputs of the given sizes in MB are made: an even
 mixture of the folders, beyond its own size repeated with one word in fifty replaced. Mynah collects and cleans them
@@ -137,11 +138,11 @@ def timed(commands: list[list[str]]) -> tuple[float, int]:
     return time.perf_counter() - begun, peak
 
 
-def ours(source: Path, out: Path, workers: int) -> list[list[str]]:
+def ours(python: str, source: Path, out: Path, workers: int) -> list[list[str]]:
     """Return the two commands that do Mynah's part."""
     from mynah.data.personal.config import KINDS
 
-    mynah = [sys.executable, "-m", "mynah"]
+    mynah = [python, "-m", "mynah"]
     kept = [flag for kind in KINDS if kind not in _REDACTED for flag in ("--keep", kind)]
     return [
         [*mynah, "collect", str(source), "-o", str(out / "collected"), "--workers", str(workers)],
@@ -200,42 +201,95 @@ def steps(corpus: Path) -> None:
         print(f"  {name:<22}{share * size / MB / (time.perf_counter() - begun):>8.1f}")
 
 
-def readers() -> None:
-    """Print the speed of each reader on the fuzzer's samples, repeated to 2 MB where that can be done."""
-    from fuzz_samples import SAMPLES
+def readers(corpus: Path, data: Path | None) -> None:
+    """Print the speed of each reader: on every file of a folder of real data by its form, and on made files for the rest."""
+    from mynah.data.collect import Collector
+    from mynah.data.reading import CollectConfig, Reading, Source
+    from mynah.errors import MynahError
 
-    from mynah.data.collect import collect
-    from mynah.data.reading import CollectConfig
-
-    print("\nreaders, one process, MB/s")
+    print("\nreaders, one process, MB/s of the file as it lies on the disk")
+    found: dict[str, list[float]] = {}  # form -> MB, seconds, records
     with tempfile.TemporaryDirectory() as folder:
-        for kind, make in SAMPLES.items():
-            for name, data in make():
-                if "bomb" in name or kind == "compressed":
-                    continue
-                path = Path(folder) / name
-                path.write_bytes(_larger(name, data))
-                size = path.stat().st_size
-                if size < MB:  # too little to say anything but what starting costs
-                    continue
+        made_files(corpus, Path(folder))
+        folders = sorted(path for path in data.iterdir() if path.is_dir()) if data else []
+        for place in [Path(folder), *folders]:
+            if place.name.startswith(("eval_", "model_", "tokenizer_")):
+                continue
+            for unit in Collector([place], CollectConfig()).units:
+                source = Source(unit.name)
+                size = sum(given.size for given in unit.files)
                 begun = time.perf_counter()
-                count = len(collect([path], CollectConfig()).records)
-                print(
-                    f"  {kind + ' ' + name:<22}{size / MB / (time.perf_counter() - begun):>8.1f}   ({size / MB:.2f} MB, {count:,} records)"
+                try:
+                    records = sum(1 for _ in unit.read(Reading(CollectConfig(), source)))
+                except MynahError:
+                    continue
+                seconds = time.perf_counter() - begun
+                form = source.form.partition(" without")[0] or "?"
+                ending = "".join(Path(unit.name).suffixes[-1:]).lower()
+                total = found.setdefault(
+                    f"{form} ({ending})" if form in ("JSON", "text") else form, [0.0, 0.0, 0]
                 )
+                for index, value in enumerate((size / MB, seconds, records)):
+                    total[index] += value
+    for form, (size, seconds, records) in sorted(found.items()):
+        if size >= 0.05:  # less says nothing but what opening a file costs
+            print(
+                f"  {form:<44}{size / seconds:>8.1f}   ({size:.2f} MB, {records:,.0f} records and rejected rows)"
+            )
 
 
-def _larger(name: str, data: bytes) -> bytes:
-    """Repeat what can be repeated: the rows of a table after its header, lines, messages."""
-    times = 2 * MB // len(data)
-    if name.endswith((".csv", ".tsv")) and not data.startswith(b"\xff\xfe"):
-        head, _, rows = data.partition(b"\n")
-        return head + b"\n" + (rows.rstrip(b"\n") + b"\n") * times
-    if name.endswith((".txt", ".log", ".jsonl", ".mbox", ".md", ".warc", ".warc.gz")) and not data.startswith(
-        b"\xff\xfe"
+def made_files(corpus: Path, folder: Path) -> None:
+    """Write the same 4 MB of texts as files of the forms that the real data has little of."""
+    import sqlite3
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from openpyxl import Workbook
+
+    texts, size = [], 0
+    for text in mixed(corpus):
+        texts.append(text[:30_000].replace("\0", ""))
+        size += len(texts[-1].encode())
+        if size > 4 * MB:
+            break
+    pq.write_table(pa.table({"text": texts}), folder / "a.parquet", compression="none")
+    with (
+        pa.OSFile(str(folder / "a.arrow"), "wb") as file,
+        pa.ipc.new_file(file, pa.schema([("text", pa.string())])) as out,
     ):
-        return (data if data.endswith(b"\n") or name.endswith(".gz") else data + b"\n") * times
-    return data
+        out.write(pa.table({"text": texts}))
+    with sqlite3.connect(folder / "a.db") as database:
+        database.execute("CREATE TABLE pages (text TEXT)")
+        database.executemany("INSERT INTO pages VALUES (?)", [(text,) for text in texts])
+    database.close()
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet()
+    sheet.append(["text"])
+    for text in texts:
+        sheet.append(["".join(c for c in text if c >= " " or c in "\n\t")])
+    book.save(folder / "a.xlsx")
+    lines = [line.strip() for text in texts for line in text.split("\n") if 20 < len(line.strip()) < 400][
+        :20_000
+    ]
+    stamp = "2024-01-{:02}T{:02}:{:02}:00"
+    times = [stamp.format(1 + i // 1440 % 28, i // 60 % 24, i % 60) for i in range(len(lines))]
+    who = ["Ann", "Bo", "小明"]
+    write = {
+        "whatsapp.txt": "".join(f"[{t[:10]}, {t[11:]}] {who[i % 3]}: {x}\n" for i, (t, x) in enumerate(zip(times, lines, strict=True))),
+        "irc.log": "".join(f"[{t[11:16]}] <{who[i % 2]}> {x}\n" for i, (t, x) in enumerate(zip(times, lines, strict=True))),
+        "mail.mbox": "".join(
+            f"From ann Mon Jan  1 10:00:00 2024\nFrom: {('Ann', 'Bo')[i % 2]} <a@example.org>\nSubject: x\nDate: Mon, 1 Jan 2024 10:00:00 +0000\n"
+            f"Message-ID: <{i}@x>\nIn-Reply-To: <{i - 1 if i % 5 else 'none'}@x>\n\n{x}\n\n" for i, x in enumerate(lines[:5000])
+        ),
+        "messages.csv": "id,author,created_at,text,in_reply_to\n" + "".join(
+            f'{i},{who[i % 3]},{t},"{x.replace(chr(34), chr(39))}",{i - 1 if i % 4 else ""}\n' for i, (t, x) in enumerate(zip(times, lines, strict=True))
+        ),
+        "telegram.json": json.dumps({"name": "Ann", "type": "personal_chat", "messages": [
+            {"id": i, "type": "message", "date": t, "from": who[i % 2], "from_id": f"user{i % 2}", "text": x}
+            for i, (t, x) in enumerate(zip(times, lines, strict=True))]}, ensure_ascii=False),
+    }  # fmt: skip
+    for name, content in write.items():
+        (folder / name).write_text(content, encoding="utf-8")
 
 
 def main() -> None:
@@ -247,24 +301,31 @@ def main() -> None:
     parser.add_argument("--workers", default="1,2")
     parser.add_argument("--peer", help="a Python that has datatrove")
     parser.add_argument(
-        "--repeats", type=int, default=3, help="at the smallest size; larger ones are run once"
+        "--python", default=sys.executable, help="a Python that has Mynah alone, as a user has it"
     )
+    parser.add_argument(
+        "--data", type=Path, help="a folder of folders of real data, for the speed of readers"
+    )
+    parser.add_argument("--repeats", default="3", help="by size, the last one for all that follow")
+    parser.add_argument("--pipeline-only", action="store_true", help="without steps and readers")
     arguments = parser.parse_args()
     print(describe())
-    steps(arguments.corpus)
-    readers()
+    if not arguments.pipeline_only:
+        steps(arguments.corpus)
+        readers(arguments.corpus, arguments.data)
     sizes = [int(size) for size in arguments.sizes.split(",")]
+    repeats = [int(number) for number in arguments.repeats.split(",")]
     print("\nwhole pipeline (collect and clean), the two in turn: MB, workers")
     with tempfile.TemporaryDirectory() as name:
-        for size in sizes:
+        for index, size in enumerate(sizes):
             source = Path(name) / f"in-{size}"
             write_input(arguments.corpus, size * MB, source)
             for workers in map(int, arguments.workers.split(",")):
                 mine: list[tuple[float, int]] = []
                 theirs: list[tuple[float, int]] = []
-                for _ in range(arguments.repeats if size == sizes[0] else 1):
+                for _ in range(repeats[min(index, len(repeats) - 1)]):
                     out = Path(name) / "out"
-                    mine.append(timed(ours(source, out, workers)))
+                    mine.append(timed(ours(arguments.python, source, out, workers)))
                     shutil.rmtree(out)
                     if arguments.peer and size * MB <= PEER_MOST:
                         theirs.append(timed(peers(arguments.peer, source, out, workers)))
