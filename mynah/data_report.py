@@ -47,7 +47,10 @@ def describe_data(folder: Path) -> tuple[dict[str, Any], str]:
     collected, cleaned = _stages(folder)
     records = cleaned or collected
     if records is None:
-        raise ArtifactError(f"{folder}: no records in it; expected a folder that mynah collect or clean made")
+        what = (
+            "is a file" if folder.is_file() else "no records in it" if folder.exists() else "no such folder"
+        )
+        raise ArtifactError(f"{folder}: {what}; expected a folder that mynah collect or clean made")
     accounts = {
         name: place for name, place in (("collect", collected), ("clean", cleaned)) if place is not None
     }

@@ -77,8 +77,11 @@ def collect(
     print(
         f"{out}: {records}; {manifest['rejected']:,} rows rejected, {manifest['left_out']:,} files passed over"
     )
-    for name, reason in read_sources(out)[1][:20]:
+    passed_over = read_sources(out)[1]
+    for name, reason in passed_over[:20]:
         print(f"passed over: {name}: {reason}")
+    if len(passed_over) > 20:
+        print(f"... and {len(passed_over) - 20:,} more: mynah data show {out} --dropped")
     print(f"next       mynah clean {out} -o {out}-clean")
 
 
@@ -115,6 +118,7 @@ def clean(
 
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
+    records_of(folder)
     settings = _recipe(
         recipe, given({"clean": cleaning.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
     )
@@ -190,21 +194,36 @@ def show(
     from mynah.data.records import as_dict
     from mynah.data.store import read_changes, read_records
 
+    if count < 1 or skip < 0:
+        raise ConfigError("--count must be 1 or more, and --skip 0 or more")
     inner = records_of(folder)
+    shown = 0
     if dropped:
         changes = (c for c in read_changes(inner) if place is None or place in c.place)
         for change in islice(changes, skip, skip + count):
+            shown += 1
             reason = f": {change.reason}" if change.reason else ""
             print(f"{change.place}\t{change.action}\t{change.step}{reason}")
+        _hint(shown, count, skip, "nothing was dropped or changed")
         return
     records = (r for r in read_records(inner) if place is None or place in r.place)
     for record in islice(records, skip, skip + count):
+        shown += 1
         if tokens is None:
             print(json.dumps(as_dict(record), ensure_ascii=False))
         else:
             from mynah.tokenizer.preview import preview
 
             print(preview(record, tokens, context_length, color=sys.stdout.isatty()))
+    _hint(shown, count, skip, "no records")
+
+
+def _hint(shown: int, count: int, skip: int, nothing: str) -> None:
+    """Say on stderr, for a person alone, that nothing was found or that there may be more."""
+    if not shown:
+        print(f"{nothing} here{' (beyond --skip, or at this --place)' if skip else ''}", file=sys.stderr)
+    elif shown == count and sys.stderr.isatty():
+        print(f"there may be more: --count {10 * count}, or --skip {skip + count}", file=sys.stderr)
 
 
 def diff(before: Path, after: Path, *, count: Annotated[int, Parameter(name=("--count", "-n"))] = 5) -> None:
@@ -242,6 +261,12 @@ def records_of(folder: Path) -> Path:
     Raises:
         ArtifactError: if there are none.
     """
+    if not folder.exists():
+        raise ArtifactError(f"{folder}: no such folder")
+    if folder.is_file():
+        raise ArtifactError(
+            f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}"
+        )
     for inner in (folder, folder / "clean", folder / "collect", folder / "train"):
         if any(inner.glob("part-*.parquet")):
             return inner

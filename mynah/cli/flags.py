@@ -122,9 +122,9 @@ class CleanFlags:
     ] = None
     "What is done about personal data: e-mail, phones, cards, names, ..."
     keep: Annotated[tuple[str, ...], Parameter(group=_CLEAN, negative="")] = ()
-    "A kind of personal data that is left alone. May be given several times."
+    "A kind of personal data that is left alone; all others get a pseudonym, or what --personal says. May be repeated."
     drop: Annotated[tuple[str, ...], Parameter(group=_CLEAN, negative="")] = ()
-    "A kind of personal data because of which a record is dropped. May be given several times."
+    "A kind of personal data because of which a record is dropped; others get a pseudonym, or what --personal says."
     script: Annotated[Literal["t2s", "s2t"] | None, Parameter(group=_CLEAN)] = None
     "Write Chinese in one script: t2s simplified, s2t traditional."
     lowercase: Annotated[bool | None, Parameter(group=_CLEAN, negative="")] = None

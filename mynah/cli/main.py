@@ -72,6 +72,11 @@ mynah generate runs/book --prompt "It was a" --temperature 0 --max-tokens 40""",
 
 #: commands of two words -> one line about the first
 GROUPS = {"data": "Look at records: report, show, diff."}
+GROUP_EXAMPLES = {
+    "data": """mynah data report data/clean
+mynah data show data/clean --dropped
+mynah data diff data/clean data/clean-near"""
+}
 
 HELP = "A person's own text and chat logs in, a talking language model out, on their own machine."
 EXAMPLES = """mynah build chats.csv      # everything: data report, tokenizer, n-grams, model, evaluation
@@ -98,7 +103,10 @@ def make_app() -> cyclopts.App:
         group, _, last = name.rpartition(" ")
         at = app
         if group:
-            at = groups.setdefault(group, cyclopts.App(name=group, help=GROUPS[group]))
+            at = groups.setdefault(
+                group,
+                cyclopts.App(name=group, help=GROUPS[group], help_epilogue=_examples(GROUP_EXAMPLES[group])),
+            )
         at.command(target, name=last, help=summary, help_epilogue=_examples(examples))
     for inner in groups.values():
         app.command(inner)

@@ -18,7 +18,12 @@ Roles = Callable[[int, int], Role]
 
 
 def cast(
-    messages: Messages, order: Indices, starts: Indices, file: str, ask: AskSpeaker | None
+    messages: Messages,
+    order: Indices,
+    starts: Indices,
+    file: str,
+    ask: AskSpeaker | None,
+    strict: bool = True,
 ) -> tuple[Roles, str]:
     """Decide who is the assistant; return what gives each message its role, and how, in words for the user.
 
@@ -28,21 +33,30 @@ def cast(
         starts: (G + 1,) where each conversation begins in `order`.
         file: for errors.
         ask: who the assistant is, where nothing says so.
+        strict: whether an assistant that was given must speak here; else one is chosen, and it is said.
 
     Raises:
         ConfigError: if the assistant that was given speaks nowhere.
     """
-    layout = messages.layout
+    layout, missing = messages.layout, ""
     given = layout.assistant
     spoken = _spoken(messages.speakers)
     if ask is not None and not given and layout.speaker and not layout.direction:
         given = _asked(spoken, file, ask)
     if given and layout.speaker:
         names = frozenset(map(_fold, given))
-        if not names & set(map(_fold, spoken)):
-            most = ", ".join(name for name, _ in spoken.most_common(8))
-            raise ConfigError(f"--assistant {given[0]}: speaks nowhere; speakers: {most}")
-        return _by_value(messages.speakers, frozenset(), names), f"assistant = {', '.join(given)}"
+        if names & set(map(_fold, spoken)):
+            return _by_value(messages.speakers, frozenset(), names), f"assistant = {', '.join(given)}"
+        most = ", ".join(name for name, _ in spoken.most_common(8))
+        if strict:
+            raise ConfigError(f"{file}: --me {', '.join(given)}: speaks nowhere; speakers: {most}")
+        missing = f"none of --me {', '.join(given)} speaks here; "
+    roles, told = _chosen(messages, order, starts, spoken)
+    return roles, missing + told
+
+
+def _chosen(messages: Messages, order: Indices, starts: Indices, spoken: Counter[str]) -> tuple[Roles, str]:
+    layout = messages.layout
     if layout.direction and (found := _by_direction(messages.directions, layout.direction)):
         return found
     if not layout.speaker:
@@ -128,7 +142,8 @@ def _by_presence(speakers: Names, order: Indices, starts: Indices) -> tuple[Role
     who, where = pairs % len(number_of), pairs // len(number_of)
     present = np.bincount(who, minlength=len(number_of))
     answers = np.bincount(who[who != codes[starts[:-1]][where]], minlength=len(number_of))
-    found = _most_present(number_of, present.tolist(), answers.tolist())
+    spoken = np.bincount(codes, minlength=len(number_of))
+    found = _most_present(number_of, present.tolist(), answers.tolist(), spoken.tolist())
     share = present[number_of[found]] / (len(starts) - 1)
     if share < 0.6 or len(number_of) < 2:
         return _by_value(speakers, frozenset(), frozenset()), "who opens a conversation is the user"
@@ -139,5 +154,8 @@ def _by_presence(speakers: Names, order: Indices, starts: Indices) -> tuple[Role
     )
 
 
-def _most_present(numbers: Mapping[str, int], present: list[int], answers: list[int]) -> str:
-    return max(numbers, key=lambda name: (present[numbers[name]], answers[numbers[name]], name))
+def _most_present(
+    numbers: Mapping[str, int], present: list[int], answers: list[int], spoken: list[int]
+) -> str:
+    """Return who takes part in most conversations, of several who answers in most, of those who says most."""
+    return max(numbers, key=lambda name: (*(n[numbers[name]] for n in (present, answers, spoken)), name))

@@ -130,7 +130,7 @@ class Collector:
                 self.told(source)
 
     def _unit(self, unit: Unit, source: Source) -> Iterator[Record | Rejected]:
-        items = unit.read(Reading(self.config, source, self.ask))
+        items = unit.read(Reading(self.config, source, self.ask, alone=not self.several))
         first = list(itertools.islice(items, FIRST_ROWS))
         bad = [item for item in first if isinstance(item, Rejected) and item.bad]
         rows = max(source.rows, len(first))

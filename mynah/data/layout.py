@@ -369,7 +369,7 @@ def _longest(columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken:
     def mean(column: str) -> float:
         return statistics.fmean(len(row.get(column, "")) for row in sample) if sample else 0.0
 
-    free = sorted((c for c in columns if c not in taken), key=mean, reverse=True)
+    free = sorted((c for c in columns if c not in taken and _is_worded(c, sample)), key=mean, reverse=True)
     if not free or mean(free[0]) < 8:
         return None
     if len(free) > 1 and mean(free[1]) > 0.6 * mean(free[0]):

@@ -119,6 +119,8 @@ class Reading:
     config: CollectConfig
     source: Source
     ask: AskSpeaker | None = None
+    #: whether it is the only source, which a setting must then fit
+    alone: bool = True
 
     def tell(self, **fields: Any) -> None:
         """Set fields of the source."""

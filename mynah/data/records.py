@@ -172,16 +172,18 @@ def merge_turns(
         within: only join what was said at most this long after the message before; None, or where a time is
             not known: join always.
     """
-    merged: list[Message] = []
+    merged: list[tuple[Message, list[str]]] = []
     last = ""
     for message in messages:
-        former = merged[-1] if merged else None
+        former = merged[-1][0] if merged else None
         if former and former.role == message.role and not _apart(last, message.time, within):
-            merged[-1] = replace(former, content=former.content + separator + message.content)
+            merged[-1][1].append(message.content)
         else:
-            merged.append(message)
+            merged.append((message, [message.content]))
         last = message.time
-    return tuple(merged)
+    return tuple(
+        replace(first, content=separator.join(said)) if len(said) > 1 else first for first, said in merged
+    )
 
 
 def _apart(before: str, after: str, within: timedelta | None) -> bool:

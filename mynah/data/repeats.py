@@ -71,10 +71,9 @@ def join(links: Rows) -> Rows:
     return np.stack([members[moved], members[parent[moved]]], axis=1)
 
 
-def common(keys: Keys, rows: Rows, most: int) -> Keys:
-    """Return the keys that more than `most` rows have, sorted."""
-    del rows
-    found, counts = np.unique(keys, return_counts=True)
+def common(keys: Keys, rows: Rows, most: int, without: Rows) -> Keys:
+    """Return the keys that more than `most` rows have, sorted; the rows of `without` (sorted) do not count."""
+    found, counts = np.unique(keys[~is_in(rows, without)], return_counts=True)
     return found[counts > most]
 
 

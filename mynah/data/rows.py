@@ -75,7 +75,9 @@ def messages_to_records(
             yield Rejected(file, row.line, "empty text")
     if not len(messages):
         return
-    conversations, roles = build_conversations(messages, file, config.gap, config.merge, reading.ask)
+    conversations, roles = build_conversations(
+        messages, file, config.gap, config.merge, reading.ask, strict=reading.alone
+    )
     source.layout = f"{source.layout}; {roles}" if source.layout else roles
     yield from conversations
 

@@ -38,6 +38,7 @@ def build_conversations(
     gap: timedelta,
     merge: timedelta | None = None,
     ask: AskSpeaker | None = None,
+    strict: bool = True,
 ) -> tuple[Iterator[Conversation], str]:
     """Group, order and cast the messages of a table; return the conversations, and how roles were given, in words.
 
@@ -53,6 +54,10 @@ def build_conversations(
         gap: the silence that begins a new conversation.
         merge: see above; None: always.
         ask: who the assistant is, where nothing in the file says so.
+        strict: whether an assistant that was given must speak here.
+
+    Raises:
+        ConfigError: as `cast`.
     """
     layout = messages.layout
     if layout.conversation:
@@ -62,7 +67,7 @@ def build_conversations(
     else:
         threads = _by_silence(messages, gap)
     threads = _in_order(threads, messages)
-    roles, told = cast(messages, threads.order, threads.starts, file, ask)
+    roles, told = cast(messages, threads.order, threads.starts, file, ask, strict)
 
     def conversations() -> Iterator[Conversation]:
         names = messages.speakers.texts

@@ -12,7 +12,8 @@ from test_cli import mynah, refused
 
 from mynah import artifacts
 from mynah.artifacts import read_manifest
-from mynah.data.records import Conversation
+from mynah.data.records import Conversation, Message
+from mynah.data.report.compare import difference
 from mynah.data.store import read_records
 from mynah.perplexity import RunPerplexity
 from mynah.tokenizer.preview import preview
@@ -76,6 +77,33 @@ def test_a_folder_of_another_stage_is_not_overwritten(
 ) -> None:
     assert "was made by mynah collect" in refused("clean", collected, "-o", collected, capsys=capsys)
     assert list(read_records(collected))
+
+
+def test_what_is_wrong_is_said_in_one_line(
+    tmp_path: Path, collected: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--count must be 1 or more" in refused("data", "show", collected, "--count", -1, capsys=capsys)
+    assert "no such folder" in refused("clean", tmp_path / "none", "-o", tmp_path / "x", capsys=capsys)
+    assert "is a file" in refused("data", "report", tmp_path / "faq.csv", capsys=capsys)
+    error = refused("clean", collected, "-o", tmp_path / "x", "--language", "klingon", capsys=capsys)
+    assert "no such code" in error
+    _, out, err = mynah("data", "show", collected, "--place", "nowhere", capsys=capsys)
+    assert (out, "no records" in err) == ("", True)
+
+
+def test_a_difference_is_shown_where_it_is() -> None:
+    one = Conversation((Message("user", "x " * 300 + "here is it", "Ann"),), "f:1")
+    other = Conversation((Message("user", "x " * 300 + "there is it", "Ann"),), "f:1")
+    lines = difference(one, other)
+    assert [line[0] for line in lines] == ["-", "+"]
+    assert "here is it" in lines[0]
+    assert "there is it" in lines[1]
+    assert max(map(len, lines)) < 170
+    renamed = Conversation((Message("user", "same", "Bo"),), "f:1")
+    assert difference(Conversation((Message("user", "same", "Ann"),), "f:1"), renamed) == [
+        "-Ann: same",
+        "+Bo: same",
+    ]
 
 
 def test_two_cleans_into_one_folder(

@@ -106,7 +106,7 @@ def test_ranges_of_keys_on_disk_give_what_memory_gives(
     without = rows[::3]
     hows = (
         repeats.joined,
-        partial(repeats.common, most=most),
+        partial(repeats.common, most=most, without=without),
         partial(repeats.beyond, most=most, without=without),
     )
     with tempfile.TemporaryDirectory() as name, pytest.MonkeyPatch.context() as patch:

@@ -68,7 +68,9 @@ def expected(source: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return digest(out)
 
 
-@pytest.mark.parametrize(("ray", "where"), [("", "first"), ("", "second"), ("local", "first"), ("local", "second")])
+@pytest.mark.parametrize(
+    ("ray", "where"), [("", "first"), ("", "second"), ("local", "first"), ("local", "second")]
+)
 def test_a_killed_worker_changes_nothing(
     source: Path, expected: str, tmp_path: Path, ray: str, where: str
 ) -> None:

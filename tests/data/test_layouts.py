@@ -13,6 +13,7 @@ from mynah.data.collect import collect
 from mynah.data.layout import Columns
 from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Document, Labelled, Pair, Record
+from mynah.errors import ConfigError
 
 ENGLISH = ["where is my parcel", "the shop opens at nine", "please cancel it", "what a good book", "it rained all day"]  # fmt: skip
 CHINESE = ["今天天气真不错", "请问怎么修改密码", "我的订单还没有到", "这家酒店服务很好", "我们准备去海边玩"]
@@ -113,6 +114,53 @@ def test_placeholders_of_other_languages(tmp_path: Path, text: str) -> None:
     chat = f"{head}5 - Ann: hi\n{head}6 - Bob: {text}\n{head}7 - Bob: hello\n"
     (conversation,) = read(tmp_path, {"chat.txt": chat})
     assert [text for _, text in turns(conversation)] == ["hi", "hello"]
+
+
+def test_what_the_app_says_is_no_message(tmp_path: Path) -> None:
+    line = LINE + "上午10:42\t\t小明已收回訊息\n上午10:43\t我\t好\n"
+    assert turns(read(tmp_path, {"line.txt": line}, assistant=("我",))[0])[-1] == (
+        "assistant",
+        f"{ZH[9]}\n好",
+    )
+    kakao = (
+        KAKAO_TABLE
+        + '2021-01-01 10:20:00,"小明","Photo"\n2021-01-01 10:21:00,"小明","小明 joined this chatroom."\n'
+    )
+    assert len(turns(read(tmp_path, {"kakao.csv": kakao}, assistant=("我",))[0])) == 10
+    discord = DISCORD + "[01-Jan-21 10:40 AM] 我 (pinned)\nlast\n"
+    assert turns(read(tmp_path, {"d.txt": discord}, assistant=("我",))[0])[-1] == (
+        "assistant",
+        f"{ZH[9]}\nlast",
+    )
+    words = ["hi", "Ann reacted \u2764 to your message", "You sent an attachment.", "I sent a photo to you yesterday", "Bo missed your call."]  # fmt: skip
+    messages = [{"sender_name": ("Bo", "Ann")[i % 2], "timestamp_ms": 1_700_000_000_000 + i, "content": word} for i, word in enumerate(words)]  # fmt: skip
+    (chat,) = read(tmp_path, {"m.json": {"participants": [{"name": "Ann"}], "messages": messages}})
+    assert [text for _, text in turns(chat)] == ["hi", "I sent a photo to you yesterday"]
+    head = "31/12/2023, 21:0"
+    calls = f"{head}5 - Ann: hi\n{head}6 - Bob: Missed voice call\n{head}7 - Bob: video call me later\n"
+    assert [text for _, text in turns(read(tmp_path, {"w.txt": calls})[0])] == ["hi", "video call me later"]
+
+
+def test_me_need_not_speak_in_every_chat(tmp_path: Path) -> None:
+    files = {
+        name: "".join(f"31/12/2023, 21:0{i} - {who}: {EN[i]}\n" for i, who in enumerate(speakers))
+        for name, speakers in (("a.txt", ("Ann", "Bob", "Ann")), ("b.txt", ("Cid", "Dan", "Cid")))
+    }
+    for name, content in files.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    paths = [tmp_path / name for name in files]
+    found = collect(paths, CollectConfig(columns=Columns(assistant=("Ann",))))
+    assert [record.place for record in found.records] == ["a.txt:1", "b.txt:1"]
+    assert "none of --me Ann speaks here; assistant = " in found.sources[1].layout
+    with pytest.raises(ConfigError, match="--me Ann: speaks nowhere"):
+        collect(paths[1:], CollectConfig(columns=Columns(assistant=("Ann",))))
+
+
+def test_in_a_group_who_says_most_is_the_assistant(tmp_path: Path) -> None:
+    who = ["Zoe", "Ann", "Bob", "Ann", "Cid", "Ann", "Dan"]
+    text = "".join(f"31/12/2023, 21:0{i} - {name}: {EN[i]}\n" for i, name in enumerate(who))
+    (tmp_path / "g.txt").write_text(text, encoding="utf-8")
+    assert "assistant = Ann" in collect([tmp_path / "g.txt"], CollectConfig()).sources[0].layout
 
 
 CHATGPT = [{"title": "t", "current_node": "c", "mapping": {

@@ -146,6 +146,62 @@ def test_people_are_the_same_by_part_of_their_name_by_number_and_as_speakers() -
     assert digits[0][-4:] != "2671"
 
 
+def talk_of(*said: tuple[str, str]) -> Conversation:
+    return Conversation(tuple(Message("user", text, name) for name, text in said), "f:1")
+
+
+def test_speakers_are_found_in_what_is_said() -> None:
+    record = talk_of(
+        ("Anna Schmidt", "ok Tom, say hello to Peter"),
+        ("Tom", "Hallo Anna, I met Tom and Anna Schmidt. The annals of tomatoes"),
+        ("王小明", "李娜，你在吗？"),
+        ("李娜", "在的，小明"),
+        ("115712", "@sprintcare help, 115712 is a number"),
+        ("sprintcare", "@115712 hi; agent"),
+        ("agent", "an agent of the agency"),
+        ("Will", "it will be; @Will"),
+        ("+49 151 23456789", "@4915123456789 was here"),
+    )
+    (first, second, third, fourth, fifth, sixth, seventh, eighth, ninth) = redact(record, "tag")
+    assert first == "ok [NAME], say hello to Peter"
+    assert second == "Hallo [NAME], I met [NAME] and [NAME]. The annals of tomatoes"
+    assert (third, fourth) == ("[NAME]，你在吗？", "在的，[NAME]")
+    assert fifth == "@[NAME] help, 115712 is a number"
+    assert sixth == "@[PHONE] hi; agent"
+    assert seventh == "an agent of the agency"
+    assert eighth == "it will be; @[NAME]"
+    assert ninth == "@[PHONE] was here"
+    changed = Redactor(PersonalConfig(action="pseudonym"))(record)[0]
+    assert isinstance(changed, Conversation)
+    anna, tom, ming, na, number, care, *_ = (m.name for m in changed.messages)
+    assert changed.texts[0] == f"ok {tom}, say hello to Peter"
+    assert changed.texts[1].startswith(f"Hallo {anna.split()[0]}, I met {tom} and {anna}.")
+    assert changed.texts[2:4] == (f"{na}，你在吗？", f"在的，{ming[1:]}")
+    assert changed.texts[4].startswith(f"@{care} help")
+    assert changed.texts[5] == f"@{number} hi; agent"
+    assert redact(record, "tag", keep=("name",))[0] == "ok Tom, say hello to Peter"
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+1 415 555 2671", "415 555 2671"), ("+49 151 23456789", "0151 23456789"),
+        ("+86 13800138000", "13800138000"), ("0086-138-0013-8000", "138 0013 8000"),
+    ],
+)  # fmt: skip
+def test_a_phone_number_is_the_same_with_and_without_its_country(one: str, other: str) -> None:
+    (text,) = redact(Document(f"phone {one} or phone {other}", "x"), "pseudonym")
+    made = ["".join(c for c in part if c.isdigit()) for part in text.split(" or ")]
+    assert made[0][-10:] == made[1][-10:]
+    assert made[0][-10:] != "".join(c for c in one if c.isdigit())[-10:]
+
+
+def test_passports_of_letters_and_digits() -> None:
+    assert redact(Document("my passport number is C01X00T47, order C01X00T48", "x"), "tag") == (
+        "my passport number is [ID], order C01X00T48",
+    )
+
+
 def test_two_people_of_a_record_never_get_one_name() -> None:
     names = [
         f"{first} {last}"

@@ -93,8 +93,9 @@ def band_keys(texts: Sequence[str], config: DuplicateConfig, salts: Sequence[str
     bands = signatures(texts, config)
     worded = bands.any(axis=1)
     bands ^= np.arange(1, config.bands + 1, dtype=np.uint64)[None, :] * _GOLDEN
-    if any(salts):
-        bands ^= np.array([key_of(salt) for salt in salts], dtype=np.uint64)[:, None]
+    for row, salt in enumerate(salts):
+        if salt:
+            bands[row] ^= np.uint64(key_of(salt))
     bands[~worded] = 0
     return bands
 
@@ -200,12 +201,12 @@ class Repeats:
         none = np.empty(0, dtype=np.int64)
         equal = np.sort(look(EQUAL, joined).astype(np.int64)[:, 0]) if config.exact else none
         alike = join(look(ALIKE, joined).astype(np.int64))[:, 0] if config.near else none
+        gone = np.union1d(equal, alike)  # what is dropped anyway does not count
         lines: Keys = np.empty(0, dtype=np.uint64)
         if config.lines is not None:
-            lines = look(LINES, partial(common, most=config.lines)).astype(np.uint64)
+            lines = look(LINES, partial(common, most=config.lines, without=gone)).astype(np.uint64)
         replies = none
         if config.replies is not None:
-            gone = np.union1d(equal, alike)
             replies = np.sort(
                 look(REPLIES, partial(beyond, most=config.replies, without=gone)).astype(np.int64)
             )

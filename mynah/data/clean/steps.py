@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -18,7 +19,7 @@ from mynah.data.clean.text import (
     script_converter,
 )
 from mynah.data.clean.verdict import Verdict
-from mynah.data.language import language_of
+from mynah.data.language import LANGUAGES, language_of
 from mynah.data.preprocess import remove_stop_words
 from mynah.data.records import Conversation, Document, Record, merge_turns
 from mynah.data.store import Change
@@ -40,8 +41,8 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
         perplexity: a model's judgement, for `quality.perplexity`.
 
     Raises:
-        ConfigError: if a language of `stop_words` has no list, or a perplexity is asked for and no model
-        or limit given. MissingDependency: if a step needs a package that is not installed.
+        ConfigError: if a language is not known, one of `stop_words` has no list, or a perplexity is asked for and
+        no model or limit given. MissingDependency: if a step needs a package that is not installed.
     """
     steps: list[tuple[str, Step]] = [
         (name, partial(_change_texts, change)) for name, change in text_steps(config)
@@ -50,6 +51,12 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
     if config.boilerplate:
         steps.append(("boilerplate", partial(_change_document, remove_boilerplate)))
     if config.language.keep:
+        if unknown := [code for code in config.language.keep if code not in LANGUAGES]:
+            near = difflib.get_close_matches(unknown[0], sorted(LANGUAGES), n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise ConfigError(
+                f"--language {unknown[0]}: no such code; expected ISO 639-1, such as en or zh{hint}"
+            )
         steps.append(("language", partial(_language, config.language)))
     quality = config.quality
     if quality.c4 != "off":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 from mynah.data.personal.accounts import find_emails, find_im, find_keys, find_wallets
 from mynah.data.personal.config import KINDS, Span
@@ -44,11 +44,16 @@ def find(
     spans = sorted(
         _all(text, kinds, regions), key=lambda span: (_ORDER.index(span.kind), -(span.end - span.start))
     )
-    taken: list[Span] = []
-    for span in spans:
-        if all(span.end <= other.start or span.start >= other.end for other in taken):
-            taken.append(span)
-    return sorted(taken, key=lambda span: span.start)
+    return merged([], spans)
+
+
+def merged(taken: Sequence[Span], more: Iterable[Span]) -> list[Span]:
+    """Return spans in order: those that are taken, and of the others what overlaps none before it."""
+    found = list(taken)
+    for span in more:
+        if all(span.end <= other.start or span.start >= other.end for other in found):
+            found.append(span)
+    return sorted(found, key=lambda span: span.start)
 
 
 def _all(text: str, kinds: Collection[str], regions: tuple[str, ...]) -> Iterator[Span]:

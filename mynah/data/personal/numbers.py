@@ -162,7 +162,7 @@ _ID_FORMS: tuple[tuple[str, str, str | None, str | None], ...] = (
     ("HK id", r"[A-Z]{1,2}\d{6}\([\dA]\)", None, None),
     ("TW id", r"[A-Z][12]\d{8}", None, r"身分證(?:字號|號碼)?|身份证(?:号)?|id"),
     ("SG NRIC", r"[STFGM]\d{7}[A-Z]", None, r"nric|fin|ic|identity card"),
-    ("passport", r"[A-Z]{1,2}\d{7,8}|\d{9}", None, r"passport(?: number| no\.?)?|护照(?:号|号码)?|護照(?:號碼)?|港澳通行证(?:号)?"),
+    ("passport", r"[A-Z]{1,2}\d{7,8}|\d{9}|[A-Z](?=[A-Z0-9]*\d)[A-Z0-9]{8}", None, r"passport(?: number| no\.?)?|护照(?:号|号码)?|護照(?:號碼)?|港澳通行证(?:号)?"),
     ("CN old resident id", r"[1-8]\d{5}\d{2}[01]\d[0-3]\d{4}", None, r"身份证(?:号|号码)?"),
 )  # fmt: skip
 

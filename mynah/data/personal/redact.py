@@ -8,7 +8,8 @@ from dataclasses import replace
 
 from mynah.data.clean.verdict import Verdict
 from mynah.data.personal.config import KINDS, PersonalConfig, Span
-from mynah.data.personal.find import find
+from mynah.data.personal.find import find, merged
+from mynah.data.personal.mentions import Mentions, is_han, speaker_span
 from mynah.data.records import Conversation, Record
 
 #: How often another name is drawn where two people of a record would get the same.
@@ -34,13 +35,16 @@ class Redactor:
         A pseudonym depends on the record's place, so that it is the same through a conversation and another in
         the next one.
         """
-        spans = [find(text, self.kinds, self.config.regions) for text in record.texts]
-        found = {span.kind for spans_of in spans for span in spans_of}
         # In order, not as a set: which pseudonym is taken first must not depend on the process.
         speakers: list[str] = []
-        if isinstance(record, Conversation):
+        if isinstance(record, Conversation) and "name" in self.kinds:
             speakers = list(dict.fromkeys(m.name for m in record.messages if m.name))
-        if speakers and "name" in self.kinds:
+        mentions = Mentions(speakers)
+        spans = [
+            merged(find(text, self.kinds, self.config.regions), mentions.find(text)) for text in record.texts
+        ]
+        found = {span.kind for spans_of in spans for span in spans_of}
+        if speakers:
             found.add("name")
         for kind in self.config.drop:
             if kind in found:
@@ -56,11 +60,11 @@ class Redactor:
             for text, found_in in zip(record.texts, spans, strict=True)
         ]
         changed = record.with_texts(texts)
-        if isinstance(changed, Conversation) and speakers and "name" in self.kinds:
+        if isinstance(changed, Conversation) and speakers:
             messages = tuple(
                 replace(
                     m,
-                    name=self._instead(m.name, _speaker_span(m.name), record.place, people) if m.name else "",
+                    name=self._instead(m.name, speaker_span(m.name), record.place, people) if m.name else "",
                 )
                 for m in changed.messages
             )
@@ -98,11 +102,15 @@ class _People:
             if len(parts) > 1:
                 self.by_part.setdefault(parts[0], name)
                 self.by_part.setdefault(parts[-1], name)
+            elif len(name) == 3 and is_han(name):  # 小明 is 王小明
+                self.by_part.setdefault(name[1:], name)
 
     def pseudonym(self, value: str, span: Span, salt: str) -> str:
         """Return a name for a name: the same for the same, another for another, a part of one for a part."""
-        whole = self.by_part.get(value) if span.detail == "en" else None
-        if whole is not None:
+        whole = self.by_part.get(value)
+        if whole is not None and is_han(whole):
+            return self._given(whole, span, salt)[1:]
+        if whole is not None and span.detail == "en":
             first, last = self._given(whole, span, salt).split(" ", 1)
             return last if whole.split()[-1] == value else first
         return self._given(value, span, salt)
@@ -129,13 +137,6 @@ def _named(texts: tuple[str, ...], spans: list[list[Span]]) -> list[str]:
     ]
 
 
-def _speaker_span(name: str) -> Span:
-    """Return what a speaker is called by: a name, or a number that the phone has no name for."""
-    if re.fullmatch(r"\+?[\d\s()-]{6,}", name):
-        return Span(0, len(name), "phone")
-    return Span(0, len(name), "name", "zh" if re.search(r"[\u4e00-\u9fff]", name) else "en")
-
-
 def mask(value: str) -> str:
     """Keep the first letter or digit and the marks between; every other character becomes *."""
     first = next((i for i, char in enumerate(value) if char.isalnum()), 0)
@@ -151,6 +152,8 @@ def pseudonym(value: str, span: Span, salt: str) -> str:
     # A number is the same with and without its country's code and the marks between.
     key = re.sub(r"\D", "", value)[-10:] if span.kind == "phone" else value.casefold()
     digest = hashlib.sha256(f"{salt}\0{span.kind}\0{key}".encode()).digest()
+    if span.kind == "phone":
+        return _same_ending(value, digest)
     number = int.from_bytes(digest[:8], "big")
     if span.kind == "email":
         return f"{_FIRST[number % 16].lower()}{number // 16 % 1000}@example.com"
@@ -167,6 +170,18 @@ def pseudonym(value: str, span: Span, salt: str) -> str:
             return f"{_STREETS_ZH[number % 8]}{number // 8 % 200 + 1}号"
         return f"{number // 8 % 900 + 1} {_STREETS[number % 8]} Street"
     return _same_form(value, digest)
+
+
+def _same_ending(value: str, digest: bytes) -> str:
+    """Replace the last ten digits of a phone number, counted from its end; what is before them is the country's code."""
+    made, count = [], 0
+    for char in reversed(value):
+        if re.fullmatch(r"[0-9]", char):
+            if count < 10:
+                char = str((int(char) + 1 + digest[count] % 9) % 10)
+            count += 1
+        made.append(char)
+    return "".join(reversed(made))
 
 
 def _same_form(value: str, digest: bytes) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 
 from mynah.data.layout import Layout
+from mynah.data.readers.chat_text import is_log
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
@@ -19,7 +20,7 @@ from mynah.data.records import Record, Rejected
 from mynah.data.rows import APP, MEDIA, messages_to_records
 
 _QQ = re.compile(
-    r"(?P<time>\d{4}-\d\d-\d\d \d{1,2}:\d\d:\d\d)(?: (?P<half>[AP]M))? +"
+    r"(?P<time>\d{4}[-/]\d\d[-/]\d\d \d{1,2}:\d\d:\d\d)(?: (?P<half>[AP]M))? +"
     r"(?P<who>\S.{0,79}?)(?:\(\d{4,12}\)|<[^<>\s]+@[^<>\s]+>)?"
 )
 _DISCORD = re.compile(
@@ -28,8 +29,9 @@ _DISCORD = re.compile(
 _IMESSAGE = re.compile(r"(?P<time>[A-Z][a-z]{2} \d\d?, \d{4} +\d{1,2}:\d\d:\d\d [AP]M)(?: \(.*\))?")
 _HEADS = (_QQ, _DISCORD, _IMESSAGE)
 #: What QQ writes above a chat, and between chats.
+_RULE = re.compile(r"={10,}")
 _NOTES = re.compile(
-    r"={10,}|消息(?:记录|分组|对象).*|(?:Guild|Channel|Topic|After|Before): .*|Exported \d+ message.*"
+    r"消息(?:记录|分组|对象).*|(?:Guild|Channel|Topic|After|Before): .*|Exported \d+ message.*"
 )
 _CHAT = re.compile(r"(?:消息对象:|Channel: )(?P<name>.*)")
 #: QQ's account for its own messages; what Discord says of those who join or pin.
@@ -47,11 +49,26 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
     lines = [line.rstrip() for line in given.first_lines(encoding, 300)]
     for pattern in _HEADS:
         heads = [n for n, line in enumerate(lines[:-1]) if pattern.fullmatch(line)]
-        # Below each head stand words, and not another head.
-        followed = sum(bool(lines[n + 1]) and not pattern.fullmatch(lines[n + 1]) for n in heads)
-        if len(heads) >= 2 and followed * 10 >= 8 * len(heads) and len(heads) * 8 >= len(lines):
+        # Below each head stand words (or a blank line, and what is attached), and not another head.
+        followed = sum(
+            bool(lines[n + 1]) or _ATTACHED.fullmatch("".join(lines[n + 2 : n + 3])) is not None
+            for n in heads
+        ) - sum(pattern.fullmatch(lines[n + 1]) is not None for n in heads)
+        who = [lines[n + 1] if pattern is _IMESSAGE else _speaker(pattern, lines[n]) for n in heads]
+        if (
+            len(heads) >= 2
+            and followed * 10 >= 8 * len(heads)
+            and len(heads) * 8 >= len(lines)
+            and 2 * len(set(who)) <= max(3, len(heads))  # speakers come back
+            and not is_log(who)
+        ):
             return pattern
     return None
+
+
+def _speaker(pattern: re.Pattern[str], line: str) -> str:
+    found = pattern.fullmatch(line)
+    return found["who"] if found else ""
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
@@ -74,22 +91,25 @@ def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | 
     chat, start = "", 0
     found: re.Match[str] | None = None
     block: list[str] = []
+    ruled = True  # between rules, or before the first message, stands what the app says of the chat
     for number, raw in enumerate(given.lines(encoding), start=1):
         line = raw.rstrip()
-        if (named := _CHAT.fullmatch(line)) is not None:
+        if ruled and (named := _CHAT.fullmatch(line)) is not None:
             chat = named["name"]
         if (following := head.fullmatch(line)) is not None:
             if found is not None:
                 yield _message(given.name, start, found, block, chat)
-            found, block, start = following, [], number
-        elif found is not None and not _NOTES.fullmatch(line):
+            found, block, start, ruled = following, [], number, False
+        elif _RULE.fullmatch(line):
+            ruled = True
+        elif found is not None and not (ruled and _NOTES.fullmatch(line)):
             block.append(line)
     if found is not None:
         yield _message(given.name, start, found, block, chat)
 
 
 def _message(name: str, line: int, head: re.Match[str], block: list[str], chat: str) -> Row | Rejected:
-    speaker = head.groupdict().get("who") or ""
+    speaker = (head.groupdict().get("who") or "").removesuffix(" (pinned)")
     if head.re is _IMESSAGE:
         speaker, block = (block[0] if block else ""), block[1:]
     end = next((n for n, text in enumerate(block) if _ATTACHED.fullmatch(text)), len(block))

@@ -12,7 +12,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 
 from mynah.data.layout import Layout
@@ -25,22 +25,29 @@ from mynah.data.rows import APP, MEDIA, messages_to_records
 _BEFORE = r"(?P<half>上午|下午|午前|午後|오전|오후|AM|PM)?\s?"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?:\s?(?P<half_after>[AP]M))?"
 _LINE = re.compile(rf"{_BEFORE}{_CLOCK}\t(?P<who>[^\t]{{1,80}})\t(?P<text>.+)")
-_LINE_NOTE = re.compile(rf"{_BEFORE}{_CLOCK}\t[^\t]+")
+_LINE_NOTE = re.compile(rf"{_BEFORE}{_CLOCK}\t+[^\t]+")
 _KAKAO = re.compile(rf"\[(?P<who>[^\]\n]{{1,80}})\] \[{_BEFORE}{_CLOCK}\] (?P<text>.+)")
 _PHONE = re.compile(
-    rf"(?P<day>\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일) {_BEFORE}{_CLOCK}, (?P<who>[^:\n]{{1,80}}) : (?P<text>.+)"
+    rf"(?P<day>\d{{4}}[년.] ?\d{{1,2}}[월.] ?\d{{1,2}}[일.]|[A-Z][a-z]+ \d{{1,2}}, \d{{4}})(?: at)? {_BEFORE}{_CLOCK}, "
+    rf"(?P<who>[^:\n]{{1,80}}) : (?P<text>.+)"
 )
 _PHONE_NOTE = re.compile(rf"\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일 {_BEFORE}{_CLOCK}(?:, [^:]+)?")
 _HEADS = (_LINE, _KAKAO, _PHONE)
-#: The line of a day: year, month and day in numbers in the order of Asia, or in English words.
+#: The line of a day: its date and the day of the week (a message may be a bare date), perhaps between dashes.
+_DATE = r"(?:\d{4}[./年년-]\s?\d{1,2}[./月월-]\s?\d{1,2}[日일.]?|[A-Za-z]{3,9} \d{1,2}, \d{4}|\d{1,2}/\d{1,2}/\d{4})"
 _DAY = re.compile(
-    r"(?:-{5,}\s*)?(?:[A-Za-z]{3,9},? )?(?P<day>\d{4}[./年년-]\s?\d{1,2}[./月월-]\s?\d{1,2}日?일?"
-    r"|[A-Za-z]{3,9} \d{1,2}, \d{4})\s?(?:[(（][^()（）]{1,9}[)）]|\S{1,4}요일|星期.)?(?:\s*-{5,})?"
+    rf"(?:-{{5,}}\s*)?(?P<day>{_DATE})\s?(?:[(（][^()（）]{{1,9}}[)）]|\S{{1,4}}요일|星期.|[A-Z][a-z]+day)(?:\s*-{{5,}})?"
+    rf"|(?:-{{5,}}\s*)?[A-Z][a-z]{{2,8}},? (?P<late>{_DATE})(?:\s*-{{5,}})?|-{{5,}}\s*(?P<ruled>{_DATE})\s*-{{5,}}"
 )
 _PLACEHOLDER = re.compile(
     r"\[(?:Sticker|Photo|Video|Voice message|File|Album|Location|貼圖|照片|影片|語音訊息|檔案|相簿|位置資訊"
     r"|スタンプ|写真|動画|ボイスメッセージ|ファイル|アルバム)\]"
     r"|(?:사진|동영상|이모티콘|음성메시지)(?: \d+장)?|삭제된 메시지입니다\.?|Photo|Video|Emoticon|☎ .*"
+)
+#: KakaoTalk's table has the same columns for what the app says as for what people say.
+KAKAO_COLUMNS = ("Date", "User", "Message")
+_KAKAO_NOTE = re.compile(
+    r".* (?:joined|left) this chatroom\.?|.*님이 (?:들어왔습니다|나갔습니다)\.?|.*님을 초대했습니다\.?"
 )
 _AFTERNOON = frozenset("下午 午後 오후 PM".split())
 _MORNING = frozenset("上午 午前 오전 AM".split())
@@ -52,8 +59,11 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
     filled = [line for line in lines if line]
     days = sum(_DAY.fullmatch(line) is not None for line in filled)
     for pattern in _HEADS:
-        heads = sum(pattern.fullmatch(line) is not None for line in filled)
-        if heads >= 2 and heads * 5 >= len(filled) and (days or pattern is _PHONE):
+        found = [match["who"] for line in filled if (match := pattern.fullmatch(line))]
+        back = 2 * len(set(found)) <= max(
+            3, len(found)
+        )  # speakers come back, the rooms of a timetable do not
+        if back and len(found) >= 2 and len(found) * 5 >= len(filled) and (days or pattern is _PHONE):
             return pattern
     return None
 
@@ -70,27 +80,28 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 
 
 def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
-    day, row = "", None
+    day, row, more = "", None, list[str]()
     for number, raw in enumerate(given.lines(encoding), start=1):
         line = raw.rstrip()
         found = head.fullmatch(line)
         if found is None and (new := _DAY.fullmatch(line)) is not None:
-            day = new["day"]
+            day = new["day"] or new["late"] or new["ruled"]
         elif found is not None:
             if row is not None:
-                yield _message(given.name, row)
+                yield _message(given.name, row, more)
+            more = []
             time = _time(found["day"] if head is _PHONE else day, found)
             row = Row(number, {"text": found["text"], "speaker": found["who"].strip(), "time": time})
-        elif _LINE_NOTE.fullmatch(line) or _PHONE_NOTE.fullmatch(line):
+        elif _LINE_NOTE.fullmatch(line) or _PHONE_NOTE.fullmatch(line) or _KAKAO_NOTE.fullmatch(line):
             yield Rejected(given.name, number, APP, bad=False)
         elif row is not None:  # a message goes on
-            row.cells["text"] += "\n" + line
+            more.append(line)
     if row is not None:
-        yield _message(given.name, row)
+        yield _message(given.name, row, more)
 
 
-def _message(name: str, row: Row) -> Row | Rejected:
-    words = row.cells["text"].strip()
+def _message(name: str, row: Row, more: list[str]) -> Row | Rejected:
+    words = "\n".join([row.cells["text"], *more]).strip()
     if (
         len(words) > 1 and words[0] == words[-1] == '"' and "\n" in words
     ):  # LINE quotes what has several lines
@@ -100,6 +111,18 @@ def _message(name: str, row: Row) -> Row | Rejected:
     return Row(row.line, {**row.cells, "text": words})
 
 
+def without_notes(name: str, rows: Iterable[Row | Rejected]) -> Iterator[Row | Rejected]:
+    """Mark the rows of KakaoTalk's table that are pictures or the app's own words."""
+    for row in rows:
+        words = row.cells["Message"].strip() if isinstance(row, Row) else ""
+        if isinstance(row, Row) and _KAKAO_NOTE.fullmatch(words):
+            yield Rejected(name, row.line, APP, bad=False)
+        elif isinstance(row, Row) and _PLACEHOLDER.fullmatch(words):
+            yield Rejected(name, row.line, MEDIA, bad=False)
+        else:
+            yield row
+
+
 def _time(day: str, found: re.Match[str]) -> str:
     """Return a time in ISO 8601; empty if there is no such day or hour."""
     named = re.fullmatch(r"([A-Za-z]{3})[a-z]* (\d{1,2}), (\d{4})", day)
@@ -107,12 +130,14 @@ def _time(day: str, found: re.Match[str]) -> str:
         if named:
             date = datetime.strptime(f"{named[1]} {named[2]} {named[3]}", "%b %d %Y")
         else:
-            year, month, number = map(int, re.findall(r"\d+", day))
-            date = datetime(year, month, number)
+            numbers = list(map(int, re.findall(r"\d+", day)))
+            if numbers[-1] > 31:  # LINE in English: month, day, year
+                numbers = [numbers[2], *numbers[:2]]
+            date = datetime(numbers[0], numbers[1], numbers[2])
         hour = int(found["hour"])
         half = found["half"] or found["half_after"]
         if half in _AFTERNOON or half in _MORNING:
             hour = hour % 12 + 12 * (half in _AFTERNOON)
         return date.replace(hour=hour, minute=int(found["minute"])).isoformat()
-    except ValueError:
+    except (ValueError, IndexError):
         return ""

@@ -25,6 +25,15 @@ _DISCORD_WRITTEN = frozenset(("Default", "Reply", "0", "19"))
 #: Skype marks up what it writes; Google sets a narrow space before AM and PM.
 _MARKUP = re.compile(r"</?(?:b|i|s|pre|a|at|ss|quote|legacyquote|e_m)\b[^<>]*>")
 _SPACES = re.compile("[\u00a0\u202f]")
+#: What Messenger and Instagram write in a person's place.
+_META_NOTE = re.compile(
+    r"(?:.{1,80} )?(?:reacted .{1,12} to your message"
+    r"|sent an? (?:attachment|photo|video|link|GIF|sticker|voice message|live location)"
+    r"|liked a message|missed your (?:video )?call|called you|missed an? (?:audio|video) call"
+    r"|started an? (?:audio|video) (?:call|chat)|unsent a message"
+    r"|(?:set|changed) the .{1,40} (?:theme|colou?r|emoji|nickname).*|named the group .*"
+    r"|added .{1,80} to the group|left the group|joined the (?:call|group).*|pinned a message)\.?\s*"
+)
 _LINK = re.compile(r"<(https?://[^|>\s]+|mailto:[^|>\s]+)(?:\|([^>]*))?>")
 _MENTION = re.compile(r"<([@#!])([\w^.-]+)(?:\|([^>]*))?>")
 
@@ -152,6 +161,8 @@ def _is_written(message: Mapping[str, Any]) -> bool:
         return str(message.get("subtype") or "") in _SLACK_WRITTEN
     if "messagetype" in message:
         return str(message["messagetype"]) in ("Text", "RichText")
+    if "sender_name" in message:
+        return not _META_NOTE.fullmatch(repair(str(message.get("content") or "")))
     if isinstance(message.get("author"), dict):
         return kind in ("", *_DISCORD_WRITTEN)
     return kind != "service"

@@ -11,7 +11,7 @@ which every date of the file exists and time runs backwards least often.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
@@ -43,7 +43,7 @@ _AFTERNOON = ("pm", "下午", "晚上", "中午", "傍晚", "오후", "午後")
 #: What stands for a picture, a voice message or a message taken back: all of a message, in the languages
 #: that exports come in most. iOS marks its own words with an invisible left-to-right mark besides.
 _PLACEHOLDER = re.compile(
-    r"<[^<>\n]*[\s\u4e00-\u9fff][^<>\n]*>"
+    r"<(?=[^<>\n]*[\s\u4e00-\u9fff])[^<>\n]*>"
     r"|(?:image|video|audio|sticker|gif|document|contact card)\s(?:omitted|vynechán.*)"
     r"|(?:bild|video|audio|sticker|gif|dokument|kontaktkarte)\sweggelassen"
     r"|(?:imagen|imagem|vídeo|video|áudio|audio|sticker|figurinha|gif|documento)\s(?:omitid|ocultad)[oa]"
@@ -53,6 +53,9 @@ _PLACEHOLDER = re.compile(
     r"|(?:изображение|видео|аудиофайл|стикер|gif|документ)\sотсутствует"
     r"|(?:görüntü|video|ses|çıkartma|gif|belge)\sdahil edilmedi"
     r"|(?:圖片|影片|語音|音訊|貼圖|文件|檔案|媒體)已?(?:略去|忽略|省略)|(?:画像|動画|音声|スタンプ)は省略されました"
+    r"|(?:missed|silenced) (?:group )?(?:voice |video )?call.*|(?:voice|video) call, (?:\d|no answer).*"
+    r"|live location shared"
+    r"|(?:verpasster (?:sprach|video)anruf|live-standort wird geteilt|未接(?:语音|视频)通话|未接聽?(?:語音|視訊)通話).*"
     r"|(?:this message was deleted|you deleted this message|null|waiting for this message.*)\.?"
     r"|(?:diese nachricht wurde gelöscht|du hast diese nachricht gelöscht)\.?"
     r"|(?:se eliminó este mensaje|eliminaste este mensaje|este mensaje fue eliminado)\.?"
@@ -67,6 +70,14 @@ _PLACEHOLDER = re.compile(
     r"|(?:此|這則)訊息已(?:被)?刪除|您已刪除此訊息"
     r"|\S+\.(?:jpe?g|png|webp|gif|mp4|3gp|mov|opus|ogg|m4a|mp3|aac|pdf|vcf|docx?|xlsx?|zip)\s\(.{3,40}\)",
     re.IGNORECASE,
+)
+_LEVELS = frozenset(
+    "info warn warning error err debug trace fatal critical notice verbose note todo fixme http https get "
+    "post put".split()
+)
+_MODULE = re.compile(r"[A-Za-z_][\w-]*(?:[./\[][\w\[\]/-]+)+|(?:GET|POST|PUT|DELETE) .*")
+_CHANGED = re.compile(
+    r".+ (?:changed the (?:subject|group)|created group|changed this group|added|removed) .*", re.DOTALL
 )
 _EDITED = re.compile(
     r"\s*<(?:this message was edited|diese nachricht wurde bearbeitet|此消息已编辑)>\s*$", re.I
@@ -94,7 +105,7 @@ class ChatText:
             marked = first.startswith("\u200e")  # iOS sets it before its own words
             text = _without_edited(_MARKS.sub("", "\n".join([first, *more])).strip())
             name = _MARKS.sub("", name).strip()
-            if not colon or not 0 < len(name) <= _LONGEST_NAME:
+            if not colon or not 0 < len(name) <= _LONGEST_NAME or ('"' in name and _CHANGED.fullmatch(name)):
                 yield Rejected(self.given.name, line, APP, bad=False)
             elif not text or marked or _PLACEHOLDER.fullmatch(text):
                 yield Rejected(self.given.name, line, MEDIA, bad=False)
@@ -124,8 +135,23 @@ def _without_edited(text: str) -> str:
 def is_chat_text(given: Input, encoding: str) -> bool:
     """Whether a text begins with a message's header, and has one on a fifth of its first lines."""
     lines = [line for line in given.first_lines(encoding, 100) if line.strip()]
-    headers = [_header(line) is not None for line in lines]
-    return bool(lines) and headers[0] and sum(headers) >= max(2, len(lines) // 5)
+    headers = [_header(line) for line in lines]
+    found = [header["rest"] for header in headers if header is not None]
+    # A diary has times without names, a program's log the names of levels and modules.
+    named = [rest.partition(":")[0].strip() for rest in found if ":" in rest]
+    return (
+        bool(lines)
+        and headers[0] is not None
+        and len(found) >= max(2, len(lines) // 5)
+        and 4 * len(named) >= len(found)
+        and not is_log(named)
+    )
+
+
+def is_log(names: Sequence[str]) -> bool:
+    """Whether what stands for speakers are the levels, modules or paths of a program's log."""
+    logged = sum(name.lower() in _LEVELS or _MODULE.fullmatch(name) is not None for name in names)
+    return bool(names) and 2 * logged > len(names)
 
 
 def _header(line: str) -> re.Match[str] | None:

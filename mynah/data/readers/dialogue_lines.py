@@ -48,7 +48,8 @@ def _is_numbered(lines: list[str]) -> bool:
         len(numbers) * 10 >= 9 * len(lines)
         and numbers[0] == 1
         and follow * 10 >= 9 * (len(numbers) - 1)
-        and answered * 10 >= len(lines)
+        and answered * 5 >= len(lines)
+        and (numbers.count(1) > 1 or any(_PERSONA.search(line) for line in lines))
     )
 
 

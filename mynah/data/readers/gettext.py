@@ -17,8 +17,9 @@ _QUOTED = re.compile(r'".*"')
 
 
 def is_catalogue(start: str) -> bool:
-    """Whether a text begins as a catalogue does: an entry with the empty message, which is its header."""
-    return re.search(r'^msgid ""\s*\nmsgstr ', start, re.MULTILINE) is not None
+    """Whether a text begins as a catalogue does: comments aside, with a message and its translation."""
+    lines = [line for line in start.split("\n") if line.strip() and not line.startswith("#")]
+    return len(lines) > 1 and lines[0].startswith('msgid "') and lines[1].startswith(('msgstr "', '"'))
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
@@ -31,6 +32,9 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         line = raw.strip()
         if found := _ENTRY.fullmatch(line):
             if found[1] == "msgid":
+                if "msgstr" in entry or "msgstr[0]" in entry:  # no blank line before it
+                    yield from _pair(given.name, start, entry, fuzzy, reading)
+                    entry, fuzzy = {}, False
                 start = number
             field = found[1]
             entry[field] = _text(found[2])

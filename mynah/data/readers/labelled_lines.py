@@ -34,7 +34,8 @@ def layout_of(given: Input, encoding: str) -> tuple[str, re.Pattern[str]] | None
         labels = [found["label"] for line in lines if (found := pattern.fullmatch(line))]
         # Classes repeat; what stands before a text in other ways does not.
         repeat = pattern is _LAYOUTS[0][1] or len(set(labels)) * 3 <= len(labels)
-        if repeat and len(labels) > 1 and len(labels) * 10 >= 9 * len(lines):
+        enough = len(labels) >= (2 if pattern is _LAYOUTS[0][1] else 10)
+        if repeat and enough and len(labels) * 10 >= 9 * len(lines):
             return name, pattern
     return None
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from mynah.data.layout import NAMELESS
+from mynah.data.readers import chat_days
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
@@ -198,4 +199,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     cut = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(table.delimiter, f"'{table.delimiter}'")
     reading.tell(form=f"table cut by {cut}" + ("" if table.has_header else " without a header"))
     sample = [row.cells for row in itertools.islice(table.rows(), SAMPLE_ROWS) if isinstance(row, Row)]
-    yield from rows_to_records(given.name, table.columns, sample, table.rows(), reading)
+    rows = table.rows()
+    if table.columns == chat_days.KAKAO_COLUMNS:
+        rows = chat_days.without_notes(given.name, rows)
+    yield from rows_to_records(given.name, table.columns, sample, rows, reading)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from mynah.data.layout import Layout
+from mynah.data.readers.chat_text import is_log
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
@@ -23,6 +24,7 @@ _STAMP = rf"(?:[\[(]?(?P<time>{_TIME})[\])]?\s*[-–|]?\s*)?"
 _TURN = re.compile(rf"{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}})[\]>]?\s?[:：]\s*(?P<text>\S.*)")
 #: Characters of a line that are looked at to tell what it is.
 _LOOKED_AT = 500
+_WORDS = re.compile(r"\S\s+\S|[\u3040-\u9fff]{3}")
 #: Speakers of a transcript come back; what stands before a colon in prose or in settings does not.
 _MOST_SPEAKERS, _TURNS_A_SPEAKER = 40, 3
 TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
@@ -33,10 +35,13 @@ def is_transcript(given: Input, encoding: str) -> bool:
     lines = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
     turns = [found for line in lines if (found := _TURN.match(line))]
     speakers = Counter(found["who"].strip().lower() for found in turns)
+    worded = sum(_WORDS.search(found["text"]) is not None for found in turns)
     return (
         len(turns) * 10 >= 8 * len(lines)
         and 2 <= len(speakers) <= _MOST_SPEAKERS
         and len(turns) >= max(4, _TURNS_A_SPEAKER * len(speakers))
+        and 3 * worded >= len(turns)  # settings have values, people words
+        and not is_log(list(speakers))
     )
 
 
@@ -65,6 +70,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
     """Yield each turn, which may go on over lines, with the number of blank lines between turns before it."""
     turn: Row | None = None
+    more: list[str] = []
     blanks, blank = 0, False
     for number, line in enumerate(given.lines(encoding), start=1):
         found = _TURN.match(line.strip())
@@ -73,7 +79,8 @@ def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
         elif found is not None:
             if turn is not None:
                 blanks += blank
-                yield turn
+                yield _whole(turn, more)
+                more = []
             cells = {
                 TEXT: found["text"].strip(),
                 SPEAKER: found["who"].strip(),
@@ -82,8 +89,12 @@ def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
             }
             turn, blank = Row(number, cells), False
         elif turn is not None and not blank:
-            turn.cells[TEXT] += "\n" + line.strip()
+            more.append(line.strip())
         else:
             yield Rejected(given.name, number, "no speaker before the text")
     if turn is not None:
-        yield turn
+        yield _whole(turn, more)
+
+
+def _whole(turn: Row, more: list[str]) -> Row:
+    return Row(turn.line, {**turn.cells, TEXT: "\n".join([turn.cells[TEXT], *more])}) if more else turn

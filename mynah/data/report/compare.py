@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 from array import array
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mynah.data.records import Record
+from mynah.data.records import Conversation, Record
 from mynah.data.repeats import is_in
 from mynah.data.store import read_records
 
@@ -76,12 +77,50 @@ def _hashes(folder: Path) -> npt.NDArray[np.void]:
 
 
 def difference(before: Record, after: Record, most: int = 6, width: int = 160) -> list[str]:
-    """Return the lines in which two records differ, at most so many, cut to a width."""
-    old = [line for text in before.texts for line in text.split("\n")]
-    new = [line for text in after.texts for line in text.split("\n")]
-    lines = [
-        line[:width]
-        for line in difflib.unified_diff(old, new, lineterm="", n=0)
-        if line[:1] in "+-" and line[:3] not in ("---", "+++")
-    ]
+    """Return the lines in which two records differ, at most so many, each cut to a width around its difference."""
+    old, new = _lines(before), _lines(after)
+    lines: list[str] = []
+    matcher = difflib.SequenceMatcher(None, old, new, autojunk=False)
+    for what, i, j, k, m in (
+        matcher.get_opcodes() if max(len(old), len(new)) <= _LONGEST else _whole(old, new)
+    ):
+        if what == "equal":
+            continue
+        for was, now in itertools.zip_longest(old[i:j], new[k:m]):
+            start = _first_difference(was or "", now or "")
+            lines += [
+                f"{mark}{_cut(line, start, width)}"
+                for mark, line in (("-", was), ("+", now))
+                if line is not None
+            ]
     return lines[:most] + (["..."] if len(lines) > most else [])
+
+
+#: Records of more lines are compared by their first difference alone: matching is not linear.
+_LONGEST = 2000
+
+
+def _whole(old: list[str], new: list[str]) -> list[tuple[str, int, int, int, int]]:
+    first = next(
+        (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+    )
+    return [("replace", first, first + 3, first, first + 3)]
+
+
+def _lines(record: Record) -> list[str]:
+    """Return the lines of a record's texts, each turn's after who says it."""
+    if isinstance(record, Conversation):
+        return [line for m in record.messages for line in f"{m.name or m.role}: {m.content}".split("\n")]
+    return [line for text in record.texts for line in text.split("\n")]
+
+
+def _first_difference(one: str, other: str) -> int:
+    return next(
+        (n for n, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+    )
+
+
+def _cut(line: str, place: int, width: int) -> str:
+    """Return a line cut so that a place in it can be seen."""
+    begin = max(0, min(place - width // 3, len(line) - width))
+    return ("…" if begin else "") + line[begin : begin + width] + ("…" if begin + width < len(line) else "")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -132,7 +133,9 @@ def bars(counts: Mapping[str, int]) -> str:
 
     names = [name if len(name) <= 32 else f"{name[:31]}…" for name in list(counts)[:MOST_BARS]]
     values = list(counts.values())[:MOST_BARS]
-    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}):
+    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}), warnings.catch_warnings():
+        # Text stays text: the browser has the characters that the font here has not.
+        warnings.filterwarnings("ignore", message="Glyph")
         figure, axes = pyplot.subplots(figsize=(7.5, 0.5 + 0.26 * len(names)))
         drawn = axes.barh(range(len(names)), values, color="#2b7a4b", height=0.7)
         # Names come from the data: without this a lone $ would be read as mathematics.
