@@ -219,10 +219,12 @@ def show(
 
 
 def _hint(shown: int, count: int, skip: int, nothing: str) -> None:
-    """Say on stderr, for a person alone, that nothing was found or that there may be more."""
+    """Say on stderr, to a person alone, that nothing was found or that there may be more."""
+    if not sys.stderr.isatty():
+        return
     if not shown:
         print(f"{nothing} here{' (beyond --skip, or at this --place)' if skip else ''}", file=sys.stderr)
-    elif shown == count and sys.stderr.isatty():
+    elif shown == count:
         print(f"there may be more: --count {10 * count}, or --skip {skip + count}", file=sys.stderr)
 
 

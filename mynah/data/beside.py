@@ -36,6 +36,8 @@ _TRANSLATED = (("src", "tgt"), ("source", "target"), ("src", "trg"), ("src", "re
 #: And of which one holds the classes of the other's lines.
 _TEXTS = frozenset(("seq.in", "text", "texts", "sentences", "data", "x"))
 _LABELS = ("label", "labels", "y")
+#: Files of fewer lines agree by chance.
+_FEWEST = 2
 #: A sentence in the files of a shared task (WMT, IWSLT).
 _SEGMENT = re.compile(r"<seg\b[^<>]*>(.*?)</seg>", re.IGNORECASE)
 
@@ -65,7 +67,8 @@ def translations(inputs: list[Input]) -> Iterator[Unit]:
     for files in by_base.values():
         if len({code for code, _ in files}) != len(files) or len(files) != 2:
             continue
-        if len({_count_lines(given) for _, given in files}) > 1 or any(_is_chat(given) for _, given in files):
+        counts = {_count_lines(given) for _, given in files}
+        if len(counts) > 1 or min(counts) < _FEWEST or any(_is_chat(given) for _, given in files):
             continue  # two texts that are named alike, and neither the other's translation
         # English first, if it is one of them: corpora are named either way round.
         (_, source), (_, target) = sorted(files, key=lambda item: (item[0] not in ("en", "eng"), item[0]))
@@ -95,7 +98,7 @@ def _called(
                 and other is not given
                 and word.search(name)
                 and given.suffix in (".txt", ".text", "", f".{first}")
-                and _count_lines(given) == _count_lines(other)
+                and _FEWEST <= _count_lines(given) == _count_lines(other)
             ):
                 yield Unit(given.name, [given, other], partial(read, given, other))
                 break
@@ -115,10 +118,20 @@ def labels_beside(inputs: list[Input]) -> Iterator[Unit]:
             labels = next(
                 (named[n] for end in ends if (n := f"{prefix}{found[1]}{word}{end}") in named), None
             )
-            if labels is not None and _count_lines(labels) == _count_lines(given):
+            if (
+                labels is not None
+                and _FEWEST <= _count_lines(labels) == _count_lines(given)
+                and _repeat(labels)
+            ):
                 slots = [named[prefix + "seq.out"]] if prefix + "seq.out" in named else []
                 yield Unit(given.name, [given, labels, *slots], partial(_read_labels, given, labels))
                 break
+
+
+def _repeat(labels: Input) -> bool:
+    """Whether the first lines of a file are classes: short, and fewer than there are lines."""
+    lines = [line.strip() for line in labels.first_lines("utf-8", 1000)]
+    return max(map(len, lines)) <= 64 and (len(lines) < 10 or 2 * len(set(lines)) <= len(lines))
 
 
 def _read_labels(texts: Input, labels: Input, reading: Reading) -> Items:
@@ -178,5 +191,10 @@ def _is_chat(given: Input) -> bool:
 
 
 def _count_lines(given: Input) -> int:
+    """Return how many lines a file has, the last one with or without its end."""
+    count, last = 0, b"\n"
     with given.open() as file:
-        return sum(piece.count(b"\n") for piece in iter(lambda: file.read(1 << 20), b""))
+        while piece := file.read(1 << 20):
+            count += piece.count(b"\n")
+            last = piece[-1:]
+    return count + (last != b"\n")

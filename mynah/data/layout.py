@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -11,6 +10,20 @@ from typing import Literal
 from pydantic import Field
 
 from mynah.config import Config
+from mynah.data.cells import (
+    FEW,
+    filled,
+    find,
+    fuller,
+    is_clock,
+    is_label,
+    is_prose,
+    is_worded,
+    longest,
+    normal_name,
+    said,
+    telling_label,
+)
 from mynah.data.language import language_of
 from mynah.data.vocabulary import LANGUAGE_NAMES, NAMES
 from mynah.errors import ConfigError, DataError
@@ -101,11 +114,6 @@ class Layout:
         return ", ".join(parts) + "; one row a message"
 
 
-def normal_name(name: str) -> str:
-    """Fold a column name for comparison: lower case, letters, digits and Han only."""
-    return re.sub(r"[\W_]+", "", name[:100].lower())
-
-
 def guess_layout(
     path: str, columns: Sequence[str], sample: Sequence[Mapping[str, str]], given: Columns
 ) -> Layout:
@@ -118,9 +126,13 @@ def guess_layout(
     if len(columns) > MOST_COLUMNS:
         raise DataError(f"{path}: {len(columns):,} columns, more than {MOST_COLUMNS:,}; check --delimiter")
     _check_given(path, columns, given)
-    found = {purpose: getattr(given, purpose) or _find(purpose, columns) for purpose in NAMES}
-    text = given.text or _filled(found["text"], sample)
-    question, answer = found["question"], found["answer"]
+    found = {purpose: getattr(given, purpose) or find(purpose, columns) for purpose in NAMES}
+    found["label"] = found["label"] or telling_label(columns, sample)
+    text = given.text or fuller(filled(found["text"], sample), columns, sample)
+    found["text"] = text
+    question = given.question or said("question", columns, sample)
+    answer = given.answer or said("answer", columns, sample, question)
+    found["question"], found["answer"] = question, answer
     for one, other in (("question", "answer"), ("answer", "question")):
         if getattr(given, one) and not found[other]:
             raise ConfigError(f"{path}: --{one}-column needs --{other}-column beside it")
@@ -146,17 +158,9 @@ def guess_layout(
         and answer
         and question != answer
     ):
-        parts: tuple[str, ...] = (question,)
-        extra = next((c for c in columns if normal_name(c) == "input"), None)
-        if normal_name(question) == "instruction" and extra and given.question is None:
-            parts = (question, extra)  # Alpaca: the input belongs to the instruction
-        return Layout("pairs", question=parts, answer=answer)
-    if (
-        wanted is None
-        and not (given.text or given.label or question)
-        and answer
-        and _is_prose(answer, sample)
-    ):
+        parts = _with_context(question, columns) if given.question is None else (question,)
+        return Layout("pairs", question=tuple(c for c in parts if c != answer), answer=answer)
+    if wanted is None and not (given.text or given.label or question) and answer and is_prose(answer, sample):
         # What the answer is to stands under a title and as a text, where nothing is called a question.
         asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
         if asked:
@@ -168,10 +172,10 @@ def guess_layout(
         if not (given.label or found["label"]) and (nameless := _nameless_label(columns, sample)):
             return nameless
         if wanted is None and all(map(NAMELESS.fullmatch, columns)):
-            said = [c for c in columns if _is_prose(c, sample)]
-            if len(said) == 2 and given.speaker is None and not given.label:
-                return Layout("pairs", question=(said[0],), answer=said[1])
-    text = text or _longest(columns, sample, taken=[v for v in found.values() if v])
+            prose = [c for c in columns if is_prose(c, sample)]
+            if len(prose) == 2 and given.speaker is None and not given.label:
+                return Layout("pairs", question=(prose[0],), answer=prose[1])
+    text = text or longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None:
         raise DataError(
             f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
@@ -180,10 +184,22 @@ def guess_layout(
     return _one_text_column(path, text, found, sample, given)
 
 
-def _is_prose(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
-    """Whether the cells of a column are words that hardly repeat, and no class."""
-    texts = [text for row in sample if (text := row.get(column, "").strip())]
-    return _is_worded(column, sample) and 2 * len(set(texts)) > len(texts)
+#: Columns with the answers to choose from.
+CHOICES = ("A", "B", "C", "D", "E")
+
+
+def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a question is made of: the passage it is about, what it works on, what to choose from."""
+    folded = {normal_name(column): column for column in columns}
+    around = [folded[name] for name in ("input", "context", "passage") if name in folded]
+    around = [column for column in around if column != question][:1]
+    choices = [column for column in columns if column in CHOICES]
+    if normal_name(question) in (
+        "instruction",
+        "prompt",
+    ):  # Alpaca, Dolly: the input belongs to the instruction
+        return (question, *around)
+    return (*around, question, *(choices if len(choices) > 1 else ()))
 
 
 def _one_text_column(
@@ -213,7 +229,7 @@ def _one_text_column(
         layout = replace(layout, reply_to=None)
     if layout.chat and not layout.time:  # nothing to cut it by
         layout = replace(layout, conversation=layout.conversation or layout.chat, chat=None)
-    labelled = bool(found["label"]) and found["label"] != text and _is_label(found["label"] or "", sample)
+    labelled = bool(found["label"]) and found["label"] != text and is_label(found["label"] or "", sample)
     speaks = bool(layout.direction) or (
         layout.speaker is not None and _is_speaker(layout, found, given, labelled)
     )
@@ -239,6 +255,8 @@ def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns,
     """Tell who says a message from who wrote a text: a text has a title or a class and answers nobody."""
     assert layout.speaker is not None
     threaded = layout.reply_to or layout.conversation or layout.chat
+    if layout.title and not (given.speaker or threaded):
+        return False
     wrote = normal_name(layout.speaker) in (
         "author", "authorname", "name", "username", "user", "userid", "owneruserid", "source"
     )  # fmt: skip
@@ -260,7 +278,7 @@ def _two_languages(
     if len(named) == 2:
         pair = (named[0], named[1])
     elif len(bare) == len(columns) and 2 <= len(bare) <= 6:
-        worded = [c for c in bare if _is_worded(c, sample)]
+        worded = [c for c in bare if is_worded(c, sample)]
         if len(worded) < 2:
             return None
         pair = (worded[0], worded[1])
@@ -272,19 +290,8 @@ def _two_languages(
     if any(len(set(t)) * 4 < len(t) or not t for t in texts):  # a class repeats, a sentence does not
         return None
     first, second = (language_of(" \n".join(t)[:4000]).code for t in texts)
-    return pair if first != second else None
-
-
-def _is_worded(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
-    """Whether most cells of a column hold words, not numbers or codes."""
-    texts = [text for row in sample if (text := row.get(column, "").strip())]
-    worded = sum(bool(re.search(r"[^\W\d_]\W+[^\W\d_]|[\u3040-\u9fff]{2}", text)) for text in texts)
-    return bool(texts) and 2 * worded > len(texts)
-
-
-def _is_clock(values: Sequence[str]) -> bool:
-    """Whether most of some cells hold a time of day."""
-    return 5 * sum(re.search(r"\b\d{1,2}:\d{2}\b", value) is not None for value in values) > 4 * len(values)
+    prose = len(sample) < FEW or all(is_prose(c, sample) for c in pair)
+    return pair if first != second and prose else None
 
 
 def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
@@ -315,8 +322,8 @@ def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]])
         for c in columns
         if c not in few
         and len(set(values[c])) > len(sample) // 2
-        and _is_worded(c, sample)
-        and not _is_clock(values[c])
+        and is_worded(c, sample)
+        and not is_clock(values[c])
     ]
     if len(columns) > 4 and len(texts) > 1:  # of many, the one that holds most
         longest = max(texts, key=lambda c: sum(map(len, values[c])))
@@ -348,45 +355,8 @@ def _shown(columns: Sequence[str]) -> str:
     return ", ".join(c if len(c) <= 32 else f"{c[:12]}... ({len(c)} characters)" for c in columns)
 
 
-def _find(purpose: str, columns: Sequence[str]) -> str | None:
-    by_name: dict[str, str] = {}
-    for column in columns:
-        by_name.setdefault(normal_name(column), column)
-    return next((by_name[name] for name in NAMES[purpose] if name in by_name), None)
-
-
-def _filled(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
-    """Drop a text column that is nearly always empty (a `title` that nobody filled)."""
-    if column is None or not sample:
-        return column
-    filled = sum(bool(row.get(column, "").strip()) for row in sample)
-    return column if filled * 2 >= len(sample) else None
-
-
-def _longest(columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str]) -> str | None:
-    """Return the one column that plainly holds the text: long on average, words with spaces or Han."""
-
-    def mean(column: str) -> float:
-        return statistics.fmean(len(row.get(column, "")) for row in sample) if sample else 0.0
-
-    free = sorted((c for c in columns if c not in taken and _is_worded(c, sample)), key=mean, reverse=True)
-    if not free or mean(free[0]) < 8:
-        return None
-    if len(free) > 1 and mean(free[1]) > 0.6 * mean(free[0]):
-        return None
-    return free[0]
-
-
 def _direction(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
     """Keep a direction column only if it takes two values (the sample may show one of them)."""
     if column is None:
         return None
     return column if len({row.get(column, "").strip().lower() for row in sample} - {""}) <= 2 else None
-
-
-def _is_label(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
-    """A label repeats and is short."""
-    values = [row.get(column, "").strip() for row in sample]
-    values = [value for value in values if value]
-    few = len(set(values)) <= max(2, len(values) // 2)
-    return bool(values) and few and max(map(len, values)) <= 64

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mynah.data.exchanges import split_exchange
-from mynah.data.layout import Layout, guess_layout
+from mynah.data.layout import CHOICES, Layout, guess_layout
 from mynah.data.messages import Messages
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
@@ -105,7 +105,13 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
         if not text.strip() or not label:
             return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
         return Labelled(text, label, place)
-    question = "\n".join(p for column in layout.question if (p := row.cells[column].strip()))
+    # Columns called A, B, ... are what to choose from, and the answer may be their letter.
+    parts = [
+        f"{column}. {part}" if column in CHOICES else part
+        for column in layout.question
+        if (part := row.cells[column].strip())
+    ]
+    question = "\n".join(parts)
     answer = row.cells[layout.answer or ""].strip("\r\n")
     if "\n" not in answer:  # the first line of several may be indented code
         answer = answer.strip()

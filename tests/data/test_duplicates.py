@@ -315,3 +315,18 @@ def test_many_shards_are_split_as_one(tmp_path: Path, monkeypatch: pytest.Monkey
             (tmp_path / "many1" / part / name).read_bytes() == (tmp_path / "many2" / part / name).read_bytes()
             for name in names
         )
+
+
+def test_what_is_dropped_anyway_makes_no_line_common() -> None:
+    text = "A line that stands in a document\nand another one of the same document"
+    config = CleanConfig(duplicates=DuplicateConfig(lines=3))
+    result = clean([Document(text, f"d:{i}") for i in range(6)], config)
+    assert [record.texts for record in result.records] == [(text,)]
+
+
+def test_labels_change_no_key_of_what_has_none() -> None:
+    text, other = "some words that are long enough here", "other words that are long enough here"
+    alone = band_keys([text], DuplicateConfig(), [""])
+    beside = band_keys([text, other, text], DuplicateConfig(), ["", "spam", "spam"])
+    assert (alone[0] == beside[0]).all()
+    assert not (beside[0] == beside[2]).any()

@@ -332,3 +332,79 @@ def test_gettext(tmp_path: Path) -> None:
     )
     records = read(tmp_path, {"zh.po": catalogue})
     assert [record.texts for record in records] == [*zip(EN[:5], ZH[:5], strict=True), ("%d bird", "%d 只鸟")]
+
+
+# What is none of these
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("how.md", "# Captions\n\n    00:00:01,000 --> 00:00:02,000\n    Hello\n\n" + "A paragraph of prose.\n\n" * 40),
+        ("po.md", '# Headers\n\n```\nmsgid ""\nmsgstr ""\n```\n\n' + "A paragraph of prose.\n\n" * 40),
+        ("diary.txt", lines([f"2023-12-{i:02} 10:00 - Went to the park.\nIt was nice." for i in range(10, 25)])),
+        ("app.log", lines([f"2024-01-31 10:00:{i:02} - INFO: Started worker {i}" for i in range(10, 30)])),
+        ("web.log", lines([f"[2024-01-31 10:00:{i:02}] module.sub: Started worker {i}" for i in range(10, 30)])),
+        ("out.log", lines([f"2024-01-31 10:00:{i:02} ERROR: Stopped worker {i}" for i in range(10, 30)])),
+        ("conf.ini", lines([f"name: x{i}\nhost: y{i}\nport: {i}" for i in range(6)])),
+        ("changes.txt", lines([f"[2023-12-{i} 10:00] Version {i}\nFixed it {i}\n" for i in range(10, 22)])),
+        ("articles.json", [{"title": "x", "author": {"name": "Ann"}, "timestamp": "2024", "content": EN[i]} for i in range(12)]),
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_an_export_is_text(tmp_path: Path, name: str, content: Any) -> None:
+    records = read(tmp_path, {name: content})
+    assert all(isinstance(record, Document) for record in records)
+    kept = "".join(record.texts[0] for record in records)
+    assert (content if isinstance(content, str) else EN[11]).split()[-1] in kept
+
+
+LONG = [f"{EN[i]} {EN[i + 100]} and so on" for i in range(100)]
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "row", "layout"),
+    [
+        ("a.csv", "target,id,date,flag,user,text", lambda i: f"{4 * (i % 2)},{i},2009-04-06,NO_QUERY,u{i},{EN[i]}", "text = text, label = target"),
+        ("b.csv", "ticket_id,customer,agent,subject,body,resolution", lambda i: f"{i},Ann Lee,Bob Ray,{EN[i]},{LONG[i]},{LONG[i + 1]}", "question = subject + body, answer = resolution"),
+        ("c.csv", "title,speaker,text,topic", lambda i: f"Talk {i},Ann {i},{LONG[i]},bird{i % 3}", "text = title + text, label = topic"),
+        ("d.csv", "from,to,subject,body,date", lambda i: f"a{i}@x.org,b@x.org,{EN[i]},{LONG[i]},2024-01-01 10:{i:02}:00", "title = subject, text = body"),
+        ("e.csv", "document,summary,id", lambda i: f"{LONG[i]},{EN[i]},{i}", "text = document"),
+        ("f.csv", "context,question,answer_text,answer_start", lambda i: f"{LONG[i]},{EN[i]},{EN[i + 1]},5", "question = context + question, answer = answer_text"),
+        ("g.csv", "question,A,B,C,D,answer", lambda i: f"{EN[i]},one,two,three,four,B", "question = question + A + B + C + D, answer = answer"),
+        ("h.csv", "text,is_sarcastic", lambda i: f"{EN[i]},{i % 2}", "text = text, label = is_sarcastic"),
+    ],
+)  # fmt: skip
+def test_columns_are_told_by_what_they_hold(
+    tmp_path: Path, name: str, head: str, row: Any, layout: str
+) -> None:
+    (tmp_path / name).write_text(f"{head}\n" + lines([row(i) for i in range(40)]), encoding="utf-8")
+    assert layout in collect([tmp_path / name], CollectConfig()).sources[0].layout
+
+
+def test_day_and_month_are_told_by_the_whole_column(tmp_path: Path) -> None:
+    """The first 2,000 rows are of the 1st to the 10th of December, which could be the 12th of ten months."""
+    for form, name in (("12/{}/2023 {:02}:{:02}:00", "us.csv"), ("{}/12/2023 {:02}:{:02}:00", "eu.csv")):
+        rows = [f"{form.format(1 + i // 200, i % 200 // 10, i % 60)},{'Ann Bob'.split()[i % 2]},hi {i}" for i in range(3000)]  # fmt: skip
+        (tmp_path / name).write_text("time,user,message\n" + lines(rows), encoding="utf-8")
+        records = collect([tmp_path / name], CollectConfig()).records
+        times = [m.time for r in records if isinstance(r, Conversation) for m in r.messages]
+        assert {time[:7] for time in times} == {"2023-12"}
+        assert times[0][:10] == "2023-12-01"
+
+
+def test_hours_of_one_digit(tmp_path: Path) -> None:
+    chat = "".join(f"2023-12-31 9:0{i}:07 {('Ann(1234567)', 'Bob')[i % 2]}\nTopic: birds {i}\nBefore: noon\n\n" for i in range(8))  # fmt: skip
+    (conversation,) = read(tmp_path, {"q.txt": chat})
+    assert turns(conversation)[0][1] == "Topic: birds 0\nBefore: noon"
+    assert isinstance(conversation, Conversation)
+    assert conversation.messages[1].time == "2023-12-31T09:01:07+00:00"
+
+
+def test_other_layouts_of_instructions(tmp_path: Path) -> None:
+    asked = [{"role": "user", "content": EN[0]}]
+    said = [{"role": "assistant", "content": EN[1]}]
+    (preference,) = read(tmp_path, {"p.json": [{"prompt": asked, "chosen": said, "rejected": [{"role": "assistant", "content": "no"}]}]})  # fmt: skip
+    assert preference.texts == (EN[0], EN[1], "no")
+    assert turns(read(tmp_path, {"c.json": [{"prompt": asked, "completion": said}]})[0]) == [("user", EN[0]), ("assistant", EN[1])]  # fmt: skip
+    told = [{"instruction": EN[2], "input": "", "output": EN[3], "system": "be nice", "history": [[EN[0], EN[1]]]}]  # fmt: skip
+    assert turns(read(tmp_path, {"h.json": told})[0]) == [("system", "be nice"), ("user", EN[0]), ("assistant", EN[1]), ("user", EN[2]), ("assistant", EN[3])]  # fmt: skip

@@ -26,6 +26,10 @@ _PHONE = re.compile(
 )
 
 
+#: What may stand between what a number is called and the number.
+_BETWEEN = re.compile(r"(?:\bis\b|\bwas\b|[\s:：=#是为号码(（,，.-])*")
+
+
 def windows_of(anchor: re.Pattern[str], text: str, before: int, after: int) -> Iterator[tuple[int, int]]:
     """Yield (begin, end) of the parts of a text around what an anchor matches, those that touch joined into one.
 
@@ -62,4 +66,4 @@ def is_called(pattern: re.Pattern[str], text: str, start: int) -> bool:
     """Whether the words before a place end with what a pattern matches."""
     said = before(text, start)
     ends = [found.end() for found in pattern.finditer(said)]
-    return bool(ends) and said[ends[-1] :].strip(" \t:：=#是为号码(（,，.-") == ""
+    return bool(ends) and _BETWEEN.fullmatch(said[ends[-1] :]) is not None

@@ -146,11 +146,21 @@ def is_chat_json(value: Any) -> bool:
 def _is_message(message: Mapping[str, Any]) -> bool:
     return (
         ("sender_name" in message and "timestamp_ms" in message)
-        or ("from" in message and "text" in message and ("date" in message or "date_unixtime" in message))
+        or (
+            isinstance(message.get("text"), str | list)
+            and isinstance(message.get("from"), str | None)
+            and "from" in message
+            and isinstance(message.get("date") or message.get("date_unixtime"), str)
+        )
         or ("ts" in message and message.get("type") == "message")
         or ("messagetype" in message and "originalarrivaltime" in message)
         or (isinstance(message.get("creator"), dict) and "created_date" in message)
-        or (isinstance(message.get("author"), dict) and "timestamp" in message and "content" in message)
+        or (
+            isinstance(message.get("author"), dict)
+            and "id" in message["author"]
+            and "timestamp" in message
+            and "content" in message
+        )
     )
 
 

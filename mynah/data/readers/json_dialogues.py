@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mynah.data.cells import normal_name
 from mynah.data.exchanges import split_exchange
-from mynah.data.layout import normal_name
 from mynah.data.records import Conversation, Message, Preference, Record, Rejected, Role, merge_turns
 from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 
@@ -37,7 +37,10 @@ def turns_of(value: Any) -> list[Any] | None:
     for name in _TURNS:
         # A list of strings called `content` is a poem's lines as likely as somebody's words.
         bare = talk or name not in ("content", "log", "history")
-        if (turns := lists.get(name)) and _all_turns(turns, bare):
+        # And a list of marked-up pieces is a document's, unless they say who speaks.
+        shown = [turn for turn in lists.get(name, ())[:20] if isinstance(turn, dict)]
+        said = bare or any(_speaker(turn) or "type" not in turn for turn in shown)
+        if (turns := lists.get(name)) and said and _all_turns(turns, bare):
             return turns
     return None
 
@@ -209,11 +212,15 @@ def to_preference(name: str, number: int, value: Any) -> Record | Rejected:
     better, worse = (_answer(value[key]) for key in ("chosen", "rejected"))
     if better is None or worse is None:
         return Rejected(name, number, "a reply without text")
-    asked = next(
-        (value[k] for k in ("prompt", "question", "instruction", "input") if isinstance(value.get(k), str)),
-        None,
-    )
-    prompt = better[:-1] or ((Message("user", asked),) if asked else ())
+    asked = next((value[k] for k in ("prompt", "question", "instruction", "input") if value.get(k)), None)
+    told = value.get("system")
+    system = (Message("system", told),) if isinstance(told, str) and told.strip() else ()
+    prompt = better[:-1]
+    if not prompt and isinstance(asked, list):
+        before = to_record("", 0, {"messages": asked})
+        prompt = before.messages if isinstance(before, Conversation) else ()
+    elif not prompt and isinstance(asked, str):
+        prompt = (*system, Message("user", asked))
     if not prompt:
         return Rejected(name, number, "replies without a prompt")
     return Preference(prompt, better[-1].content, worse[-1].content, place)

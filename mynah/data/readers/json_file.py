@@ -187,7 +187,7 @@ def _classes(value: Any) -> list[tuple[str, str]] | None:
                 found.append((key, text))
             else:
                 return None
-    return found
+    return found if len(found) >= 2 * len(value) else None  # classes have a few texts each
 
 
 def _pieces(item: Any) -> str | None:

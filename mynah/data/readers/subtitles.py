@@ -21,7 +21,7 @@ def is_subtitles(start: str) -> bool:
     """Whether a text begins with the times of a first caption, and others come soon after it."""
     lines = [line.strip() for line in start.split("\n")[:200]]
     cues = [number for number, line in enumerate(lines) if _TIMES.fullmatch(line)]
-    return bool(cues) and cues[0] < 12 and len(cues) * 8 >= min(len(lines), cues[-1] + 8) - cues[0]
+    return bool(cues) and cues[0] < 12 and len(cues) * 8 >= len(lines) - cues[0]
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:

@@ -1,0 +1,126 @@
+"""What the cells of a column hold: words, classes, times; and which column of a name holds what is looked for."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+
+from mynah.data.vocabulary import NAMES
+
+#: Names that stand for people or classes as often as for what is said.
+_WEAK = frozenset(
+    "user human customer client source context input request q a agent bot assistant target output".split()
+)
+#: Names of a text that may stand beside a longer one.
+_SHORT = frozenset("title headline summary abstract description document story 标题".split())
+#: So few rows prove nothing against a name.
+FEW = 10
+#: Names of classes that only their values tell from other columns.
+_TELLING = re.compile(r"target|y|toxic|toxicity|spam|polarity|is[a-z]+")
+
+
+def normal_name(name: str) -> str:
+    """Fold a column name for comparison: lower case, letters, digits and Han only."""
+    return re.sub(r"[\W_]+", "", name[:100].lower())
+
+
+def said(
+    purpose: str, columns: Sequence[str], sample: Sequence[Mapping[str, str]], question: str | None = None
+) -> str | None:
+    """Return the column with what is asked or answered: the first that is called so, and holds sentences if its name
+    stands for people or classes as often."""
+    folded = {normal_name(column): column for column in reversed(columns)}
+    worded = [c for c in columns if is_worded(c, sample)]
+    longest = max((mean(c, sample) for c in worded), default=0.0)
+    strong = question is not None and normal_name(question) not in _WEAK
+    for name in NAMES[purpose]:
+        column = folded.get(name)
+        if column is None or column == question:
+            continue
+        if name not in _WEAK or (strong and not is_class(column, sample)):
+            return column
+        if len(sample) < FEW or (column in worded and mean(column, sample) >= 0.2 * longest):
+            return column
+    return None
+
+
+def is_class(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a column of many rows has a few values."""
+    values = {row.get(column, "").strip() for row in sample}
+    return len(sample) >= 20 and len(values) <= 10
+
+
+def telling_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Return a column that is called like a class and has a few values."""
+    named = [c for c in columns if _TELLING.fullmatch(normal_name(c))]
+    return next(
+        (c for c in named if is_class(c, sample) and len({row.get(c, "") for row in sample}) > 1), None
+    )
+
+
+def fuller(text: str | None, columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Return a text column, or the one beside it that holds much more if it is called like a heading."""
+    if text is None or normal_name(text) not in _SHORT:
+        return text
+    longest = max((c for c in columns if is_worded(c, sample)), key=lambda c: mean(c, sample), default=text)
+    return longest if mean(longest, sample) > 1.5 * mean(text, sample) else text
+
+
+def mean(column: str, sample: Sequence[Mapping[str, str]]) -> float:
+    """Return how many characters the cells of a column have on average."""
+    return statistics.fmean(len(row.get(column, "")) for row in sample) if sample else 0.0
+
+
+def is_prose(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the cells of a column are words that hardly repeat, and no class."""
+    texts = [text for row in sample if (text := row.get(column, "").strip())]
+    return is_worded(column, sample) and 2 * len(set(texts)) > len(texts)
+
+
+def is_worded(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """Whether most cells of a column hold words, not numbers or codes."""
+    texts = [text for row in sample if (text := row.get(column, "").strip())]
+    worded = sum(bool(re.search(r"[^\W\d_]\W+[^\W\d_]|[\u3040-\u9fff]{2}", text)) for text in texts)
+    return bool(texts) and 2 * worded > len(texts)
+
+
+def is_clock(values: Sequence[str]) -> bool:
+    """Whether most of some cells hold a time of day."""
+    return 5 * sum(re.search(r"\b\d{1,2}:\d{2}\b", value) is not None for value in values) > 4 * len(values)
+
+
+def find(purpose: str, columns: Sequence[str]) -> str | None:
+    """Return the column that is called as its purpose is, by the most telling name."""
+    by_name: dict[str, str] = {}
+    for column in columns:
+        by_name.setdefault(normal_name(column), column)
+    return next((by_name[name] for name in NAMES[purpose] if name in by_name), None)
+
+
+def filled(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Drop a text column that is nearly always empty (a `title` that nobody filled)."""
+    if column is None or not sample:
+        return column
+    filled = sum(bool(row.get(column, "").strip()) for row in sample)
+    return column if filled * 2 >= len(sample) else None
+
+
+def longest(columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str]) -> str | None:
+    """Return the one column that plainly holds the text: long on average, words with spaces or Han."""
+
+    free = [c for c in columns if c not in taken and is_worded(c, sample)]
+    free.sort(key=lambda c: mean(c, sample), reverse=True)
+    if not free or mean(free[0], sample) < 8:
+        return None
+    if len(free) > 1 and mean(free[1], sample) > 0.6 * mean(free[0], sample):
+        return None
+    return free[0]
+
+
+def is_label(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
+    """A label repeats and is short."""
+    values = [row.get(column, "").strip() for row in sample]
+    values = [value for value in values if value]
+    few = len(set(values)) <= max(2, len(values) // 2)
+    return bool(values) and few and max(map(len, values)) <= 64

@@ -1,0 +1,143 @@
+"""Times as exports write them: ISO 8601, Unix seconds, and forms of which nobody says which number is the month."""
+
+from __future__ import annotations
+
+import re
+from array import array
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+
+import numpy as np
+import numpy.typing as npt
+
+#: Times that are looked at to find the forms that may be meant.
+_FIRST = 2000
+#: Forms that are followed to the end of a column; the one that fits best is then taken.
+_MOST_FORMS = 3
+NO_TIME = -(1 << 63)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+_FORMS = (
+    "%a %b %d %H:%M:%S %z %Y",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%d/%m/%Y %H:%M:%S",
+    "%d/%m/%Y %H:%M",
+    "%m/%d/%Y %H:%M:%S",
+    "%m/%d/%Y %H:%M",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%d.%m.%Y %H:%M",
+    "%Y年%m月%d日 %H:%M",
+    "%Y-%m-%d %I:%M:%S %p",
+    "%d-%b-%y %I:%M %p",
+    "%m/%d/%Y %I:%M %p",
+    "%d/%m/%Y %I:%M %p",
+    "%m/%d/%y %I:%M %p",
+    "%d/%m/%y %I:%M %p",
+    "%b %d, %Y %I:%M:%S %p",
+    "%A, %B %d, %Y at %I:%M:%S %p %Z",
+)
+#: ISO 8601 but for an hour of one digit.
+_SHORT_HOUR = re.compile(r"(\d{4}-\d\d-\d\d[ T])(\d:\d\d.*)")
+
+
+def parse_time(text: str, forms: Sequence[str] = _FORMS) -> datetime | None:
+    """Read a time in ISO 8601, Unix seconds or milliseconds, or one of some forms of exports; else None."""
+    text = text.strip()
+    parsed: datetime | None = None
+    if re.fullmatch(r"\d{9,10}(\.\d+)?|\d{13}", text):
+        seconds = float(text) / (1000 if len(text) == 13 else 1)
+        return datetime.fromtimestamp(seconds, tz=UTC)
+    if found := _SHORT_HOUR.fullmatch(text):
+        text = f"{found[1]}0{found[2]}"
+    try:
+        parsed = datetime.fromisoformat(text)
+    except ValueError:
+        for form in forms:
+            try:
+                parsed = datetime.strptime(text, form)
+                break
+            except ValueError:
+                continue
+    if parsed is not None and parsed.tzinfo is None:
+        parsed = parsed.replace(tzinfo=UTC)
+    return parsed
+
+
+class Times:
+    """A column of times, read as they come.
+
+    Where the first of them can be read in several ways (is 1/12 in January or in December?), each is followed to the
+    end, and that one is taken which leaves the fewest times unread and lets time run backwards least often.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[str] = []
+        self.readings: list[_Reading] = []
+
+    def add(self, text: str) -> None:
+        """Take the next time."""
+        if self.readings:
+            for reading in self.readings:
+                reading.add(text)
+            return
+        self.waiting.append(text)
+        if len(self.waiting) == _FIRST:
+            self._begin()
+
+    def _begin(self) -> None:
+        """Keep the forms that read most of the first times, one of those that read all of them alike."""
+        readings = [_Reading(form) for form in _FORMS]
+        for reading in readings:
+            for text in self.waiting:
+                reading.add(text)
+        fewest = min(reading.unread for reading in readings)
+        distinct = {r.micros.tobytes(): r for r in reversed(readings) if r.unread == fewest}
+        self.readings = list(reversed(distinct.values()))[:_MOST_FORMS]
+        self.waiting = []
+
+    @property
+    def best(self) -> _Reading:
+        """The reading that fits best so far."""
+        if not self.readings:
+            self._begin()
+        return min(self.readings, key=lambda reading: (reading.unread, reading.backwards))
+
+
+class _Reading:
+    """What one form makes of a column: microseconds since 1970, and how far off UTC each was written."""
+
+    def __init__(self, form: str) -> None:
+        self.form = (form,)
+        self.micros, self.offsets = array("q"), array("i")
+        self.unread = self.backwards = 0
+        self.last = NO_TIME
+
+    def add(self, text: str) -> None:
+        """Read the next time."""
+        time = parse_time(text, self.form)
+        if time is None:
+            self.unread += 1
+            self.micros.append(NO_TIME)
+            self.offsets.append(0)
+            return
+        micros = (time - _EPOCH) // _MICROSECOND
+        self.backwards += micros < self.last
+        self.last = micros
+        offset = time.utcoffset()
+        self.micros.append(micros)
+        self.offsets.append(int(offset.total_seconds()) if offset is not None else 0)
+
+    @property
+    def array(self) -> npt.NDArray[np.int64]:
+        """(N,) int64: microseconds since 1970, or `NO_TIME`."""
+        return np.frombuffer(self.micros, dtype=np.int64)
+
+    def text(self, index: int) -> str:
+        """Return a time in ISO 8601, in the time zone that it was written in; empty if it was not read."""
+        if self.micros[index] == NO_TIME:
+            return ""
+        zone = timezone(timedelta(seconds=self.offsets[index]))
+        return (_EPOCH + self.micros[index] * _MICROSECOND).astimezone(zone).isoformat()
