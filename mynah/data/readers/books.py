@@ -106,7 +106,7 @@ def _member(archive: zipfile.ZipFile, name: str) -> bytes | None:
         with archive.open(info) as file:
             data = file.read(limit + 1)
         return data if len(data) <= limit else None
-    except (KeyError, zipfile.BadZipFile, zlib.error, OSError, EOFError, NotImplementedError, RuntimeError):
+    except (KeyError, zipfile.BadZipFile, zlib.error, OSError, EOFError, ValueError, RuntimeError):
         return None
 
 

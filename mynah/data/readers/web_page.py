@@ -17,6 +17,8 @@ from mynah.errors import MissingDependency
 LARGEST = 32 << 20
 #: A page with more text than this is a book, and is cut like one.
 BOOK_CHARACTERS = 50_000
+#: Of a longer page all text is taken: to look for the main one would take seconds.
+MAIN_TEXT_CHARACTERS = 3 << 20
 _DECLARED = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]{2,40})", re.IGNORECASE)
 
 
@@ -56,7 +58,8 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
     """Return the main text of a page, or None if the encoding is unknown or there is no text.
 
-    Where no main text can be told (a page of links, a fragment), all of its text is returned.
+    Where no main text can be told (a page of links, a fragment), all of its text is returned, and so it is of a page
+    that is as long as a book.
 
     Raises:
         MissingDependency: without trafilatura.
@@ -69,8 +72,9 @@ def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
         page = data.decode(encoding, "replace").replace("\x00", "")
     except LookupError:
         return None
-    found = trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False)
-    if found:
-        return str(found)
+    if len(page) <= MAIN_TEXT_CHARACTERS:
+        found = trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False)
+        if found:
+            return str(found)
     tree = parse_html(page.encode(), "utf-8")
     return (tree_text(tree) or None) if tree is not None else None
