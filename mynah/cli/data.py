@@ -296,6 +296,7 @@ def _stage(
     from mynah.stages import Silent, Stages
 
     out = out.resolve()
+    there = (out / artifacts.MANIFEST).is_file()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         made = (out / artifacts.MANIFEST).is_file() and artifacts.read_manifest(out, verify=False).stage
         if made != name:
@@ -306,6 +307,8 @@ def _stage(
         counts = stages.run(name, settings, inputs, work, folder=out.name).counts
     if not stages.ran:
         print(f"{out}: already done with these settings")
+    elif there:
+        print(f"{out}: made anew; it held what other sources or settings gave")
     return counts
 
 

@@ -16,6 +16,8 @@ from mynah.errors import ConfigError, MissingDependency, MynahError
 #: Where a shard is worked on: takes a task (a dict that JSON can hold), returns one.
 Task = dict[str, Any]
 Work = Callable[[Task], Task]
+#: Other processes take a second to start: fewer tasks than this that only read and write are done sooner by this one.
+SPREAD_LIGHT = 40
 #: How often work is taken up again after a worker died; a cluster does so by itself before.
 ATTEMPTS = 4
 

@@ -31,7 +31,7 @@ from mynah.data.clean.duplicates import (
 )
 from mynah.data.collect import collect
 from mynah.data.decontaminate import Overlap
-from mynah.data.engine import Task, run_tasks
+from mynah.data.engine import SPREAD_LIGHT, Task, run_tasks
 from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
 from mynah.data.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
@@ -52,8 +52,6 @@ from mynah.errors import DataError
 TRAIN, HELD_OUT = "train", "held_out"
 #: What is known of each shard, what was decided, and the parts of each: work that is cut off goes on with them.
 FACTS, SIDES, PARTS = (f"{artifacts.CHECKPOINTS}/step-{name}" for name in ("facts", "sides", "parts"))
-#: Fewer shards than this are done before another process is up.
-SPREAD_SHARDS = 40
 #: Sides of a row: learned from, held out, dropped because it holds evaluation text, or because it is learned from.
 _TRAIN, _HELD_OUT, _CONTAMINATED, _LEARNED = range(4)
 _REASONS = {
@@ -114,7 +112,7 @@ def split_folder(
         _overlap(config.decontaminate)  # a wrong file is told before the work begins
     shards = shards_of(source)
     starts = starts_of(map(count_in_shard, shards))
-    workers = engine.workers if len(shards) >= SPREAD_SHARDS else 1
+    workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
     facts = [out / FACTS / f"{number:05}" for number in range(len(shards))]
     settings = config.model_dump(mode="json")
     tasks: list[Task] = [

@@ -24,7 +24,7 @@ from pathlib import Path
 from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.clean import run
 from mynah.data.clean.run import KEPT, WORK, clean_folder
-run.SPREAD_SHARDS = 2
+run.SPREAD_LIGHT = 2
 
 def kill(work):
     while True:

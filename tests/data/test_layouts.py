@@ -141,6 +141,16 @@ def test_what_the_app_says_is_no_message(tmp_path: Path) -> None:
     assert [text for _, text in turns(read(tmp_path, {"w.txt": calls})[0])] == ["hi", "video call me later"]
 
 
+def test_replies_and_reactions_of_imessage_are_no_words(tmp_path: Path) -> None:
+    chat = IMESSAGE + (
+        "Jan 01, 2021 10:20:00 AM\nMe\nlook at this\nattachments/12/IMG_1.jpeg\nTapbacks:\n    Loved by 小明\n"
+        "    Jan 01, 2021 10:21:00 AM\n    小明\n    nice\n\n"
+        "Jan 01, 2021 10:21:00 AM\n小明\nThis message responded to an earlier message.\nnice\n\n"
+    )
+    (conversation,) = read(tmp_path, {"i.txt": chat}, assistant=("Me",))
+    assert turns(conversation)[-2:] == [("assistant", "look at this"), ("user", "nice")]
+
+
 def test_me_need_not_speak_in_every_chat(tmp_path: Path) -> None:
     files = {
         name: "".join(f"31/12/2023, 21:0{i} - {who}: {EN[i]}\n" for i, who in enumerate(speakers))

@@ -12,7 +12,7 @@ from mynah.artifacts import CHECKPOINTS
 from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
 from mynah.data.clean.duplicates import KeysOf, Repeats, find_in_memory
 from mynah.data.clean.steps import Perplexity, clean_record, steps_of
-from mynah.data.engine import Task, run_tasks
+from mynah.data.engine import SPREAD_LIGHT, Task, run_tasks
 from mynah.data.records import Record
 from mynah.data.repeats import group, starts_of, write_keys
 from mynah.data.store import (
@@ -31,8 +31,6 @@ from mynah.data.store import (
 #: Where shards lie after the first pass, what was found to repeat, and the shards after the second pass: work that is
 #: cut off goes on with those that are done.
 WORK, REPEATS, KEPT = (f"{CHECKPOINTS}/step-{name}" for name in ("shards", "repeats", "kept"))
-#: The second pass does little more than read and write; fewer shards than this are done before another process is up.
-SPREAD_SHARDS = 40
 
 
 @dataclass
@@ -121,7 +119,7 @@ def clean_folder(
             {"cleaned": str(cleaned), "start": start, "repeats": str(out / REPEATS / "found"), "out": str(folder)}
             for cleaned, start, folder in zip(work, starts, kept, strict=True)
         ]  # fmt: skip
-        workers = engine.workers if len(shards) >= SPREAD_SHARDS else 1
+        workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
         _run(leave_out_task, tasks, workers, engine.ray, lambda done: tell(len(shards) + done))
     with Account(out) as account:
         for first, second in zip(work, kept, strict=True):

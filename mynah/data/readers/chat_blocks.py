@@ -40,6 +40,10 @@ _JOINED = re.compile(
     r"(?:Joined the server|Pinned a message|Started a (?:call|thread)|Added .+ to the group)\.?.*"
 )
 _PLACEHOLDERS = re.compile(r"(?:\[(?:图片|表情|语音|视频|文件|闪照|动画表情|红包)\]\s*)+")
+#: What iMessage's exporter writes below a message: where an attached file lies, and that it is a reply.
+_BESIDE = re.compile(
+    r"(?:[~.]?/)?(?:[^/\n]+/)+[^/\n]+\.\w{2,5}|This message responded to an earlier message\."
+)
 #: Discord lists what is attached to a message below it.
 _ATTACHED = re.compile(r"\{(?:Attachments|Embed|Reactions|Stickers)\}")
 
@@ -108,10 +112,16 @@ def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | 
         yield _message(given.name, start, found, block, chat)
 
 
+def _own_lines(block: list[str]) -> list[str]:
+    """Return the words of an iMessage: no files, no reactions, and no replies, which stand again in their own place."""
+    end = next((n for n, text in enumerate(block) if text == "Tapbacks:"), len(block))
+    return [text for text in block[:end] if not (text.startswith("    ") or _BESIDE.fullmatch(text))]
+
+
 def _message(name: str, line: int, head: re.Match[str], block: list[str], chat: str) -> Row | Rejected:
     speaker = (head.groupdict().get("who") or "").removesuffix(" (pinned)")
     if head.re is _IMESSAGE:
-        speaker, block = (block[0] if block else ""), block[1:]
+        speaker, block = (block[0] if block else ""), _own_lines(block[1:])
     end = next((n for n, text in enumerate(block) if _ATTACHED.fullmatch(text)), len(block))
     words = "\n".join(block[:end]).strip()
     if not speaker or _APP.fullmatch(speaker) or (head.re is _DISCORD and _JOINED.fullmatch(words)):
