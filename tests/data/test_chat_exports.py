@@ -9,7 +9,7 @@ import pytest
 
 from mynah.data.collect import CollectConfig, collect
 from mynah.data.layout import Columns
-from mynah.data.readers.chat_json import ChatJson, is_chat_json, repair
+from mynah.data.readers.chat_json import ChatJson, chats_of, is_chat_json, repair
 from mynah.data.readers.chat_text import ChatText, is_chat_text
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Row
@@ -122,7 +122,7 @@ def test_telegram(tmp_path: Path) -> None:
     ]}  # fmt: skip
     export = {"about": "...", "chats": {"about": "...", "list": [first, second]}}
     assert is_chat_json(export)
-    made = ChatJson(export, "result.json")
+    made = ChatJson(list(chats_of(export)), "result.json")
     assert [r.cells["text"] for r in rows_of(made)] == [
         "See https://example.org!",
         "I did",
@@ -183,7 +183,8 @@ def test_real_exports(shared: Path) -> None:
                 assert is_chat_text(given, "utf-8"), path
                 rows = rows_of(ChatText(given, "utf-8"))
             else:
-                rows = rows_of(ChatJson(json.loads(path.read_text(encoding="utf-8")), path.name))
+                value = json.loads(path.read_text(encoding="utf-8"))
+                rows = rows_of(ChatJson(list(chats_of(value)), path.name))
             found = {(r.cells["speaker"], " ".join(r.cells["text"].split())) for r in rows}
             assert found == wanted, path
             checked += 1

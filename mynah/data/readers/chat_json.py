@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import html
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
+
+import numpy as np
 
 from mynah.data.layout import Layout
 from mynah.data.reading import Reading, Row
@@ -38,11 +43,16 @@ _LINK = re.compile(r"<(https?://[^|>\s]+|mailto:[^|>\s]+)(?:\|([^>]*))?>")
 _MENTION = re.compile(r"<([@#!])([\w^.-]+)(?:\|([^>]*))?>")
 
 
+#: A chat's messages, from the first at each call.
+Messages = Callable[[], Iterable[Any]]
+
+
 @dataclass
 class ChatJson:
     """A JSON export, to be walked row by row."""
 
-    value: Mapping[str, Any]
+    #: name and messages of each chat; messages begin anew at each call
+    chats: Iterable[tuple[str, Messages]]
     #: for places
     name: str
     #: Slack writes people as ids; their names
@@ -54,10 +64,13 @@ class ChatJson:
         The thread is that of Slack, or in a group (Telegram, Discord) the chain of replies.
         """
         number = 0
-        for chat, messages in _chats(self.value):
-            threads = _threads(messages)
-            for message in messages:
+        for chat, messages in self.chats:
+            threads = _threads(messages())
+            for message in messages():
                 number += 1
+                if isinstance(message, Rejected):
+                    yield message
+                    continue
                 if not isinstance(message, dict) or not _is_written(message):
                     yield Rejected(self.name, number, APP, bad=False)
                     continue
@@ -114,10 +127,19 @@ class ChatJson:
         return slack_text(text, self.people) if "ts" in message else text
 
 
-def read_chat(
-    value: Mapping[str, Any], name: str, reading: Reading, people: Mapping[str, str] | None = None
-) -> Iterator[Record | Rejected]:
+def read_chat(value: Mapping[str, Any], name: str, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export: cut at silences, threads apart."""
+    yield from _read(ChatJson(chats_of(value), name), reading)
+
+
+def read_messages(
+    messages: Messages, name: str, reading: Reading, people: Mapping[str, str] | None = None
+) -> Iterator[Record | Rejected]:
+    """Yield the conversations of one chat whose messages come by themselves; they begin anew at each call."""
+    yield from _read(ChatJson([("", messages)], name, people or {}), reading)
+
+
+def _read(chat: ChatJson, reading: Reading) -> Iterator[Record | Rejected]:
     reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
     layout = Layout(
         "messages",
@@ -128,7 +150,7 @@ def read_chat(
         thread=THREAD,
         assistant=reading.config.columns.assistant,
     )
-    yield from messages_to_records(name, ChatJson(value, name, people or {}).rows(), layout, reading)
+    yield from messages_to_records(chat.name, chat.rows(), layout, reading)
 
 
 def is_messages(values: Sequence[Any]) -> bool:
@@ -140,7 +162,11 @@ def is_chat_json(value: Any) -> bool:
     """Whether a value is the export of a chat app: messages that say who sent them, and when."""
     if not isinstance(value, dict):
         return False
-    return any(isinstance(m, dict) and _is_message(m) for _, messages in _chats(value) for m in messages[:50])
+    return any(
+        isinstance(m, dict) and _is_message(m)
+        for _, messages in chats_of(value)
+        for m in itertools.islice(messages(), 50)
+    )
 
 
 def _is_message(message: Mapping[str, Any]) -> bool:
@@ -178,7 +204,7 @@ def _is_written(message: Mapping[str, Any]) -> bool:
     return kind != "service"
 
 
-def _chats(value: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
+def chats_of(value: Mapping[str, Any]) -> Iterator[tuple[str, Messages]]:
     """Yield name and messages of each chat: of the one exported, or of all in a Telegram account."""
     chats = value.get("chats")
     listed = chats.get("list") if isinstance(chats, dict) else [value]
@@ -190,33 +216,42 @@ def _chats(value: Mapping[str, Any]) -> Iterator[tuple[str, list[Any]]]:
             channel = chat.get("channel")
             name = channel.get("name") if isinstance(channel, dict) else None
             name = name or chat.get("name") or chat.get("title") or chat.get("displayName") or ""
-            yield f"{number} {name}".strip(), messages
+            yield f"{number} {name}".strip(), partial(iter, messages)
 
 
 def _id_of(message: Mapping[str, Any]) -> str:
     return str(message.get("ts") or message.get("id") or "")
 
 
-def _threads(messages: Sequence[Any]) -> dict[str, str]:
+def _threads(messages: Iterable[Any]) -> dict[str, str]:
     """Return message id -> id of the thread's first message, of messages that are in one.
 
     Slack names the thread. Elsewhere a chain of replies is one if three or more people talk: between two, a
     reply only quotes what the chat is about anyway.
     """
-    written = [m for m in messages if isinstance(m, dict)]
-    if any("thread_ts" in m for m in written):
-        return {_id_of(m): str(m["thread_ts"]) for m in written if "thread_ts" in m}
-    if len({str(m.get("from_id") or m.get("from") or m.get("author")) for m in written}) < 3:
-        return {}
+    named: dict[str, str] = {}
     parent: dict[str, str] = {}
-    for message in written:
+    #: hashes of the ids of all messages: of years of a chat there may be millions
+    ids = array("q")
+    talkers: set[str] = set()
+    for message in messages:
+        if not isinstance(message, dict):
+            continue
+        ids.append(hash(_id_of(message)))
+        talkers.add(str(message.get("from_id") or message.get("from") or message.get("author")))
+        if "thread_ts" in message:
+            named[_id_of(message)] = str(message["thread_ts"])
         reference = message.get("reference")
         to = message.get("reply_to_message_id") or (
             reference.get("messageId") if isinstance(reference, dict) else None
         )
         if to is not None:
             parent[_id_of(message)] = str(to)
-    present = {_id_of(m) for m in written}
+    if named or len(talkers) < 3:
+        return named
+    answered = np.array([hash(above) for above in parent.values()], dtype=np.int64)
+    known = np.isin(answered, np.frombuffer(ids, dtype=np.int64))
+    present = {above for above, there in zip(parent.values(), known.tolist(), strict=True) if there}
     threads: dict[str, str] = {}
     for start in parent:
         chain, at = {start}, start

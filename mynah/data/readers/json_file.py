@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from mynah.data.readers import chat_json
@@ -33,10 +33,17 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     Raises:
         DataError: if it is not JSON, or of no layout that can be told.
     """
-    values = map(_unfolded, read_values(given, encoding_of(given, reading)))
+    encoding = encoding_of(given, reading)
+
+    def values() -> Iterator[Numbered | Rejected]:
+        return map(_unfolded, read_values(given, encoding))
+
     reading.tell(form="JSON")
-    first = list(itertools.islice(values, SAMPLE_ROWS))
-    yield from _read(given.name, first, values, reading)
+    yield from _read(given.name, values, reading)
+
+
+def _bare(item: Numbered | Rejected) -> Any:
+    return item if isinstance(item, Rejected) else item[1]
 
 
 def _unfolded(item: Numbered | Rejected) -> Numbered | Rejected:
@@ -44,19 +51,15 @@ def _unfolded(item: Numbered | Rejected) -> Numbered | Rejected:
 
 
 def _read(
-    name: str, first: list[Numbered | Rejected], rest: Iterator[Numbered | Rejected], reading: Reading
+    name: str, values: Callable[[], Iterator[Numbered | Rejected]], reading: Reading
 ) -> Iterator[Record | Rejected]:
-    """Tell the layout by the first values, unwrapping what holds all others."""
+    """Tell the layout by the first values, unwrapping what holds all others; `values` begins anew at each call."""
+    rest = values()
+    first = list(itertools.islice(rest, SAMPLE_ROWS))
     good = [item[1] for item in first if not isinstance(item, Rejected)]
     items = itertools.chain(first, rest)
     if chat_json.is_messages(good):
-        messages: list[Any] = []
-        for item in items:
-            if isinstance(item, Rejected):
-                yield item
-            else:
-                messages.append(item[1])
-        yield from chat_json.read_chat({"messages": messages}, name, reading)
+        yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):
         for item in items:
             if isinstance(item, Rejected):
@@ -93,8 +96,7 @@ def _read(
                 else Rejected(name, number, "empty text")
             )
     elif len(good) == 1 and (inner := _inner(good[0])) is not None:
-        wrapped = enumerate(inner, start=1)
-        yield from _read(name, list(itertools.islice(wrapped, SAMPLE_ROWS)), wrapped, reading)
+        yield from _read(name, lambda: iter([*enumerate(inner, start=1)]), reading)
     else:
         yield from _flat(name, good, items, reading)
 

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.data.readers.inputs import Input
+from mynah.data.readers.json_object import LARGEST_VALUE, WHOLE, read_members
 from mynah.data.records import Rejected
 from mynah.errors import DataError
 
 _PIECE = 1 << 20
-#: One value (a whole file that is no array, or one element of an array) may have this many characters.
-LARGEST_VALUE = 256 << 20
 _SPACE = " \t\r\n\ufeff"
 
 
@@ -41,6 +40,9 @@ def read_values(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejec
         yield from _lines(given, encoding)
     elif _starts_array(given, encoding):
         yield from _array(given, encoding)
+    elif _is_long(given, encoding):
+        for item in read_members(given, encoding):
+            yield item if isinstance(item, Rejected) else (item[0], sound(item[1]))
     else:
         yield 1, _single(given, encoding)
 
@@ -63,6 +65,12 @@ def _is_lines(given: Input, encoding: str) -> bool:
         with contextlib.suppress(ValueError, RecursionError):
             good += isinstance(json.loads(line.lstrip("\ufeff")), dict | list)
     return len(lines) > 1 and 2 * good > len(lines)
+
+
+def _is_long(given: Input, encoding: str) -> bool:
+    """Whether a file that is one object is too long to be read at once."""
+    with given.text(encoding) as file:
+        return len(file.read(WHOLE + 1)) > WHOLE
 
 
 def _starts_array(given: Input, encoding: str) -> bool:
@@ -122,11 +130,7 @@ def _skip(text: str, at: int, characters: str) -> int:
 
 def _single(given: Input, encoding: str) -> Any:
     with given.text(encoding) as file:
-        text = file.read(LARGEST_VALUE + 1)
-    if len(text) > LARGEST_VALUE:
-        raise DataError(
-            f"{given.name}: one JSON value of more than {LARGEST_VALUE >> 20} MiB; expected an array or JSON lines"
-        )
+        text = file.read(WHOLE)
     try:
         return sound(json.loads(text.lstrip("\ufeff")))
     except json.JSONDecodeError as error:

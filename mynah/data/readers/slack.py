@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
-from mynah.data.readers.chat_json import read_chat
+from mynah.data.readers.chat_json import read_messages
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_values import LARGEST_VALUE, sound
+from mynah.data.readers.json_object import LARGEST_VALUE
+from mynah.data.readers.json_values import sound
 from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
 
@@ -53,7 +55,7 @@ def read_channel(days: list[Input], users: Input, reading: Reading) -> Iterator[
             messages += value
         else:
             yield Rejected(day.name, 0, "not JSON, or no list of messages")
-    yield from read_chat({"messages": messages}, reading.source.file, reading, people)
+    yield from read_messages(partial(iter, messages), reading.source.file, reading, people)
 
 
 def is_day(given: Input, root: str) -> bool:
