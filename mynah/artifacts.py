@@ -12,6 +12,7 @@ import hashlib
 import json
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -67,7 +68,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         ArtifactError: if the disk is full or the folder cannot be written; nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Processes of several machines may write here at once.
+    host = socket.gethostname().replace(".", "-")
+    temporary = path.with_name(f".{path.name}.{host}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

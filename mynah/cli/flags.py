@@ -145,7 +145,7 @@ class CleanFlags:
             "duplicates": {"near": self.near, "replies": self.max_replies},
             "quality": {
                 **dict.fromkeys(("c4", "gopher", "repetition", "fineweb"), self.quality),
-                "perplexity": None if self.max_perplexity is None else "drop",
+                "perplexity": None if self.max_perplexity is None and self.judge is None else "drop",
                 "max_perplexity": self.max_perplexity,
                 "model": None if self.judge is None else str(self.judge),
             },

@@ -45,7 +45,7 @@ def collect(paths: Sequence[Path | str], config: CollectConfig, ask: AskSpeaker 
 
 
 class Collector:
-    """Reads sources one after the other, holding no more than one conversation table in memory.
+    """Reads sources one after the other, holding no source in memory.
 
     Args:
         paths: files, folders and database URLs.

@@ -16,6 +16,7 @@ from mynah.data.threads import build_conversations
 SAMPLE_ROWS = 500
 #: What is left out of chats, as the account calls it.
 APP, MEDIA = "a message of the app itself", "a picture, sound or deleted message"
+ABOVE = "what stands above the first message"
 #: Values of a type column that mark a message with words, and one of the app itself.
 _TEXT_TYPES = frozenset("text 文本 文字 1 message chat quote 引用回复 引用 回复".split())
 _SYSTEM_TYPES = frozenset("system 系统通知 系统消息 系统 10000 notice revoke 撤回".split())

@@ -108,15 +108,17 @@ def split_folder(
         be read.
         ArtifactError: if the records are damaged.
     """
-    if config.decontaminate:
-        _overlap(config.decontaminate)  # a wrong file is told before the work begins
+    # A process that lives on must not take another state of the files for this one.
+    evaluation = tuple((path, artifacts.sha256_of_file(Path(path))) for path in config.decontaminate)
+    if evaluation:
+        _overlap(evaluation)  # a wrong file is told before the work begins
     shards = shards_of(source)
     starts = starts_of(map(count_in_shard, shards))
     workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
     facts = [out / FACTS / f"{number:05}" for number in range(len(shards))]
     settings = config.model_dump(mode="json")
     tasks: list[Task] = [
-        {"shard": str(shard), "out": str(folder), "config": settings, "seed": seed}
+        {"shard": str(shard), "out": str(folder), "config": settings, "seed": seed, "evaluation": evaluation}
         for shard, folder in zip(shards, facts, strict=True)
     ]
     for _ in run_tasks(facts_task, tasks, workers, engine.ray):
@@ -162,8 +164,9 @@ def _grouped_by(config: SplitConfig) -> list[str]:
 
 
 @lru_cache(maxsize=1)
-def _overlap(paths: tuple[str, ...]) -> Overlap:
-    records = collect([Path(path) for path in paths], CollectConfig()).records
+def _overlap(evaluation: tuple[tuple[str, str], ...]) -> Overlap:
+    """Return what evaluation files hold; each is given with its hash."""
+    records = collect([Path(path) for path, _ in evaluation], CollectConfig()).records
     return Overlap(text for record in records for text in record.texts)
 
 
@@ -188,7 +191,7 @@ def facts_task(task: Task) -> Task:
     if out.is_dir():
         return {"out": task["out"]}
     config = SplitConfig.model_validate(task["config"])
-    overlap = _overlap(config.decontaminate) if config.decontaminate else ()
+    overlap = _overlap(tuple(map(tuple, task["evaluation"]))) if task["evaluation"] else ()
     facts: dict[str, list[Any]] = {name: [] for name in _FACTS}
     keys: dict[str, list[int]] = {_EQUAL: [], _PERSON: []}
     rows: dict[str, list[int]] = {_EQUAL: [], _PERSON: []}

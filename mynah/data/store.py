@@ -212,8 +212,10 @@ def finish_folder(partial: Path, out: Path) -> None:
     for path in partial.rglob("*"):  # it counts as done by its name alone, so it must be whole on the disk
         if path.is_file():
             artifacts.sync_file(path)
+    artifacts.sync_directory(partial)
     try:
         partial.rename(out)
+        artifacts.sync_directory(out.parent)
     except OSError:
         if not out.is_dir():
             raise

@@ -118,7 +118,9 @@ class _Reading:
     def add(self, text: str) -> None:
         """Read the next time."""
         time = parse_time(text, self.form)
-        if time is None:
+        if (
+            time is None or not 1 < time.year < 9999
+        ):  # the first and last years are what programs write for none
             self.unread += 1
             self.micros.append(NO_TIME)
             self.offsets.append(0)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mynah.data import repeats
@@ -92,6 +92,7 @@ def test_joined_rows_agree_with_a_slow_search(pairs: list[tuple[int, int]]) -> N
     assert found.tolist() == [[row, first] for row, first in enumerate(slow) if row != first]
 
 
+@settings(deadline=None)  # it writes and syncs files
 @given(
     st.lists(st.lists(st.integers(0, 3), max_size=6), min_size=1, max_size=5),
     st.integers(1, 3),

@@ -50,11 +50,15 @@ def test_records_are_found_wherever_they_lie(tmp_path: Path, seed: int) -> None:
     head = {"name": "x", "small": {"k": [{"a": 1}]}, "n": [1, 2, 3]}
     path = tmp_path / "x.json"
     for body in ({"messages": records}, {"chats": {"about": "y", "list": records}}):
-        value = {**head, **body, "tail": some_value(rng)}
+        value = {**head, **body, "tail": some_value(rng, 4)}
         path.write_text(
             json.dumps(value, ensure_ascii=seed % 2 == 0, indent=[None, 1][seed % 2]), encoding="utf-8"
         )
-        assert read(path) == records
+        *found, beside = read(path)
+        assert found == records
+        assert isinstance(beside, Rejected)
+        assert "beside the records" in beside.reason
+        assert not beside.bad
     members = {f"dialogue-{record['id']}": record for record in records}
     path.write_text(json.dumps(members), encoding="utf-8")
     assert read(path) == records

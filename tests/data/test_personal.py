@@ -182,6 +182,24 @@ def test_speakers_are_found_in_what_is_said() -> None:
     assert redact(record, "tag", keep=("name",))[0] == "ok Tom, say hello to Peter"
 
 
+def test_names_of_any_writing_and_settings_by_kind() -> None:
+    record = talk_of(
+        ("Anna\u00a0Schmidt", "hi"),
+        ("Bo", "Thanks Anna"),
+        ("Anna 王", "Anna 王 and Anna"),
+        ("+49 151 23456789", "x"),
+    )
+    for action in ("pseudonym", "tag", "mask"):
+        assert "Schmidt" not in repr(Redactor(PersonalConfig(action=action))(record)[0])  # type: ignore[arg-type]
+    kept = Redactor(PersonalConfig(action="tag", keep=("phone",)))(record)[0]
+    assert isinstance(kept, Conversation)
+    assert [m.name for m in kept.messages] == ["[NAME]", "[NAME]", "[NAME]", "+49 151 23456789"]
+    kept = Redactor(PersonalConfig(action="tag", keep=("name",)))(record)[0]
+    assert isinstance(kept, Conversation)
+    assert [m.name for m in kept.messages][1:] == ["Bo", "Anna 王", "[PHONE]"]
+    assert Redactor(PersonalConfig(drop=("phone",)))(record)[1][0].action == "dropped"
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -118,3 +118,9 @@ def test_times_keep_their_zone() -> None:
     assert [m.time for m in conversation.messages] == ["2024-03-01T10:00:00.123456+08:00", ""]
     (conversation,) = told(rows[1:2], time="time")
     assert conversation.messages[0].time == "2024-03-01T02:00:00+00:00"
+
+
+def test_times_beyond_the_calendar_are_no_times() -> None:
+    rows = [{"time": "0001-01-01T00:00:00+08:00"}, {"time": "9999-12-31T23:59:59-05:00"}]
+    (conversation,) = told(rows, time="time")
+    assert [m.time for m in conversation.messages] == ["", ""]

@@ -37,15 +37,15 @@ class Redactor:
         """
         # In order, not as a set: which pseudonym is taken first must not depend on the process.
         speakers: list[str] = []
-        if isinstance(record, Conversation) and "name" in self.kinds:
-            speakers = list(dict.fromkeys(m.name for m in record.messages if m.name))
+        if isinstance(record, Conversation):
+            names = dict.fromkeys(m.name for m in record.messages if m.name)
+            speakers = [name for name in names if speaker_span(name).kind in self.kinds]
         mentions = Mentions(speakers)
         spans = [
             merged(find(text, self.kinds, self.config.regions), mentions.find(text)) for text in record.texts
         ]
         found = {span.kind for spans_of in spans for span in spans_of}
-        if speakers:
-            found.add("name")
+        found.update(speaker_span(name).kind for name in speakers)
         for kind in self.config.drop:
             if kind in found:
                 return record, (Verdict("dropped", kind),)
@@ -64,7 +64,9 @@ class Redactor:
             messages = tuple(
                 replace(
                     m,
-                    name=self._instead(m.name, speaker_span(m.name), record.place, people) if m.name else "",
+                    name=self._instead(m.name, speaker_span(m.name), record.place, people)
+                    if m.name in speakers
+                    else m.name,
                 )
                 for m in changed.messages
             )
@@ -111,8 +113,8 @@ class _People:
         if whole is not None and is_han(whole):
             return self._given(whole, span, salt)[1:]
         if whole is not None and span.detail == "en":
-            first, last = self._given(whole, span, salt).split(" ", 1)
-            return last if whole.split()[-1] == value else first
+            first, _, last = self._given(whole, span, salt).partition(" ")
+            return last or first if whole.split()[-1] == value else first
         return self._given(value, span, salt)
 
     def _given(self, name: str, span: Span, salt: str) -> str:
@@ -164,7 +166,7 @@ def pseudonym(value: str, span: Span, salt: str) -> str:
         return _SURNAME_ZH[number % 16] + _GIVEN_ZH[number // 16 % 16][: max(1, len(value) - 1)]
     if span.kind == "name":
         first, last = _FIRST[number % 16], _LAST[number // 16 % 16]
-        return f"{first} {last}" if " " in value else first
+        return f"{first} {last}" if len(value.split()) > 1 else first
     if span.kind == "address":
         if span.detail == "zh":
             return f"{_STREETS_ZH[number % 8]}{number // 8 % 200 + 1}号"

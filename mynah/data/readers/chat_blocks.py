@@ -17,7 +17,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
 
 _QQ = re.compile(
     r"(?P<time>\d{4}[-/]\d\d[-/]\d\d \d{1,2}:\d\d:\d\d)(?: (?P<half>[AP]M))? +"
@@ -42,7 +42,7 @@ _JOINED = re.compile(
 _PLACEHOLDERS = re.compile(r"(?:\[(?:图片|表情|语音|视频|文件|闪照|动画表情|红包)\]\s*)+")
 #: What iMessage's exporter writes below a message: where an attached file lies, and that it is a reply.
 _BESIDE = re.compile(
-    r"(?:[~.]?/)?(?:[^/\n]+/)+[^/\n]+\.\w{2,5}|This message responded to an earlier message\."
+    r"(?:~?/|attachments/)(?:[^/\n]+/)*[^/\n]+\.\w{2,5}|This message responded to an earlier message\."
 )
 #: Discord lists what is attached to a message below it.
 _ATTACHED = re.compile(r"\{(?:Attachments|Embed|Reactions|Stickers)\}")
@@ -63,7 +63,7 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
             len(heads) >= 2
             and followed * 10 >= 8 * len(heads)
             and len(heads) * 8 >= len(lines)
-            and 2 * len(set(who)) <= max(3, len(heads))  # speakers come back
+            and len(set(who)) <= max(2, len(heads) // 2)  # speakers come back
             and not is_log(who)
         ):
             return pattern
@@ -101,6 +101,8 @@ def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | 
         if ruled and (named := _CHAT.fullmatch(line)) is not None:
             chat = named["name"]
         if (following := head.fullmatch(line)) is not None:
+            if found is None and number > 1:
+                yield Rejected(given.name, 1, f"{ABOVE}, lines 1 to {number - 1}", bad=False)
             if found is not None:
                 yield _message(given.name, start, found, block, chat)
             found, block, start, ruled = following, [], number, False

@@ -20,7 +20,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
 
 _BEFORE = r"(?P<half>上午|下午|午前|午後|오전|오후|AM|PM)?\s?"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?:\s?(?P<half_after>[AP]M))?"
@@ -60,9 +60,7 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
     days = sum(_DAY.fullmatch(line) is not None for line in filled)
     for pattern in _HEADS:
         found = [match["who"] for line in filled if (match := pattern.fullmatch(line))]
-        back = 2 * len(set(found)) <= max(
-            3, len(found)
-        )  # speakers come back, the rooms of a timetable do not
+        back = len(set(found)) <= max(2, len(found) // 2)  # speakers come back, rooms of a timetable do not
         if back and len(found) >= 2 and len(found) * 5 >= len(filled) and (days or pattern is _PHONE):
             return pattern
     return None
@@ -87,6 +85,8 @@ def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | 
         if found is None and (new := _DAY.fullmatch(line)) is not None:
             day = new["day"] or new["late"] or new["ruled"]
         elif found is not None:
+            if row is None and number > 1:
+                yield Rejected(given.name, 1, f"{ABOVE}, lines 1 to {number - 1}", bad=False)
             if row is not None:
                 yield _message(given.name, row, more)
             more = []

@@ -127,9 +127,11 @@ class ChatJson:
         return slack_text(text, self.people) if "ts" in message else text
 
 
-def read_chat(value: Mapping[str, Any], name: str, reading: Reading) -> Iterator[Record | Rejected]:
-    """Yield the conversations of an export: cut at silences, threads apart."""
-    yield from _read(ChatJson(chats_of(value), name), reading)
+def read_chats(
+    chats: Iterable[tuple[str, Messages]], name: str, reading: Reading
+) -> Iterator[Record | Rejected]:
+    """Yield the conversations of an export's chats: cut at silences, threads apart."""
+    yield from _read(ChatJson(chats, name), reading)
 
 
 def read_messages(

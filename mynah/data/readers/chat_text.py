@@ -21,7 +21,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes.
 TIME, SPEAKER, TEXT = "time", "speaker", "text"
@@ -98,7 +98,11 @@ class ChatText:
 
     def rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker and text, and what is no message of a person."""
+        begun = False
         for line, header, more in self._messages():
+            if not begun and line > 1:
+                yield Rejected(self.given.name, 1, f"{ABOVE}, lines 1 to {line - 1}", bad=False)
+            begun = True
             name, colon, first = header["rest"].partition(": ")
             if not colon and header["rest"].endswith(":"):
                 name, colon = header["rest"][:-1], ":"

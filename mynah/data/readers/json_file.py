@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any
 
 from mynah.data.readers import chat_json
@@ -25,6 +26,7 @@ from mynah.data.rows import SAMPLE_ROWS, rows_to_records
 from mynah.errors import DataError
 
 Numbered = tuple[int, Any]
+_FEW_CHATS = 2
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
@@ -42,6 +44,28 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     yield from _read(given.name, values, reading)
 
 
+def _sample(values: Iterable[Numbered | Rejected]) -> Iterator[Numbered | Rejected]:
+    """Yield the first values, of chats only a few: each may be years long."""
+    chats = 0
+    for item in itertools.islice(values, SAMPLE_ROWS):
+        yield item
+        chats += not isinstance(item, Rejected) and chat_json.is_chat_json(item[1])
+        if chats == _FEW_CHATS:
+            return
+
+
+def _chats(name: str, items: Iterable[Numbered | Rejected]) -> Iterator[tuple[str, chat_json.Messages]]:
+    """Yield the chats among values one after the other; what is none comes as a message that is left out."""
+    for item in items:
+        if isinstance(item, Rejected):
+            yield "", partial(iter, [item])
+        elif chat_json.is_chat_json(item[1]):
+            for chat, messages in chat_json.chats_of(item[1]):
+                yield f"{item[0]} {chat}", messages
+        else:
+            yield "", partial(iter, [Rejected(name, item[0], "a chat without messages", bad=False)])
+
+
 def _bare(item: Numbered | Rejected) -> Any:
     return item if isinstance(item, Rejected) else item[1]
 
@@ -55,20 +79,13 @@ def _read(
 ) -> Iterator[Record | Rejected]:
     """Tell the layout by the first values, unwrapping what holds all others; `values` begins anew at each call."""
     rest = values()
-    first = list(itertools.islice(rest, SAMPLE_ROWS))
+    first = list(_sample(rest))
     good = [item[1] for item in first if not isinstance(item, Rejected)]
     items = itertools.chain(first, rest)
     if chat_json.is_messages(good):
         yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):
-        for item in items:
-            if isinstance(item, Rejected):
-                yield item
-            elif chat_json.is_chat_json(item[1]):
-                place = name if len(good) == 1 else f"{name}#{item[0]}"
-                yield from chat_json.read_chat(item[1], place, reading)
-            else:
-                yield Rejected(name, item[0], "no chat")
+        yield from chat_json.read_chats(_chats(name, items), name, reading)
     elif any(map(is_preference, good)):
         reading.tell(layout="preferences: a prompt, the better and the worse reply")
         for item in items:

@@ -16,9 +16,11 @@ from mynah.data.records import Rejected
 from mynah.errors import DataError
 
 #: Objects of fewer characters are read whole, and so is a member or an element that has no more.
-WHOLE = 8 << 20
+WHOLE = 32 << 20
 #: One element may have this many characters.
 LARGEST_VALUE = 256 << 20
+#: Lists of less than one part in so many of the largest are no records.
+_SHARE = 50
 _PIECE = 1 << 20
 _SPACE = " \t\r\n\ufeff"
 _DEEPEST = 6
@@ -90,7 +92,8 @@ class _Scanner:
                 continue
             except RecursionError:
                 raise _Damage from None
-            if end == len(self.buffer) and not isinstance(value, str | list | dict) and self._more(_PIECE):
+            near = len(self.buffer) - end < 16 and not isinstance(value, str | list | dict)
+            if near and self._more(_PIECE):
                 continue  # a number may go on
             length = end - self.at
             self.at = end
@@ -116,15 +119,20 @@ def read_members(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Reje
                 sizes[path] += length
     if not sizes:
         raise DataError(f"{given.name}: not valid JSON, or an object without a list of records")
-    most = max(sizes, key=lambda path: (sizes[path], path))
-    number = 0
+    # Beside the largest list there may be others of its kind (train and test), and small ones of another.
+    kept = {path for path, size in sizes.items() if _SHARE * size >= max(sizes.values())}
+    number, left_out = 0, 0
     with given.text(encoding) as file:
         for path, value, _ in _walk(given, _Scanner(file)):
             if path is None:
                 yield Rejected(given.name, number + 1, "not valid JSON from here on")
-            elif path == most:
+            elif path in kept:
                 number += 1
                 yield number, value
+            else:
+                left_out += 1
+    if left_out:
+        yield Rejected(given.name, 0, f"{left_out:,} values beside the records", bad=False)
 
 
 def _walk(given: Input, scanner: _Scanner) -> Iterator[tuple[Path | None, Any, int]]:
