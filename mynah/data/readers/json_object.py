@@ -92,11 +92,11 @@ class _Scanner:
                 continue
             except RecursionError:
                 raise _Damage from None
+            length = end - self.at
             near = len(self.buffer) - end < 16 and not isinstance(value, str | list | dict)
             if near and self._more(_PIECE):
                 continue  # a number may go on
-            length = end - self.at
-            self.at = end
+            self.at += length
             return value, length
 
     def _is_cut(self, error: ValueError) -> bool:
