@@ -1,7 +1,8 @@
 """The messages of one source, however many: what threads them in arrays, their words in a file.
 
 About 60 bytes a message are in memory, and names once each; with what sorting them needs it is some 230 bytes at the
-highest (3 million messages: 0.83 GB). The words lie in a temporary file without a name once they are more than `IN_MEMORY` bytes.
+highest (3 million messages: 0.83 GB). The words lie in a temporary file without a name once they are more than
+`IN_MEMORY` bytes.
 """
 
 from __future__ import annotations

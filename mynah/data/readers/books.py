@@ -74,7 +74,7 @@ def read_rtf(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         raise DataError(f"{given.name}: an RTF document of more than {LARGEST_RTF >> 20} MiB")
     try:
         text = rtf_to_text(data.decode("latin-1"), errors="replace")
-    except (ValueError, LookupError, RecursionError, IndexError) as error:
+    except (ValueError, LookupError, RecursionError, OverflowError, TypeError, AttributeError) as error:
         raise DataError(f"{given.name}: a damaged RTF document ({type(error).__name__})") from None
     yield from cut(iter(text.splitlines(keepends=True)), given.name)
 
