@@ -14,7 +14,7 @@ import os
 import shutil
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -221,13 +221,16 @@ def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[
 
 
 @contextmanager
-def locked(directory: Path, name: str = ".lock", other: str = "another --name") -> Iterator[None]:
+def locked(
+    directory: Path, name: str = ".lock", other: str = "another --name", remove: bool = False
+) -> Iterator[None]:
     """Hold a directory for one process; released by the system even if the process is killed.
 
     Args:
         directory: made if it is not there.
         name: of the lock's file in it.
         other: what to give a second process, so that it need not wait.
+        remove: leave no lock file behind, where the directory is the user's own.
 
     Raises:
         ArtifactError: if another process holds it, or it cannot be written.
@@ -247,4 +250,7 @@ def locked(directory: Path, name: str = ".lock", other: str = "another --name") 
     try:
         yield
     finally:
+        if remove:
+            with suppress(OSError):  # Windows does not delete what is open
+                (directory / name).unlink()
         lock.release()

@@ -15,7 +15,7 @@ from mynah.data.collect import is_url
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker
 from mynah.data.records import as_conversation
-from mynah.data.split import split_folder
+from mynah.data.split import SplitCounts, split_folder
 from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
 from mynah.errors import ConfigError
@@ -160,16 +160,7 @@ class _Build:
                 split_folder(self.dir / "clean", out, self.recipe.split, self.recipe.seed, self.recipe.engine)
             ),
         )
-        counts = manifest.counts
-        more = "".join(
-            f"; {counts[name]:,} dropped, {why}"
-            for name, why in (
-                ("contaminated", "they hold evaluation text"),
-                ("learned", "they equal one that is learned from"),
-            )
-            if counts[name]
-        )
-        self.reporter.note(f"{counts['train']:,} to learn from, {counts['held_out']:,} held out{more}")
+        self.reporter.note(SplitCounts(**manifest.counts).describe())
         return manifest
 
     def _tokenizer(self, parts: Manifest) -> Manifest:

@@ -303,7 +303,7 @@ def _stage(
             what = f"was made by mynah {made}" if made else "is not empty and was not made by mynah"
             raise ConfigError(f"{out}: {what}; give another --out")
     stages = Stages(out.parent, seed, Silent())
-    with artifacts.locked(out.parent, f".{out.name}.lock", "another --out"):
+    with artifacts.locked(out.parent, f".{out.name}.lock", "another --out", remove=True):
         counts = stages.run(name, settings, inputs, work, folder=out.name).counts
     if not stages.ran:
         print(f"{out}: already done with these settings")

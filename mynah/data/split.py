@@ -92,6 +92,15 @@ class SplitCounts:
     #: held out because they come with others that are nearly the same
     together: int
 
+    def describe(self) -> str:
+        """Say the counts in one line."""
+        parts = [f"{self.train:,} to learn from, {self.held_out:,} held out"]
+        if self.contaminated:
+            parts.append(f"{self.contaminated:,} dropped, they hold evaluation text")
+        if self.learned:
+            parts.append(f"{self.learned:,} dropped, they equal one that is learned from")
+        return "; ".join(parts)
+
 
 def split_folder(
     source: Path, out: Path, config: SplitConfig, seed: int, engine: EngineConfig = EngineConfig()

@@ -215,11 +215,11 @@ def finish_folder(partial: Path, out: Path) -> None:
     artifacts.sync_directory(partial)
     try:
         partial.rename(out)
-        artifacts.sync_directory(out.parent)
     except OSError:
         if not out.is_dir():
             raise
         shutil.rmtree(partial, ignore_errors=True)  # another worker was first, with the same result
+    artifacts.sync_directory(out.parent)
 
 
 def write_records(folder: Path, records: Iterable[Record]) -> Counter[str]:

@@ -112,6 +112,9 @@ def test_two_cleans_into_one_folder(
         error = refused("clean", collected, "-o", tmp_path / "out", capsys=capsys)
     assert "another process is at work here" in error
     assert "--out" in error
+    (tmp_path / ".out.lock").unlink()
+    mynah("clean", collected, "-o", tmp_path / "out", capsys=capsys)
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_model_of_a_run_judges_what_is_surprising(

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from mynah.data.collect import collect
-from mynah.data.readers import json_object, json_values
+from mynah.data.readers import json_object, json_scanner, json_values
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import CollectConfig
 from mynah.data.records import Rejected
@@ -21,7 +21,7 @@ from mynah.errors import DataError
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (json_object, json_values):
         monkeypatch.setattr(module, "WHOLE", 3000)
-    monkeypatch.setattr(json_object, "_PIECE", 17)
+    monkeypatch.setattr(json_scanner, "_PIECE", 17)
 
 
 def some_value(rng: random.Random, depth: int = 0) -> Any:

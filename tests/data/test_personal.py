@@ -182,6 +182,19 @@ def test_speakers_are_found_in_what_is_said() -> None:
     assert redact(record, "tag", keep=("name",))[0] == "ok Tom, say hello to Peter"
 
 
+def test_a_title_is_no_given_name() -> None:
+    record = talk_of(
+        ("王老师", "同学们好"),
+        ("李先生", "老师好，那位先生来了"),
+        ("白天天", "白天见"),
+        ("张小雨", "小雨来了"),
+    )
+    first, second, third, fourth = redact(record, "tag")
+    assert (first, second) == ("同学们好", "老师好，那位先生来了")
+    assert third == "白天见"
+    assert fourth == "[NAME]来了"
+
+
 def test_names_of_any_writing_and_settings_by_kind() -> None:
     record = talk_of(
         ("Anna\u00a0Schmidt", "hi"),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from mynah.data.personal.config import Span
+from mynah.data.personal.names import given_name_zh
 from mynah.data.preprocess import stop_words
 from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 
@@ -31,8 +32,8 @@ class Mentions:
             self.called.setdefault(name if span.kind == "name" else re.sub(r"\D", "", name), span)
             if span.kind != "name":
                 continue
-            if is_han(name) and len(name) == 3:
-                self.called.setdefault(name[1:], span)
+            if (given := given_name_zh(name)) is not None:
+                self.called.setdefault(given, span)
             for part in name.split() if " " in name else ():
                 if len(part) > 2 and part[0].isupper() and part.isalpha() and part.lower() not in common:
                     self.called.setdefault(part, span)

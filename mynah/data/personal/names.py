@@ -140,6 +140,16 @@ def _tagger() -> Any:
     return rjieba.tag
 
 
+def given_name_zh(name: str) -> str | None:
+    """Return the given name of a whole Chinese name of three characters (小明 of 王小明), None if it is no such name."""
+    given = name[1:]
+    if len(name) != 3 or name[0] not in _SURNAMES_ZH or not _ONLY_HAN.fullmatch(name):
+        return None
+    if _TITLE_ZH.fullmatch(given) or given in stop_words("zh") or not set(given) <= _GIVEN_CHARACTERS:
+        return None
+    return given
+
+
 def find_names(text: str) -> Iterator[Span]:
     """Yield names of people."""
     if re.search(r"[A-Z][a-z]", text):

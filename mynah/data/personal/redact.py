@@ -10,6 +10,7 @@ from mynah.data.clean.verdict import Verdict
 from mynah.data.personal.config import KINDS, PersonalConfig, Span
 from mynah.data.personal.find import find, merged
 from mynah.data.personal.mentions import Mentions, is_han, speaker_span
+from mynah.data.personal.names import given_name_zh
 from mynah.data.records import Conversation, Record
 
 #: How often another name is drawn where two people of a record would get the same.
@@ -104,8 +105,8 @@ class _People:
             if len(parts) > 1:
                 self.by_part.setdefault(parts[0], name)
                 self.by_part.setdefault(parts[-1], name)
-            elif len(name) == 3 and is_han(name):  # 小明 is 王小明
-                self.by_part.setdefault(name[1:], name)
+            elif (given := given_name_zh(name)) is not None:  # 小明 is 王小明
+                self.by_part.setdefault(given, name)
 
     def pseudonym(self, value: str, span: Span, salt: str) -> str:
         """Return a name for a name: the same for the same, another for another, a part of one for a part."""

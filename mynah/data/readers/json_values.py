@@ -9,23 +9,21 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_object import LARGEST_VALUE, WHOLE, read_members
+from mynah.data.readers.json_object import WHOLE, read_members
+from mynah.data.readers.json_scanner import LARGEST_VALUE, SPACE, Damage, Scanner
 from mynah.data.records import Rejected
 from mynah.errors import DataError
-
-_PIECE = 1 << 20
-_SPACE = " \t\r\n\ufeff"
 
 
 def looks_like_json(given: Input, encoding: str) -> bool:
     """Whether a file begins as JSON or as JSON lines does."""
     with given.text(encoding) as file:
-        start = file.read(1 << 16).lstrip(_SPACE)
+        start = file.read(1 << 16).lstrip(SPACE)
     if start.startswith("["):
-        return start[1:].lstrip(_SPACE)[:1] in ("[", "{", '"', "]")
+        return start[1:].lstrip(SPACE)[:1] in ("[", "{", '"', "]")
     if not start.startswith("{"):
         return False
-    return start[1:].lstrip(_SPACE)[:1] in ('"', "}")
+    return start[1:].lstrip(SPACE)[:1] in ('"', "}")
 
 
 def read_values(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
@@ -49,7 +47,7 @@ def read_values(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejec
 
 def _lines(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
     for number, line in enumerate(given.lines(encoding), start=1):
-        if not line.strip(_SPACE):
+        if not line.strip(SPACE):
             continue
         try:
             yield number, sound(json.loads(line.lstrip("\ufeff")))
@@ -59,7 +57,7 @@ def _lines(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
 
 def _is_lines(given: Input, encoding: str) -> bool:
     """Whether most of the first lines are JSON each by itself, and there is more than one."""
-    lines = list(itertools.islice((x for x in given.lines(encoding) if x.strip(_SPACE)), 20))
+    lines = list(itertools.islice((x for x in given.lines(encoding) if x.strip(SPACE)), 20))
     good = 0
     for line in lines:
         with contextlib.suppress(ValueError, RecursionError):
@@ -75,57 +73,26 @@ def _is_long(given: Input, encoding: str) -> bool:
 
 def _starts_array(given: Input, encoding: str) -> bool:
     with given.text(encoding) as file:
-        return file.read(4096).lstrip(_SPACE).startswith("[")
+        return file.read(4096).lstrip(SPACE).startswith("[")
 
 
 def _array(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
-    """Decode an array element by element: memory holds one element, not the file."""
-    decode = json.JSONDecoder().raw_decode
+    """Decode an array element by element."""
+    number = 0
     with given.text(encoding) as file:
-        buffer = file.read(_PIECE).lstrip(_SPACE)[1:]
-        at = 0
-        for number in itertools.count(1):
-            while True:
-                at = _skip(buffer, at, _SPACE + ",")
-                if at == len(buffer):
-                    buffer, at = file.read(_PIECE), 0
-                    if not buffer:
-                        yield Rejected(given.name, number, "the JSON array is not closed")
-                        return
-                    continue
-                if buffer[at] == "]":
-                    return
-                try:
-                    value, end = decode(buffer, at)
-                except ValueError as error:
-                    # The element may go on in the next piece, which grows so that the work stays linear.
-                    more = file.read(max(_PIECE, len(buffer) - at))
-                    if more and len(buffer) - at < LARGEST_VALUE:
-                        buffer, at = buffer[at:] + more, 0
-                        continue
-                    if number == 1:
-                        raise DataError(f"{given.name}: not valid JSON: {_what(error)}") from None
-                    yield Rejected(given.name, number, "not valid JSON from here on")
-                    return
-                except RecursionError:
-                    if number == 1:
-                        raise DataError(f"{given.name}: JSON nested too deeply") from None
-                    yield Rejected(given.name, number, "nested too deeply; given up from here on")
-                    return
-                break
-            if end == len(buffer) and not isinstance(value, str | list | dict):
-                more = file.read(_PIECE)  # a number may go on in the next piece
-                if more:
-                    buffer, at = buffer[at:] + more, 0
-                    value, end = decode(buffer, at)
-            at = end
-            yield number, sound(value)
-
-
-def _skip(text: str, at: int, characters: str) -> int:
-    while at < len(text) and text[at] in characters:
-        at += 1
-    return at
+        scanner = Scanner(file)
+        try:
+            scanner.take("[")
+            for _ in scanner.each("]"):
+                found = scanner.value()
+                if found is None:
+                    raise Damage(f"an element of more than {LARGEST_VALUE >> 20} MiB")
+                number += 1
+                yield number, sound(found[0])
+        except Damage as error:
+            if not number:
+                raise DataError(f"{given.name}: not valid JSON: {error}") from None
+            yield Rejected(given.name, number + 1, f"not valid JSON from here on: {error}")
 
 
 def _single(given: Input, encoding: str) -> Any:
@@ -137,10 +104,6 @@ def _single(given: Input, encoding: str) -> Any:
         raise DataError(f"{given.name}:{error.lineno}: not valid JSON: {error.msg}") from None
     except (RecursionError, ValueError):
         raise DataError(f"{given.name}: JSON nested too deeply, or with a number too long") from None
-
-
-def _what(error: ValueError) -> str:
-    return error.msg if isinstance(error, json.JSONDecodeError) else "a number too long"
 
 
 def sound(value: Any) -> Any:

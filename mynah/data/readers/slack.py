@@ -10,7 +10,7 @@ from typing import Any
 
 from mynah.data.readers.chat_json import read_messages
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_object import LARGEST_VALUE
+from mynah.data.readers.json_scanner import LARGEST_VALUE
 from mynah.data.readers.json_values import sound
 from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
