@@ -124,3 +124,15 @@ def test_times_beyond_the_calendar_are_no_times() -> None:
     rows = [{"time": "0001-01-01T00:00:00+08:00"}, {"time": "9999-12-31T23:59:59-05:00"}]
     (conversation,) = told(rows, time="time")
     assert [m.time for m in conversation.messages] == ["", ""]
+
+
+def test_time_runs_forward_where_every_date_exists_either_way() -> None:
+    """The first twelve days of two months: read the other way round, the second month begins before the first ends."""
+    for form in ("{month}/{day}/2023 10:00", "{day}/{month}/2023 10:00"):
+        rows = [
+            {"time": form.format(month=month, day=day), "who": "Ann"}
+            for month in (11, 12)
+            for day in range(1, 13)
+        ]
+        times = [m.time[:10] for c in told(rows, time="time") for m in c.messages]
+        assert times == [f"2023-{month}-{day:02}" for month in (11, 12) for day in range(1, 13)]
