@@ -12,6 +12,7 @@ take turns. Whole processes are timed; memory is the sum over a run's processes 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.resources
 import json
 import lzma
@@ -131,7 +132,8 @@ def timed(commands: list[list[str]]) -> tuple[float, int]:
             process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment)
             while process.poll() is None:
                 peak = max(peak, sum(map(proportional_memory, family(process.pid))))
-                time.sleep(0.2)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(0.2)
             if process.returncode:
                 errors.seek(0)
                 sys.exit(f"{command[0]} failed:\n{errors.read().decode()[-2000:]}")

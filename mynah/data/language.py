@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 #: Characters that are looked at; more does not help and costs time.
 _SEEN = 1000
 _HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _KANA = re.compile(r"[\u3040-\u30ff]")
 
 
@@ -52,8 +53,11 @@ def language_of(text: str) -> Language:
     Mostly-Han text without kana is Chinese, whatever the model says: on a few characters it is often wrong.
     """
     seen = text[:_SEEN].replace("\n", " ")
-    letters = sum(map(str.isalpha, seen))
-    han = 0 if seen.isascii() else len(_HAN.findall(seen))
+    if seen.isascii():
+        han, letters = 0, len(seen.encode().translate(None, _NO_LETTERS))
+    else:
+        han = len(_HAN.findall(seen))
+        letters = len(seen) if 2 * han >= len(seen) else sum(map(str.isalpha, seen))  # counting takes long
     if letters < 3 and han == 0:
         return UNKNOWN
     if han and han * 2 >= letters and not _KANA.search(seen):

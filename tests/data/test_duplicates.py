@@ -79,7 +79,7 @@ def test_the_bands_keep_what_they_promise() -> None:
 
 def test_short_texts_are_alike_only_if_equal_and_wordless_ones_never() -> None:
     assert first_alike(["where is it", "Where is it?", "where is he", "...", "!!!"]) == [0, 0, 2, 3, 4]
-    assert shingle_text(["Hi, 你好 x"]) == "hi 你 好 x"
+    assert shingle_text("Hi, 你好x 한국 かな_é") == "hi 你 好 x 한국 か な é"
 
 
 @given(st.lists(st.tuples(st.integers(0, 25), st.integers(0, 25)), max_size=40))

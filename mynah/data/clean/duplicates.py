@@ -25,9 +25,8 @@ from mynah.data.records import Conversation, Document, Labelled, Record
 from mynah.data.repeats import Group, Keys, Rows, beyond, common, in_order, join, joined
 from mynah.data.store import Change
 
-#: A Han character or kana is a word of its own, punctuation is none.
-_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W_\u3040-\u30ff\u3400-\u9fff]+")
-_SPACE = re.compile(r"\s+")
+#: A word, or a run of Han characters or kana, of which each is a word of its own; punctuation is none.
+_WORDS = re.compile(r"[^\W_\u3040-\u30ff\u3400-\u9fff]+|[\u3040-\u30ff\u3400-\u9fff]+")
 _SEED = 1
 #: Records whose signatures are worked out together.
 BATCH = 512
@@ -44,7 +43,7 @@ def fingerprint(record: Record) -> bytes:
         parts = [f"{m.role}\x1f{m.content}" for m in record.messages]
     else:
         parts = [*record.texts, getattr(record, "label", "")]
-    folded = _SPACE.sub(" ", "\x1e".join(parts).casefold()).strip()
+    folded = " ".join("\x1e".join(parts).casefold().split())
     return hashlib.sha256(folded.encode("utf-8", "replace")).digest()
 
 
@@ -53,9 +52,22 @@ def short_fingerprint(record: Record) -> int:
     return int.from_bytes(fingerprint(record)[:8], "big")
 
 
-def shingle_text(texts: Iterable[str]) -> str:
-    """Return texts as folded words with one space between, as MinHash takes them."""
-    return " ".join(_WORD.findall("\n".join(texts).casefold()))
+def shingle_text(text: str) -> str:
+    """Return a text as folded words with one space between, as MinHash takes them."""
+    runs = _WORDS.findall(text.casefold())
+    if text.isascii():
+        return " ".join(runs)
+    return " ".join(
+        run
+        if (first := run[0]) < "\u3040" or "\u30ff" < first < "\u3400" or first > "\u9fff"
+        else _apart(run)
+        for run in runs
+    )
+
+
+def _apart(run: str) -> str:
+    """Return characters with a space between them; twice as fast as joining them."""
+    return run.replace("", " ")[1:-1]
 
 
 def signatures(texts: Sequence[str], config: DuplicateConfig) -> npt.NDArray[np.uint64]:
@@ -69,7 +81,7 @@ def signatures(texts: Sequence[str], config: DuplicateConfig) -> npt.NDArray[np.
 
     if not texts:
         return np.zeros((0, config.bands), dtype=np.uint64)
-    words = [shingle_text([text]) for text in texts]
+    words = [shingle_text(text) for text in texts]
     # A text of fewer words than a shingle has would be no shingle at all.
     padded = [w if w.count(" ") >= config.shingle - 1 else w.replace(" ", "_") for w in words]
     series = daft.Series.from_pylist(padded)
@@ -172,7 +184,7 @@ def replies_of(record: Record) -> set[int]:
     if not isinstance(record, Conversation):
         return set()
     said = (message.content for message in record.messages if message.role == "assistant")
-    return {key_of(_SPACE.sub(" ", text.casefold()).strip()) for text in said}
+    return {key_of(" ".join(text.casefold().split())) for text in said}
 
 
 def _long_lines(text: str) -> Iterator[str]:

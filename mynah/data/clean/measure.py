@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from functools import cache, cached_property, lru_cache
+from itertools import count, filterfalse
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,6 @@ import numpy.typing as npt
 
 #: Ends of sentences, in Latin and in Chinese script; a quotation mark may close one.
 TERMINAL = tuple(".!?\"'”’…。！？」』”）)")
-_SENTENCE = re.compile(r"[.!?…]+(?=[\s\"'”’)]|$)|[。！？]+")
-
-
 _MIX, _MULTIPLY, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD), np.uint64(32)
 
 
@@ -46,7 +45,7 @@ class Measured:
     def words(self) -> list[str]:
         """Its words with their punctuation as white space cuts them; in Chinese, as a segmenter does."""
         if self.chinese:
-            return [word for word in segmenter()(self.text) if not word.isspace()]
+            return list(filterfalse(str.isspace, segmenter()(self.text)))
         return self.text.split()
 
     @cached_property
@@ -60,16 +59,11 @@ class Measured:
         return [part.strip() for part in re.split(r"\n\s*\n", self.text) if part.strip()]
 
     @cached_property
-    def sentences(self) -> int:
-        """How many sentences end in it."""
-        return len(_SENTENCE.findall(self.text))
-
-    @cached_property
     def _numbered(self) -> tuple[list[str], npt.NDArray[np.int64]]:
         """The different words, and (N,) int64: which of them each word is."""
-        numbers: dict[str, int] = {}
-        ids = [numbers.setdefault(word, len(numbers)) for word in self.words]
-        return list(numbers), np.array(ids, dtype=np.int64)
+        numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        ids = np.fromiter(map(numbers.__getitem__, self.words), dtype=np.int64, count=len(self.words))
+        return list(numbers), ids
 
     @property
     def different(self) -> list[str]:
@@ -82,10 +76,14 @@ class Measured:
         return np.bincount(self._numbered[1], minlength=len(self.different))
 
     @cached_property
+    def different_lengths(self) -> npt.NDArray[np.int64]:
+        """The characters of each of `different`."""
+        return np.fromiter(map(len, self.different), dtype=np.int64, count=len(self.different))
+
+    @cached_property
     def word_lengths(self) -> npt.NDArray[np.int64]:
         """(N,) int64: characters of each word."""
-        lengths = np.array([len(word) for word in self.different] or [0], dtype=np.int64)
-        return lengths[self._numbered[1]]
+        return self.different_lengths[self._numbered[1]]
 
     def ngrams(self, n: int) -> npt.NDArray[np.uint64]:
         """Return (N - n + 1,) uint64: a hash of each run of `n` words; empty if there are fewer."""

@@ -11,6 +11,7 @@ lines it is another one for Chinese, noted beside it: there a word has 1.6 chara
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +22,7 @@ _STOP_WORDS = frozenset("the be to of and that have with".split())
 _STOP_WORDS_ZH = frozenset("的 了 是 在 和 有 不 与 之 而 以 为 也 就 都 这 我 他 你 不 於 為 與 這".split())
 _BULLETS = ("•", "‣", "▶", "◀", "◦", "■", "□", "▪", "▫", "–", "- ", "* ", "·", "●")
 _EIGHT_HAN = re.compile(r"(?:[\u3400-\u9fff][^\u3400-\u9fff]*){8}")
+_SENTENCE_END = re.compile(r"[.!?…]+(?=[\s\"'”’)]|$)|[。！？]+")
 _ALPHABETIC = re.compile(r"[^\W\d_]")
 #: What C4 drops a line for, in lower case.
 _POLICY = (
@@ -76,7 +78,11 @@ def repetition(text: Measured) -> str | None:
     total = int(lengths.sum())
     if total == 0:
         return None
+    # An n-gram has no more characters of the text than n times what its commonest word has of them.
+    heaviest = int(np.max(text.word_counts * text.different_lengths))
     for n, most in TOP_NGRAM.items():
+        if n * heaviest <= most * total:
+            continue
         hashes = text.ngrams(n)
         if len(hashes) < 2:
             return None
@@ -155,7 +161,8 @@ def c4(text: Measured) -> str | None:
         return "holds a curly bracket"
     if "lorem ipsum" in text.text.lower():
         return "holds 'lorem ipsum'"
-    return "fewer than 3 sentences" if text.sentences < 3 else None
+    third = next(islice(_SENTENCE_END.finditer(text.text), 2, None), None)
+    return None if third else "fewer than 3 sentences"
 
 
 def _repeats(parts: list[str]) -> tuple[int, int]:

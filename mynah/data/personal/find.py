@@ -27,7 +27,8 @@ _ORDER = (
     "plate",
     "name",
 )
-_SPELLED_AT = re.compile(r"[\[({]at[\])}]|[ \])](?:dot|DOT)[ \[(]|\[dot\]", re.IGNORECASE)
+#: Without one of these no text spells out an address: name [at] host (dot) com.
+_SPELLED_AT = ("[at]", "(at)", "{at}", " dot ", "[dot]", "(dot)")
 _DIGIT = re.compile(r"\d")
 
 
@@ -57,10 +58,11 @@ def merged(taken: Sequence[Span], more: Iterable[Span]) -> list[Span]:
 
 
 def _all(text: str, kinds: Collection[str], regions: tuple[str, ...]) -> Iterator[Span]:
+    folded = text.lower()
     digits = _DIGIT.search(text) is not None
     detectors: tuple[tuple[bool, tuple[str, ...], Callable[[str], Iterator[Span]]], ...] = (
         (
-            "@" in text or "＠" in text or _SPELLED_AT.search(text) is not None,
+            "@" in text or "＠" in text or any(spelled in folded for spelled in _SPELLED_AT),
             ("email",),
             find_emails,
         ),

@@ -49,6 +49,7 @@ _ISSUERS = (
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
 
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![A-Za-z0-9_])(?!\.\d)")
+_IPV4_HINT = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
 _IPV6 = re.compile(
     r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?:(?:\d{1,3}\.){3}\d{1,3})?(?![A-Za-z0-9_:])"
 )
@@ -227,7 +228,7 @@ def find_network(text: str) -> Iterator[Span]:
     """Yield IPv4 and IPv6 addresses and MAC addresses; a version number of four parts is none."""
     for found in _MAC.finditer(text) if _MAC_HINT.search(text) else ():
         yield Span(*found.span(), "mac")
-    for found in _IPV4.finditer(text):
+    for found in _IPV4.finditer(text) if _IPV4_HINT.search(text) else ():
         octets = found[0].partition("/")[0].split(".")
         if any(int(octet) > 255 or (len(octet) > 1 and octet[0] == "0") for octet in octets):
             continue
