@@ -8,6 +8,7 @@ from mynah.data.records import Message, Role, merge_turns
 
 _USER = r"q|question|user|human|customer|client|visitor|问|問|用户|用戶|客户|客戶|顾客"
 _ASSISTANT = r"a|answer|assistant|bot|agent|support|ai|答|助手|客服|机器人|回答"
+_BEGINS = re.compile(rf"\s*(?:{_USER}|{_ASSISTANT})[ \t]*[:：]", re.IGNORECASE)
 _MARK = re.compile(
     r"(?:^|\n|(?<=[.?!。？！]\s)|(?<=[。？！]))[ \t]*"
     rf"(?:(?P<user>{_USER})|(?P<assistant>{_ASSISTANT}))[ \t]*[:：]",
@@ -17,6 +18,8 @@ _MARK = re.compile(
 
 def split_exchange(text: str) -> tuple[Message, ...] | None:
     """Return the turns of a text that names its speakers, or None if it does not (or names only one)."""
+    if not _BEGINS.match(text):  # most texts: seen at once, without a search through all of it
+        return None
     marks = list(_MARK.finditer(text))
     if not marks or text[: marks[0].start()].strip():
         return None

@@ -102,7 +102,7 @@ def _is_utf8(given: Input) -> bool:
             own = piece.count(b"\xef\xbf\xbd")  # replacement characters that the file itself holds
             replaced = text.count("\ufffd")
             bad += replaced - own
-            good += sum(char > "\x7f" for char in text) - replaced + own
+            good += len(text) - len(text.encode("ascii", "ignore")) - replaced + own
             if not piece:
                 return bad * _UTF8_GOOD_FOR_ONE_BAD <= good
 
