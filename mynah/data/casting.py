@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,16 @@ from mynah.errors import ConfigError
 Roles = Callable[[int, int], Role]
 
 
+class Casting(NamedTuple):
+    """Who is the assistant."""
+
+    role: Roles
+    #: how it was found, in words for the user
+    told: str
+    #: the names, where it is names that tell; they hold for the rest of a source that is read in parts
+    assistant: tuple[str, ...] = ()
+
+
 def cast(
     messages: Messages,
     order: Indices,
@@ -24,8 +35,8 @@ def cast(
     file: str,
     ask: AskSpeaker | None,
     strict: bool = True,
-) -> tuple[Roles, str]:
-    """Decide who is the assistant; return what gives each message its role, and how, in words for the user.
+) -> Casting:
+    """Decide who is the assistant.
 
     Args:
         messages: all of them.
@@ -46,30 +57,31 @@ def cast(
     if given and layout.speaker:
         names = frozenset(map(_fold, given))
         if names & set(map(_fold, spoken)):
-            return _by_value(messages.speakers, frozenset(), names), f"assistant = {', '.join(given)}"
+            told = f"assistant = {', '.join(given)}"
+            return Casting(_by_value(messages.speakers, frozenset(), names), told, tuple(given))
         most = ", ".join(name for name, _ in spoken.most_common(8))
         if strict:
             raise ConfigError(f"{file}: --me {', '.join(given)}: speaks nowhere; speakers: {most}")
         missing = f"none of --me {', '.join(given)} speaks here; "
-    roles, told = _chosen(messages, order, starts, spoken)
-    return roles, missing + told
+    casting = _chosen(messages, order, starts, spoken)
+    return casting._replace(told=missing + casting.told, assistant=tuple(given) or casting.assistant)
 
 
-def _chosen(messages: Messages, order: Indices, starts: Indices, spoken: Counter[str]) -> tuple[Roles, str]:
+def _chosen(messages: Messages, order: Indices, starts: Indices, spoken: Counter[str]) -> Casting:
     layout = messages.layout
     if layout.direction and (found := _by_direction(messages.directions, layout.direction)):
         return found
     if not layout.speaker:
-        return lambda index, first: "user", "one speaker"
+        return Casting(lambda index, first: "user", "one speaker")
     folded: Counter[str] = Counter()
     for name, count in spoken.items():
         folded[_fold(name)] += count
     if "system" in folded and not any(name in ASSISTANT_WORDS for name in folded) and len(folded) > 1:
         # Task dialogues call the one who answers the system.
-        return _by_value(messages.speakers, USER_WORDS, frozenset({"system"})), "assistant = system"
+        return Casting(_by_value(messages.speakers, USER_WORDS, frozenset({"system"})), "assistant = system")
     if sum(n for name, n in folded.items() if name in USER_WORDS | ASSISTANT_WORDS) > 0.8 * folded.total():
         shown = ", ".join(sorted(name for name in folded if name in ASSISTANT_WORDS))
-        return _by_value(messages.speakers, USER_WORDS, ASSISTANT_WORDS), f"assistant = {shown}"
+        return Casting(_by_value(messages.speakers, USER_WORDS, ASSISTANT_WORDS), f"assistant = {shown}")
     return _by_presence(messages.speakers, order, starts)
 
 
@@ -114,7 +126,7 @@ def _by_value(column: Names, user: frozenset[str], assistant: frozenset[str]) ->
     return role
 
 
-def _by_direction(column: Names, name: str) -> tuple[Roles, str] | None:
+def _by_direction(column: Names, name: str) -> Casting | None:
     """Give roles by a column that says who sent a message, if its values are known ones."""
     plain = name.lower().replace("_", "")
     sent = "issender" in plain or "out" in name.lower() or "fromme" in plain
@@ -127,10 +139,10 @@ def _by_direction(column: Names, name: str) -> tuple[Roles, str] | None:
     if not values & (user | assistant):
         return None
     shown = ", ".join(sorted(values & assistant)) or "nobody"
-    return _by_value(column, user, assistant), f"assistant where {name} is {shown}"
+    return Casting(_by_value(column, user, assistant), f"assistant where {name} is {shown}")
 
 
-def _by_presence(speakers: Names, order: Indices, starts: Indices) -> tuple[Roles, str]:
+def _by_presence(speakers: Names, order: Indices, starts: Indices) -> Casting:
     """One name in most conversations is the assistant (support staff, or the owner of the phone)."""
     number_of: dict[str, int] = {}
     fold = np.array(
@@ -146,11 +158,12 @@ def _by_presence(speakers: Names, order: Indices, starts: Indices) -> tuple[Role
     found = _most_present(number_of, present.tolist(), answers.tolist(), spoken.tolist())
     share = present[number_of[found]] / (len(starts) - 1)
     if share < 0.6 or len(number_of) < 2:
-        return _by_value(speakers, frozenset(), frozenset()), "who opens a conversation is the user"
+        return Casting(_by_value(speakers, frozenset(), frozenset()), "who opens a conversation is the user")
     shown = speakers.texts[speakers.codes[order[np.flatnonzero(codes == number_of[found])[0]]]]
-    return (
+    return Casting(
         _by_value(speakers, frozenset(), frozenset({found})),
         f"assistant = {shown} (in {share:.0%} of conversations; --assistant NAME chooses another)",
+        (shown,),
     )
 
 

@@ -1,8 +1,8 @@
 """The messages of one source, however many: what threads them in arrays, their words in a file.
 
 About 60 bytes a message are in memory, and names once each; with what sorting them needs it is some 230 bytes at the
-highest (3 million messages: 0.83 GB). The words lie in a temporary file without a name once they are more than
-`IN_MEMORY` bytes.
+highest, which is why no more than `MOST` are threaded together. The words lie in a temporary file without a name once
+they are more than `IN_MEMORY` bytes.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from mynah.data.layout import Layout
 from mynah.data.reading import Row
 from mynah.data.times import NO_TIME, Times
 
+#: Messages that are threaded together; of a longer table or chat each such part is threaded by itself.
+MOST = 2_000_000
 #: Words of all messages that are kept in memory, in bytes.
 IN_MEMORY = 64 << 20
 _REDDIT = re.compile(r"^t[1-6]_(?=[0-9a-z]+$)")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mynah.data.exchanges import split_exchange
 from mynah.data.layout import CHOICES, Layout, guess_layout
-from mynah.data.messages import Messages
+from mynah.data.messages import MOST, Messages
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
 from mynah.data.threads import build_conversations
@@ -60,9 +61,16 @@ def messages_to_records(
     What is no message of a person comes as a `Rejected` with the reason `APP` or `MEDIA`, and is counted as that.
     """
     assert layout.text is not None
-    source, config = reading.source, reading.config
+    source, text = reading.source, layout.text
     messages = Messages(layout)
+    parts = 0
     for row in rows:
+        if len(messages) == MOST:
+            layout, told = yield from _threaded(file, messages, reading, first=not parts)
+            if not parts:
+                cut = f"in parts of {MOST:,} messages, and a conversation that crosses from one to the next is cut"
+                source.layout = "; ".join(filter(None, (source.layout, told, cut)))
+            messages, parts = Messages(layout), parts + 1
         source.rows += 1
         if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
             row = Rejected(file, row.line, what, bad=False)
@@ -70,17 +78,27 @@ def messages_to_records(
             source.system += row.reason == APP
             source.media += row.reason == MEDIA
             yield row
-        elif row.cells[layout.text].strip():
+        elif row.cells[text].strip():
             messages.add(row)
         else:
             yield Rejected(file, row.line, "empty text")
     if not len(messages):
         return
-    conversations, roles = build_conversations(
-        messages, file, config.gap, config.merge, reading.ask, strict=reading.alone
+    _, told = yield from _threaded(
+        file, messages, reading, first=not parts, strict=reading.alone and not parts
     )
-    source.layout = f"{source.layout}; {roles}" if source.layout else roles
+    if not parts:
+        source.layout = f"{source.layout}; {told}" if source.layout else told
+
+
+def _threaded(
+    file: str, messages: Messages, reading: Reading, first: bool, strict: bool = False
+) -> Generator[Conversation, None, tuple[Layout, str]]:
+    """Yield the conversations of messages; return the layout with the assistant that was found, and how it was."""
+    config, ask = reading.config, reading.ask if first else None
+    conversations, casting = build_conversations(messages, file, config.gap, config.merge, ask, strict)
     yield from conversations
+    return replace(messages.layout, assistant=casting.assistant), casting.told
 
 
 def _other_kind(row: Row, column: str | None) -> str | None:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 import numpy as np
 
-from mynah.data.casting import cast
+from mynah.data.casting import Casting, cast
 from mynah.data.messages import Indices, Messages
 from mynah.data.reading import AskSpeaker
 from mynah.data.records import Conversation, Message, merge_turns
@@ -39,8 +39,8 @@ def build_conversations(
     merge: timedelta | None = None,
     ask: AskSpeaker | None = None,
     strict: bool = True,
-) -> tuple[Iterator[Conversation], str]:
-    """Group, order and cast the messages of a table; return the conversations, and how roles were given, in words.
+) -> tuple[Iterator[Conversation], Casting]:
+    """Group, order and cast the messages of a table; return the conversations, and how roles were given.
 
     Threads follow the conversation column if there is one, else the reply links (a reply whose parent
     is not in the file starts a thread), else silences longer than `gap`; what names a thread of its own
@@ -67,7 +67,7 @@ def build_conversations(
     else:
         threads = _by_silence(messages, gap)
     threads = _in_order(threads, messages)
-    roles, told = cast(messages, threads.order, threads.starts, file, ask, strict)
+    casting = cast(messages, threads.order, threads.starts, file, ask, strict)
 
     def conversations() -> Iterator[Conversation]:
         names = messages.speakers.texts
@@ -76,7 +76,7 @@ def build_conversations(
             group = threads.order[begin:end].tolist()
             turns = (
                 Message(
-                    roles(index, group[0]),
+                    casting.role(index, group[0]),
                     messages.words_of(index),
                     names[codes[index]] if names else "",
                     messages.time_of(index),
@@ -85,7 +85,7 @@ def build_conversations(
             )
             yield Conversation(merge_turns(turns, within=merge), f"{file}:{messages.lines[group[0]]}")
 
-    return conversations(), told
+    return conversations(), casting
 
 
 def _ranks(keys: Indices) -> Indices:

@@ -113,6 +113,39 @@ def test_a_workbook(tmp_path: Path) -> None:
     assert pairs(read(tmp_path / "faq.xlsx")) == [*WANTED, ("How many?", "3")]
 
 
+def test_rows_of_a_sheet_are_named_as_the_sheet_numbers_them(tmp_path: Path) -> None:
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    for number, row in ((1, ("question", "answer")), (3, WANTED[0]), (6, WANTED[1])):
+        for column, value in enumerate(row, start=1):
+            book.active.cell(number, column, value)
+    book.save(tmp_path / "gaps.xlsx")
+    assert [r.place for r in read(tmp_path / "gaps.xlsx").records] == ["gaps.xlsx:3", "gaps.xlsx:6"]
+
+
+def test_a_chat_beyond_what_is_threaded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is read in parts: all of it, the same person the assistant in each, and it is said."""
+    monkeypatch.setattr("mynah.data.rows.MOST", 8)
+    told = [
+        {"conversation": f"c{n // 4}", "author": "Shop" if n % 2 else f"guest {n // 4}", "text": f"word {n}"}
+        for n in range(20)
+    ]
+    # In the last part a guest speaks more often than the shop.
+    told[16:] = [
+        {"conversation": f"c{n}", "author": "Shop" if n == 17 else "guest 9", "text": "x"}
+        for n in range(16, 20)
+    ]
+    (tmp_path / "chat.jsonl").write_text("\n".join(map(json.dumps, told)))
+    found = read(tmp_path / "chat.jsonl")
+    messages = [m for r in found.records if isinstance(r, Conversation) for m in r.messages]
+    assert len(messages) == 20
+    assert {m.name for m in messages if m.role == "assistant"} == {"Shop"}
+    assert (
+        "assistant = Shop" in found.sources[0].layout and "in parts of 8 messages" in found.sources[0].layout
+    )
+
+
 def test_sqlite_one_table_several_and_a_select(tmp_path: Path) -> None:
     path = tmp_path / "shop.db"
     with sqlite3.connect(path) as database:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Callable, Iterator
 from datetime import date, datetime
+from functools import partial
 from typing import Any
 
 from mynah.data.readers.inputs import Input
@@ -30,35 +32,39 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             workbook = CalamineWorkbook.from_path(str(path))
             names = workbook.sheet_names
             for name in names:
-                rows = [
-                    [_cell(value) for value in row] for row in workbook.get_sheet_by_name(name).iter_rows()
-                ]
-                while rows and not any(cell.strip() for cell in rows[0]):
-                    del rows[0]
-                if not rows:
-                    continue
-                empty = False
-                yield from _sheet(given.name if len(names) == 1 else f"{given.name}/{name}", rows, reading)
+                sheet = workbook.get_sheet_by_name(name)
+                if sheet.height and any(_rows(sheet)):
+                    empty = False
+                    shown = given.name if len(names) == 1 else f"{given.name}/{name}"
+                    yield from _sheet(shown, partial(_rows, sheet), reading)
         except (CalamineError, OSError) as error:
             raise DataError(f"{given.name}: a damaged workbook ({type(error).__name__})") from None
     if empty:
         raise DataError(f"{given.name}: no rows in this workbook")
 
 
-def _sheet(name: str, rows: list[list[str]], reading: Reading) -> Iterator[Record | Rejected]:
+def _rows(sheet: Any) -> Iterator[tuple[int, list[str]]]:
+    """Yield the rows of a sheet that are not blank, with their numbers: made one by one, as there may be a million."""
+    for number, values in enumerate(sheet.iter_rows(), start=1):
+        cells = list(map(_cell, values))
+        if any(map(str.strip, cells)):
+            yield number, cells
+
+
+def _sheet(
+    name: str, rows: Callable[[], Iterator[tuple[int, list[str]]]], reading: Reading
+) -> Iterator[Record | Rejected]:
+    """Yield the records of a sheet, whose rows can be walked more than once."""
+    (_, top), *following = itertools.islice(rows(), 1 + SAMPLE_ROWS)
     header = reading.config.header
     if header is None:
-        header = is_header(rows[0], rows[1:21], known_names())
-    columns = column_names(rows[0], header)
-    first = 1 if header else 0
-
-    def named() -> Iterator[Row | Rejected]:
-        for number, row in enumerate(rows[first:], start=first + 1):
-            if any(cell.strip() for cell in row):
-                yield Row(number, dict(zip(columns, row, strict=True)))
-
-    sample = [dict(zip(columns, row, strict=True)) for row in rows[first : first + SAMPLE_ROWS]]
-    yield from rows_to_records(name, columns, sample, named(), reading)
+        header = is_header(top, [cells for _, cells in following[:20]], known_names())
+    columns = column_names(top, header)
+    named = (Row(number, dict(zip(columns, cells, strict=True))) for number, cells in rows())
+    sample = [
+        dict(zip(columns, cells, strict=True)) for _, cells in ([] if header else [(0, top)]) + following
+    ]
+    yield from rows_to_records(name, columns, sample, itertools.islice(named, int(header), None), reading)
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, TextIO
 
 #: One value may have this many characters.
-LARGEST_VALUE = 256 << 20
+LARGEST_VALUE = 64 << 20
 _PIECE = 1 << 20
 SPACE = " \t\r\n\ufeff"
 #: A value may end this many characters before the end of what has been read and yet go on: -1.25e+100.
