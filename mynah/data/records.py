@@ -164,7 +164,7 @@ class Rejected:
 def merge_turns(
     messages: Iterable[Message], separator: str = "\n", within: timedelta | None = None
 ) -> tuple[Message, ...]:
-    """Join neighbouring messages of one role into one turn.
+    """Join neighbouring messages of one person in one role into one turn.
 
     Args:
         messages: oldest first.
@@ -176,7 +176,8 @@ def merge_turns(
     last = ""
     for message in messages:
         former = merged[-1][0] if merged else None
-        if former and former.role == message.role and not _apart(last, message.time, within):
+        same = former is not None and (former.role, former.name) == (message.role, message.name)
+        if same and not _apart(last, message.time, within):
             merged[-1][1].append(message.content)
         else:
             merged.append((message, [message.content]))

@@ -201,6 +201,61 @@ def test_dialogues(tmp_path: Path, content: Any) -> None:
     assert turns(read(tmp_path, {"data": content})[0]) == [("user", EN[0]), ("assistant", EN[1])]
 
 
+@pytest.mark.parametrize("content", [CHATGPT, OASST], ids=["chatgpt", "oasst"])
+def test_branches_that_are_not_taken_are_in_the_account(tmp_path: Path, content: Any) -> None:
+    (tmp_path / "tree.json").write_text(json.dumps(content), encoding="utf-8")
+    (left,) = collect([tmp_path / "tree.json"], CollectConfig()).rejected
+    assert (left.reason, left.line, left.bad) == ("a branch that was not taken", 1, False)
+
+
+def test_what_programs_say_is_in_the_account(tmp_path: Path) -> None:
+    called = {"role": "assistant", "content": None, "tool_calls": [{"id": "1"}]}
+    told = [{"role": "user", "content": EN[0]}, called, {"role": "tool", "content": "42"}]
+    chat = [{"messages": [*told, {"role": "assistant", "content": EN[1]}]}]
+    (tmp_path / "tools.json").write_text(json.dumps(chat), encoding="utf-8")
+    found = collect([tmp_path / "tools.json"], CollectConfig())
+    assert turns(found.records[0]) == [("user", EN[0]), ("assistant", EN[1])]
+    assert [item.reason for item in found.rejected] == ["what a program was told or answered"] * 2
+
+
+def test_topics_of_google_chat_stand_apart(tmp_path: Path) -> None:
+    said = [("Ann", "a", 0), ("Bob", "b", 1), ("Cid", "a", 2), ("Dan", "b", 3)]
+    messages = [
+        {"creator": {"name": who}, "created_date": f"Friday, May 5, 2023 at 6:2{i}:00 PM UTC", "text": EN[i],
+         "topic_id": topic, "message_id": f"s/{topic}/{i}"} for who, topic, i in said
+    ]  # fmt: skip
+    one, other = read(tmp_path, {"messages.json": {"messages": messages}})
+    assert [text for _, text in turns(one)] == [EN[0], EN[2]]
+    assert [text for _, text in turns(other)] == [EN[1], EN[3]]
+
+
+def test_what_skype_repeats_of_an_answered_message_is_left_out(tmp_path: Path) -> None:
+    quote = f'<quote author="a"><legacyquote>[1] Ann: </legacyquote>{EN[0]}<legacyquote>&lt;&lt;&lt; </legacyquote></quote>'
+    said = [("8:ann", EN[0]), ("8:bob", quote + EN[1]), ("8:ann", quote)]
+    messages = [
+        {"id": str(i), "messagetype": "RichText", "originalarrivaltime": f"2023-05-05T18:2{i}:00Z", "from": who,
+         "content": text} for i, (who, text) in enumerate(said)
+    ]  # fmt: skip
+    export = {"userId": "8:ann", "conversations": [{"id": "8:bob", "MessageList": messages}]}
+    (chat,) = read(tmp_path, {"skype.json": export})
+    assert [text for _, text in turns(chat)][:2] == [EN[0], EN[1]]
+    assert EN[0] in turns(chat)[2][1]  # forwarded, nothing added: kept
+
+
+def test_times_of_irc_where_the_day_is_known(tmp_path: Path) -> None:
+    body = "9:59 <ann> anyone here who knows tin whistles\n10:01 <bob> ann: yes, what about them\n"
+    changed = "--- Day changed Tue Jan 05 2021\n00:03 <ann> bob: how do you tune one\n"
+    for name, text, times in (
+        ("2020-12-25.txt", body, ["2020-12-25T09:59:00+00:00", "2020-12-25T10:01:00+00:00"]),
+        ("log.txt", f"--- Log opened Mon Jan 04 09:58:00 2021\n{body}{changed}", [
+            "2021-01-04T09:59:00+00:00", "2021-01-04T10:01:00+00:00", "2021-01-05T00:03:00+00:00"]),
+        ("none.txt", body, ["", ""]),
+    ):  # fmt: skip
+        (chat,) = read(tmp_path, {name: text})
+        assert isinstance(chat, Conversation)
+        assert [m.time for m in chat.messages] == times
+
+
 def test_numbered_exchanges_with_personas(tmp_path: Path) -> None:
     records = read(tmp_path, {"train.txt": PARLAI})
     assert turns(records[0]) == [("system", "i like tea\ni sing"), ("user", EN[0]), ("assistant", EN[1])]

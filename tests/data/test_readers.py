@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from test_personal import benchmark
 
 from mynah.data.collect import Collected, Collector, collect
 from mynah.data.readers.chat_json import slack_text
@@ -113,6 +114,17 @@ def test_a_workbook(tmp_path: Path) -> None:
     assert pairs(read(tmp_path / "faq.xlsx")) == [*WANTED, ("How many?", "3")]
 
 
+def test_a_pdf_whose_end_is_missing_is_said(tmp_path: Path) -> None:
+    (name, data), *_ = benchmark("fuzz_samples").pdf()
+    for content, said in ((data, 0), (data[: data.rindex(b"startxref")], 1)):
+        (tmp_path / name).write_bytes(content)
+        found = read(tmp_path / name)
+        assert found.records
+        assert (
+            len([item for item in found.rejected if "the end of this PDF is missing" in item.reason]) == said
+        )
+
+
 def test_rows_of_a_sheet_are_named_as_the_sheet_numbers_them(tmp_path: Path) -> None:
     import openpyxl
 
@@ -141,9 +153,8 @@ def test_a_chat_beyond_what_is_threaded_at_once(tmp_path: Path, monkeypatch: pyt
     messages = [m for r in found.records if isinstance(r, Conversation) for m in r.messages]
     assert len(messages) == 20
     assert {m.name for m in messages if m.role == "assistant"} == {"Shop"}
-    assert (
-        "assistant = Shop" in found.sources[0].layout and "in parts of 8 messages" in found.sources[0].layout
-    )
+    assert "assistant = Shop" in found.sources[0].layout
+    assert "in parts of 8 messages" in found.sources[0].layout
 
 
 def test_sqlite_one_table_several_and_a_select(tmp_path: Path) -> None:

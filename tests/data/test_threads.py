@@ -113,15 +113,28 @@ def test_words_come_back_from_the_disk(tmp_path: Path) -> None:
 
 
 def test_times_keep_their_zone() -> None:
-    rows = [{"time": "2024-03-01T10:00:00.123456+08:00"}, {"time": "1709258400"}, {"time": "soon"}]
+    times = ["2024-03-01T10:00:00.123456+08:00", "1709258400", "soon"]
+    rows = [{"time": time, "who": who} for time, who in zip(times, ("a", "b", "a"), strict=True)]
     (conversation,) = told(rows, time="time")
-    assert [m.time for m in conversation.messages] == ["2024-03-01T10:00:00.123456+08:00", ""]
+    assert [m.time for m in conversation.messages] == [times[0], "2024-03-01T02:00:00+00:00", ""]
     (conversation,) = told(rows[1:2], time="time")
     assert conversation.messages[0].time == "2024-03-01T02:00:00+00:00"
 
 
+def test_people_in_a_row_keep_their_own_turns() -> None:
+    rows = [{"who": who} for who in ("ann", "bob", "bob", "cid", "ann")]
+    (conversation,) = told(rows)
+    shown = [(m.role, m.name, m.content) for m in conversation.messages]
+    assert shown == [
+        ("user", "ann", "0"),
+        ("assistant", "bob", "1\n2"),
+        ("user", "cid", "3"),
+        ("user", "ann", "4"),
+    ]
+
+
 def test_times_beyond_the_calendar_are_no_times() -> None:
-    rows = [{"time": "0001-01-01T00:00:00+08:00"}, {"time": "9999-12-31T23:59:59-05:00"}]
+    rows = [{"time": "0001-01-01T00:00:00+08:00"}, {"time": "9999-12-31T23:59:59-05:00", "who": "other"}]
     (conversation,) = told(rows, time="time")
     assert [m.time for m in conversation.messages] == ["", ""]
 

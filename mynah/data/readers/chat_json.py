@@ -29,6 +29,8 @@ _SLACK_WRITTEN = frozenset(
 _DISCORD_WRITTEN = frozenset(("Default", "Reply", "0", "19"))
 #: Skype marks up what it writes; Google sets a narrow space before AM and PM.
 _MARKUP = re.compile(r"</?(?:b|i|s|pre|a|at|ss|quote|legacyquote|e_m)\b[^<>]*>")
+#: Skype repeats what a message answers.
+_QUOTED = re.compile(r"<quote\b.*?</quote>", re.DOTALL)
 _SPACES = re.compile("[\u00a0\u202f]")
 #: What Messenger and Instagram write in a person's place.
 _META_NOTE = re.compile(
@@ -61,7 +63,7 @@ class ChatJson:
     def rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
 
-        The thread is that of Slack, or in a group (Telegram, Discord) the chain of replies.
+        The thread is that of Slack or Google Chat, or in a group (Telegram, Discord) the chain of replies.
         """
         number = 0
         for chat, messages in self.chats:
@@ -118,7 +120,9 @@ class ChatJson:
         if isinstance(message.get("author"), dict):
             return str(message.get("content") or "")
         if "messagetype" in message:
-            return html.unescape(_MARKUP.sub("", str(message.get("content") or "")))
+            content = str(message.get("content") or "")
+            own = _QUOTED.sub("", content)
+            return html.unescape(_MARKUP.sub("", own if own.strip() else content))
         text = message.get("text")
         if isinstance(text, list):
             return _join(text)
@@ -222,14 +226,14 @@ def chats_of(value: Mapping[str, Any]) -> Iterator[tuple[str, Messages]]:
 
 
 def _id_of(message: Mapping[str, Any]) -> str:
-    return str(message.get("ts") or message.get("id") or "")
+    return str(message.get("ts") or message.get("id") or message.get("message_id") or "")
 
 
 def _threads(messages: Iterable[Any]) -> dict[str, str]:
     """Return message id -> id of the thread's first message, of messages that are in one.
 
-    Slack names the thread. Elsewhere a chain of replies is one if three or more people talk: between two, a
-    reply only quotes what the chat is about anyway.
+    Slack and Google Chat name the thread. Elsewhere a chain of replies is one if three or more people talk: between
+    two, a reply only quotes what the chat is about anyway.
     """
     named: dict[str, str] = {}
     parent: dict[str, str] = {}
@@ -241,8 +245,8 @@ def _threads(messages: Iterable[Any]) -> dict[str, str]:
             continue
         ids.append(hash(_id_of(message)))
         talkers.add(str(message.get("from_id") or message.get("from") or message.get("author")))
-        if "thread_ts" in message:
-            named[_id_of(message)] = str(message["thread_ts"])
+        if topic := message.get("thread_ts") or message.get("topic_id"):
+            named[_id_of(message)] = str(topic)
         reference = message.get("reference")
         to = message.get("reply_to_message_id") or (
             reference.get("messageId") if isinstance(reference, dict) else None

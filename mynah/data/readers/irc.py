@@ -5,6 +5,9 @@
     2020-01-31 09:19:00<TAB>nick<TAB>text   WeeChat
     === nick [~user@host] has joined        of the server: left out
 
+Times are kept where the day is known: from the line itself, from a line that says which day begins (`Day changed`,
+`Log opened`), or from the name of the file (2004-12-25.txt).
+
 A reply annotation beside the log (Kummerfeld et al. 2019, "A Large-Scale Corpus for Conversation
 Disentanglement": lines `parent child -`, counted from 0) decides; without one, a line answers the last words
 of the nick it begins with, or goes on with what its own speaker said shortly before.
@@ -14,6 +17,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import PurePath
 
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
@@ -22,15 +27,19 @@ from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
 from mynah.data.rows import APP, messages_to_records
 
-_STAMP = r"(?:\[?(?:\d{4}-\d\d-\d\d[T ])?\d{1,2}:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?\]?)"
+_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?"
+_STAMP = rf"(?:\[?(?:\d{{4}}-\d\d-\d\d[T ])?{_CLOCK}\]?)"
 _SAID = re.compile(rf"{_STAMP}\s*<[\s@+%&~]*(?P<nick>[^\s<>]+)>\s?(?P<text>.*)")
 _TABBED = re.compile(rf"{_STAMP}\t[@+%&~]?(?P<nick>[^\s\t<>*-]+)\t(?P<text>.*)")
 _ANNOUNCED = re.compile(
     rf"(?:{_STAMP}\s*)?(?:===|-!-|\*\*\*?|-->|<--|--\t|\*\s|\d\d:\d\d\s+-!-|Session |---)|{_STAMP}\t(?:-->|<--|--|\*)"
 )
+_TIME = re.compile(rf"\[?(?P<day>\d{{4}}-\d\d-\d\d)?[T ]?(?P<clock>{_CLOCK})")
+_NEW_DAY = re.compile(r"--- (?:Day changed|Log opened) \w{3} (\w{3} \d\d) (?:\d\d:\d\d:\d\d )?(\d{4})")
+_DAY_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)(?!\d)")
 #: A line goes on with what its speaker said at most this many lines before.
 _NEAR = 25
-TEXT, SPEAKER, ID, PARENT = "text", "speaker", "id", "reply_to"
+TEXT, SPEAKER, ID, PARENT, TIME = "text", "speaker", "id", "reply_to", "time"
 
 
 def is_irc(given: Input, encoding: str) -> bool:
@@ -49,7 +58,13 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
     reading.tell(form="an IRC log", layout=f"threads by {how}")
     assistant = reading.config.columns.assistant
     layout = Layout(
-        "messages", text=TEXT, speaker=SPEAKER, message_id=ID, reply_to=PARENT, assistant=assistant
+        "messages",
+        text=TEXT,
+        speaker=SPEAKER,
+        message_id=ID,
+        reply_to=PARENT,
+        time=TIME,
+        assistant=assistant,
     )
     yield from messages_to_records(given.name, _rows(given, encoding, links), layout, reading)
 
@@ -57,9 +72,12 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
 def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
     """Yield each line that somebody says, with the line that it answers."""
     last_by: dict[str, int] = {}
+    day = _day_of(given.name)
     for number, line in enumerate(given.lines(encoding)):
         found = _said(line)
         if found is None:
+            if changed := _NEW_DAY.match(line):
+                day = _date(" ".join(changed.groups()), "%b %d %Y")
             if line.strip():
                 yield Rejected(given.name, number + 1, APP, bad=False)
             continue
@@ -71,8 +89,36 @@ def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row
             parent = last_by[addressed] if addressed else before if number - before <= _NEAR else -1
         last_by[nick] = number
         # A nick that was only named in greeting stays; one that addresses is no part of what is said.
-        cells = {TEXT: rest, SPEAKER: nick, ID: str(number), PARENT: str(parent) if parent >= 0 else ""}
-        yield Row(number + 1, cells)
+        yield Row(
+            number + 1,
+            {
+                TEXT: rest,
+                SPEAKER: nick,
+                ID: str(number),
+                PARENT: str(parent) if parent >= 0 else "",
+                TIME: _time(line, day),
+            },
+        )
+
+
+def _time(line: str, day: str) -> str:
+    """Return when a line was said, in ISO 8601; empty if its day is not known."""
+    found = _TIME.match(line)
+    day = (found and found["day"]) or day
+    return f"{day}T{found['clock'].zfill(5)}" if found and day else ""
+
+
+def _day_of(name: str) -> str:
+    """Return the day in the name of a log, in ISO 8601; empty if there is none."""
+    found = _DAY_IN_NAME.search(PurePath(name).name)
+    return _date("-".join(found.groups()), "%Y-%m-%d") if found else ""
+
+
+def _date(text: str, form: str) -> str:
+    try:
+        return datetime.strptime(text, form).date().isoformat()
+    except ValueError:
+        return ""
 
 
 def _said(line: str) -> re.Match[str] | None:

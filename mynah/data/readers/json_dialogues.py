@@ -6,11 +6,13 @@ corpus to corpus, so they are found by the usual names (`vocabulary.NAMES`), not
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mynah.data.cells import normal_name
 from mynah.data.exchanges import split_exchange
+from mynah.data.readers.json_trees import Unfolded
 from mynah.data.records import Conversation, Message, Preference, Record, Rejected, Role, merge_turns
 from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 
@@ -70,6 +72,22 @@ def _is_spoken_pair(turn: Any) -> bool:
     return isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], int) and isinstance(turn[1], str)
 
 
+def left_out(value: Any) -> Iterator[str]:
+    """Yield a reason for each message of a conversation that is no turn of it: of a branch, of a program."""
+    if isinstance(value, Unfolded):
+        yield from itertools.repeat("a branch that was not taken", value.untaken)
+    for turn in turns_of(value) or []:
+        if isinstance(turn, dict) and not _both_sides(turn) and _is_programs(turn):
+            yield "what a program was told or answered"
+
+
+def _is_programs(turn: Mapping[str, Any]) -> bool:
+    """Whether a turn is a program's answer, or calls one and says nothing."""
+    if normal_name(_speaker(turn)) in _TOOLS:
+        return True
+    return _text(turn) is None and bool(turn.get("tool_calls") or turn.get("function_call"))
+
+
 def to_record(name: str, number: int, value: Any, assistant: Sequence[str] = ()) -> Record | Rejected:
     """Read a conversation; one with a better and a worse reply is a preference.
 
@@ -93,12 +111,9 @@ def to_record(name: str, number: int, value: Any, assistant: Sequence[str] = ())
         if both := _both_sides(turn):
             spoken += both
             continue
-        speaker = _speaker(turn)
-        text = _text(turn)
-        if normal_name(speaker) in _TOOLS:
+        if _is_programs(turn):
             continue
-        if text is None and (turn.get("tool_calls") or turn.get("function_call")):
-            continue  # the assistant called a tool and said nothing
+        speaker, text = _speaker(turn), _text(turn)
         if text is None:
             return Rejected(name, number, "a turn has no text")
         spoken.append((speaker or ("user", "assistant")[index % 2], text))

@@ -13,6 +13,7 @@ from mynah.data.readers.inputs import Input
 from mynah.data.readers.json_dialogues import (
     is_conversation,
     is_preference,
+    left_out,
     to_preference,
     to_record,
     turns_of,
@@ -127,6 +128,8 @@ def _each(
         elif not fits(item[1]):
             yield Rejected(name, item[0], otherwise)
         else:
+            for reason in left_out(item[1]):
+                yield Rejected(name, item[0], reason, bad=False)
             yield to_record(name, item[0], item[1], reading.config.columns.assistant)
 
 

@@ -1,6 +1,7 @@
 """Conversations in JSON that branch: ChatGPT's export, and trees of replies as OpenAssistant has them.
 
-One way through the tree is taken: the branch that was last open, or the reply that was ranked first.
+One way through the tree is taken: the branch that was last open, or the reply that was ranked first. How many messages
+stand beside it is told.
 """
 
 from __future__ import annotations
@@ -8,16 +9,25 @@ from __future__ import annotations
 from typing import Any
 
 
+class Unfolded(dict[str, Any]):
+    """One way through a branching conversation, as `{"messages": [...]}`."""
+
+    def __init__(self, turns: list[dict[str, str]], untaken: int) -> None:
+        super().__init__(messages=turns)
+        #: how many messages are on other branches
+        self.untaken = untaken
+
+
 def unfold(value: Any) -> Any:
-    """Return a branching conversation as `{"messages": [...]}`, any other value as it is."""
+    """Return a branching conversation as `Unfolded`, any other value as it is."""
     if isinstance(value, dict):
         mapping = value.get("mapping")
         if isinstance(mapping, dict) and any(
             isinstance(n, dict) and "message" in n for n in mapping.values()
         ):
-            return {"messages": _by_parent(mapping, value.get("current_node"))}
+            return _by_parent(mapping, value.get("current_node"))
         if isinstance(prompt := value.get("prompt"), dict) and isinstance(prompt.get("replies"), list):
-            return {"messages": _by_rank(prompt)}
+            return _by_rank(prompt)
         if isinstance(prompt := value.get("prompt"), list) and "completion" in value:
             end = value["completion"]
             last = end if isinstance(end, list) else [{"role": "assistant", "content": str(end)}]
@@ -52,43 +62,54 @@ def _by_history(value: dict[str, Any], history: list[Any]) -> list[dict[str, str
     ]
 
 
-def _by_parent(mapping: dict[str, Any], last: Any) -> list[dict[str, str]]:
+def _by_parent(mapping: dict[str, Any], last: Any) -> Unfolded:
     """Walk up from the node that was open last."""
     if not isinstance(last, str) or last not in mapping:
-        parents = {node.get("parent") for node in mapping.values() if isinstance(node, dict)}
+        parents = {str(node.get("parent")) for node in mapping.values() if isinstance(node, dict)}
         last = next((name for name in reversed(mapping) if name not in parents), None)
+    said = {name: turn for name, node in mapping.items() if (turn := _said(node)) is not None}
     turns: list[dict[str, str]] = []
     seen: set[Any] = set()
     while isinstance(node := mapping.get(last), dict) and last not in seen:
         seen.add(last)
-        last = node.get("parent")
-        message = node.get("message")
-        author, content = (
-            (message.get("author"), message.get("content")) if isinstance(message, dict) else (None, None)
-        )
-        role = author.get("role") if isinstance(author, dict) else None
-        about = message.get("metadata") if isinstance(message, dict) else None
-        hidden = isinstance(about, dict) and about.get("is_visually_hidden_from_conversation")
-        if hidden or (isinstance(message, dict) and message.get("recipient") not in (None, "all")):
-            continue  # said to a program, or by one
-        parts = content.get("parts") if isinstance(content, dict) else None
-        # What is no text (a picture), and what a program said to a program, is left out.
-        text = "\n".join(part for part in parts if isinstance(part, str)) if isinstance(parts, list) else ""
-        if role in ("user", "assistant") and text.strip():
-            turns.append({"role": str(role), "content": text})
-    return turns[::-1]
+        if last in said:
+            turns.append(said[last])
+        last = str(node.get("parent"))
+    return Unfolded(turns[::-1], len(said) - len(turns))
 
 
-def _by_rank(prompt: dict[str, Any]) -> list[dict[str, str]]:
+def _said(node: Any) -> dict[str, str] | None:
+    """Return the words of a node; None if it has none, was hidden, or was said to a program or by one."""
+    message = node.get("message") if isinstance(node, dict) else None
+    if not isinstance(message, dict) or message.get("recipient") not in (None, "all"):
+        return None
+    author, content, about = (message.get(key) for key in ("author", "content", "metadata"))
+    if isinstance(about, dict) and about.get("is_visually_hidden_from_conversation"):
+        return None
+    role = author.get("role") if isinstance(author, dict) else None
+    parts = content.get("parts") if isinstance(content, dict) else None
+    # What is no text (a picture) is left out.
+    text = "\n".join(part for part in parts if isinstance(part, str)) if isinstance(parts, list) else ""
+    return {"role": str(role), "content": text} if role in ("user", "assistant") and text.strip() else None
+
+
+def _by_rank(prompt: dict[str, Any]) -> Unfolded:
     """Walk down by the best of the replies."""
     turns: list[dict[str, str]] = []
     node: Any = prompt
     while isinstance(node, dict):
         role = "assistant" if node.get("role") == "assistant" else "user"
         turns.append({"role": role, "content": str(node.get("text") or "")})
-        replies = [reply for reply in node.get("replies") or [] if isinstance(reply, dict)]
-        node = min(replies, key=_rank, default=None)
-    return turns
+        node = min(_replies(node), key=_rank, default=None)
+    waiting, all_of_it = [prompt], 0
+    while waiting:
+        all_of_it += 1
+        waiting += _replies(waiting.pop())
+    return Unfolded(turns, all_of_it - len(turns))
+
+
+def _replies(node: dict[str, Any]) -> list[dict[str, Any]]:
+    return [reply for reply in node.get("replies") or [] if isinstance(reply, dict)]
 
 
 def _rank(reply: dict[str, Any]) -> float:

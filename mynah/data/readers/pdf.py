@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.plain import cut
@@ -19,6 +20,8 @@ _LIST = re.compile(r"[•▪–*-]\s|\(?\d{1,2}[.)]\s")
 #: A line this much shorter than the page's usual one ends a paragraph.
 _SHORT = 0.7
 _CJK = re.compile(r"[\u3000-\u30ff\u3400-\u9fff\uff00-\uffef]")
+#: Bytes at the end of a file among which its end mark stands.
+_TAIL = 4096
 _CJK_END = re.compile(_CJK.pattern + "$")
 
 
@@ -30,7 +33,12 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         MissingDependency: without pypdfium2.
     """
     reading.tell(form="PDF", layout="pages in order, cut at blank lines")
-    pages = list(_pages(given))
+    with given.local() as path:
+        pages = list(_pages(given.name, path))
+        if not _is_whole(path):
+            yield Rejected(
+                given.name, 0, "the end of this PDF is missing: it was cut off, as were pages perhaps"
+            )
     if not any(page.strip() for page in pages):
         raise DataError(f"{given.name}: a PDF of {len(pages)} pages without text; a scan needs OCR first")
     repeated = _running_heads(pages)
@@ -38,29 +46,33 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     yield from cut(iter(text.splitlines(keepends=True)), given.name)
 
 
-def _pages(given: Input) -> Iterator[str]:
+def _is_whole(path: Path) -> bool:
+    """Whether a PDF has the mark that ends it (ISO 32000-1, 7.5.5), which what was appended may follow."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - _TAIL))
+        return b"%%EOF" in file.read()
+
+
+def _pages(name: str, path: Path) -> Iterator[str]:
     try:
         import pypdfium2
         import pypdfium2.raw
     except ImportError:
         raise MissingDependency("pypdfium2", "documents", "reading PDF") from None
-    with given.local() as path:
-        try:
-            document = pypdfium2.PdfDocument(path)
-        except pypdfium2.PdfiumError as error:
-            locked = "password" in str(error).lower()
-            raise DataError(
-                f"{given.name}: a PDF that is {'locked by a password' if locked else 'damaged'}"
-            ) from None
-        try:
-            for number in range(len(document)):
-                try:
-                    page = document[number]
-                    yield page.get_textpage().get_text_bounded(errors="ignore").replace("\r\n", "\n")
-                except pypdfium2.PdfiumError:
-                    yield ""
-        finally:
-            document.close()
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        locked = "password" in str(error).lower()
+        raise DataError(f"{name}: a PDF that is {'locked by a password' if locked else 'damaged'}") from None
+    try:
+        for number in range(len(document)):
+            try:
+                page = document[number]
+                yield page.get_textpage().get_text_bounded(errors="ignore").replace("\r\n", "\n")
+            except pypdfium2.PdfiumError:
+                yield ""
+    finally:
+        document.close()
 
 
 def _running_heads(pages: list[str]) -> set[str]:
