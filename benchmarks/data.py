@@ -1,6 +1,6 @@
 """Speed and memory of the data stages, beside datatrove on the same input, in one run.
 
-    python benchmarks/data.py CORPUS --data REAL --sizes 10,100,220,1000 --repeats 3,2,1 --workers 1,2 \\
+    python benchmarks/data.py CORPUS --data REAL --sizes 10,100,220,1000 --repeats 3,1 --workers 1+2,1+2,2 \\
         --peer /path/to/datatrove/bin/python --python /path/to/a/plain/install/bin/python
 
 CORPUS holds JSON lines (xz) with `text` or `messages` in folders. Of it inputs of the given sizes in MB are made: an even
@@ -13,24 +13,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import html
 import importlib.resources
 import json
 import lzma
 import os
 import random
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from machine import describe
 
 MB = 1_000_000
-PEER_MOST = 220 * MB  # datatrove at 1 GB would take over an hour
 _REDACTED = ("email", "ip")
 
 
@@ -270,6 +272,7 @@ def made_files(corpus: Path, folder: Path) -> None:
     for text in texts:
         sheet.append(["".join(c for c in text if c >= " " or c in "\n\t")])
     book.save(folder / "a.xlsx")
+    write_documents(texts, folder)
     lines = [line.strip() for text in texts for line in text.split("\n") if 20 < len(line.strip()) < 400][
         :20_000
     ]
@@ -294,13 +297,44 @@ def made_files(corpus: Path, folder: Path) -> None:
         (folder / name).write_text(content, encoding="utf-8")
 
 
+def write_documents(texts: list[str], folder: Path) -> None:
+    """Write texts as DOCX, ODT and RTF, with the least mark-up that these have."""
+    paragraphs = ["".join(c for c in line if c >= " ") for text in texts for line in text.split("\n")]
+    w = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+    shown = [html.escape(paragraph) for paragraph in paragraphs]
+    with zipfile.ZipFile(folder / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        body = "".join(f"<w:p><w:r><w:t>{paragraph}</w:t></w:r></w:p>" for paragraph in shown)
+        archive.writestr("[Content_Types].xml", "<Types/>")
+        archive.writestr(
+            "word/document.xml", f'<w:document xmlns:w="{w}"><w:body>{body}</w:body></w:document>'
+        )
+    with zipfile.ZipFile(folder / "a.odt", "w", zipfile.ZIP_DEFLATED) as archive:
+        names = " ".join(
+            f'xmlns:{n}="urn:oasis:names:tc:opendocument:xmlns:{n}:1.0"' for n in ("office", "text")
+        )
+        body = "".join(f"<text:p>{paragraph}</text:p>" for paragraph in shown)
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.text")
+        content = f"<office:body><office:text>{body}</office:text></office:body>"
+        archive.writestr(
+            "content.xml", f"<office:document-content {names}>{content}</office:document-content>"
+        )
+    escaped = (re.sub(r"([\\\\{}])", r"\\\1", paragraph) for paragraph in paragraphs)
+    rtf = "\\par\n".join(
+        "".join(
+            c if c < "\x80" else f"\\u{(ord(c) + 0x8000) % 0x10000 - 0x8000}?" for c in line if c < "\ud800"
+        )
+        for line in escaped
+    )
+    (folder / "a.rtf").write_text("{\\rtf1\\ansi " + rtf + "}", encoding="ascii")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--sizes", default="10,100")
-    parser.add_argument("--workers", default="1,2")
+    parser.add_argument("--workers", default="1+2", help="by size, the last one for all that follow")
     parser.add_argument("--peer", help="a Python that has datatrove")
     parser.add_argument(
         "--python", default=sys.executable, help="a Python that has Mynah alone, as a user has it"
@@ -317,19 +351,20 @@ def main() -> None:
         readers(arguments.corpus, arguments.data)
     sizes = [int(size) for size in arguments.sizes.split(",")]
     repeats = [int(number) for number in arguments.repeats.split(",")]
+    workers_of = [[int(number) for number in several.split("+")] for several in arguments.workers.split(",")]
     print("\nwhole pipeline (collect and clean), the two in turn: MB, workers")
     with tempfile.TemporaryDirectory() as name:
         for index, size in enumerate(sizes):
             source = Path(name) / f"in-{size}"
             write_input(arguments.corpus, size * MB, source)
-            for workers in map(int, arguments.workers.split(",")):
+            for workers in workers_of[min(index, len(workers_of) - 1)]:
                 mine: list[tuple[float, int]] = []
                 theirs: list[tuple[float, int]] = []
                 for _ in range(repeats[min(index, len(repeats) - 1)]):
                     out = Path(name) / "out"
                     mine.append(timed(ours(arguments.python, source, out, workers)))
                     shutil.rmtree(out)
-                    if arguments.peer and size * MB <= PEER_MOST:
+                    if arguments.peer:
                         theirs.append(timed(peers(arguments.peer, source, out, workers)))
                         shutil.rmtree(out)
                 _row(size, workers, mine, theirs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -24,8 +24,10 @@ class Casting(NamedTuple):
     role: Roles
     #: how it was found, in words for the user
     told: str
-    #: the names, where it is names that tell; they hold for the rest of a source that is read in parts
+    #: the names, where it is names that tell
     assistant: tuple[str, ...] = ()
+    #: whether an assistant that was given speaks here
+    heard: bool = True
 
 
 def cast(
@@ -35,6 +37,7 @@ def cast(
     file: str,
     ask: AskSpeaker | None,
     strict: bool = True,
+    before: Sequence[str] = (),
 ) -> Casting:
     """Decide who is the assistant.
 
@@ -45,6 +48,7 @@ def cast(
         file: for errors.
         ask: who the assistant is, where nothing says so.
         strict: whether an assistant that was given must speak here; else one is chosen, and it is said.
+        before: who was the assistant in an earlier part of the same source; is so again who speaks here, too.
 
     Raises:
         ConfigError: if the assistant that was given speaks nowhere.
@@ -63,8 +67,13 @@ def cast(
         if strict:
             raise ConfigError(f"{file}: --me {', '.join(given)}: speaks nowhere; speakers: {most}")
         missing = f"none of --me {', '.join(given)} speaks here; "
+    if layout.speaker and not layout.direction and set(map(_fold, before)) & set(map(_fold, spoken)):
+        names = frozenset(map(_fold, before))
+        role = _by_value(messages.speakers, frozenset(), names)
+        told = f"{missing}assistant = {', '.join(before)}" if missing else ""  # else it has been told
+        return Casting(role, told, tuple(before), heard=not missing)
     casting = _chosen(messages, order, starts, spoken)
-    return casting._replace(told=missing + casting.told, assistant=tuple(given) or casting.assistant)
+    return casting._replace(told=missing + casting.told, heard=not missing)
 
 
 def _chosen(messages: Messages, order: Indices, starts: Indices, spoken: Counter[str]) -> Casting:

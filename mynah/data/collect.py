@@ -133,7 +133,7 @@ class Collector:
         items = unit.read(Reading(self.config, source, self.ask, alone=not self.several))
         first = list(itertools.islice(items, FIRST_ROWS))
         bad = [item for item in first if isinstance(item, Rejected) and item.bad]
-        rows = max(source.rows, len(first))
+        rows = max(source.rows, sum(not isinstance(item, Rejected) or item.bad for item in first))
         if 2 * len(bad) > rows:
             raise DataError(
                 f"{unit.name}: {len(bad):,} of {rows:,} rows are bad, more than half; the first is line "

@@ -176,7 +176,7 @@ def merge_turns(
     last = ""
     for message in messages:
         former = merged[-1][0] if merged else None
-        same = former is not None and (former.role, former.name) == (message.role, message.name)
+        same = former is not None and _who(former) == _who(message)
         if same and not _apart(last, message.time, within):
             merged[-1][1].append(message.content)
         else:
@@ -185,6 +185,10 @@ def merge_turns(
     return tuple(
         replace(first, content=separator.join(said)) if len(said) > 1 else first for first, said in merged
     )
+
+
+def _who(message: Message) -> tuple[Role, str]:
+    return message.role, message.name.strip().lower()
 
 
 def _apart(before: str, after: str, within: timedelta | None) -> bool:

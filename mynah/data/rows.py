@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mynah.data.exchanges import split_exchange
 from mynah.data.layout import CHOICES, Layout, guess_layout
@@ -62,15 +61,8 @@ def messages_to_records(
     """
     assert layout.text is not None
     source, text = reading.source, layout.text
-    messages = Messages(layout)
-    parts = 0
+    messages, parts = Messages(layout), _Parts(file, reading)
     for row in rows:
-        if len(messages) == MOST:
-            layout, told = yield from _threaded(file, messages, reading, first=not parts)
-            if not parts:
-                cut = f"in parts of {MOST:,} messages, and a conversation that crosses from one to the next is cut"
-                source.layout = "; ".join(filter(None, (source.layout, told, cut)))
-            messages, parts = Messages(layout), parts + 1
         source.rows += 1
         if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
             row = Rejected(file, row.line, what, bad=False)
@@ -79,26 +71,52 @@ def messages_to_records(
             source.media += row.reason == MEDIA
             yield row
         elif row.cells[text].strip():
+            if len(messages) == MOST:
+                yield from parts.thread(messages, last=False)
+                messages = Messages(layout)
             messages.add(row)
         else:
             yield Rejected(file, row.line, "empty text")
-    if not len(messages):
-        return
-    _, told = yield from _threaded(
-        file, messages, reading, first=not parts, strict=reading.alone and not parts
-    )
-    if not parts:
-        source.layout = f"{source.layout}; {told}" if source.layout else told
+    if len(messages):
+        yield from parts.thread(messages, last=True)
+        source.layout = "; ".join(filter(None, (source.layout, *parts.told)))
 
 
-def _threaded(
-    file: str, messages: Messages, reading: Reading, first: bool, strict: bool = False
-) -> Generator[Conversation, None, tuple[Layout, str]]:
-    """Yield the conversations of messages; return the layout with the assistant that was found, and how it was."""
-    config, ask = reading.config, reading.ask if first else None
-    conversations, casting = build_conversations(messages, file, config.gap, config.merge, ask, strict)
-    yield from conversations
-    return replace(messages.layout, assistant=casting.assistant), casting.told
+class _Parts:
+    """Threads the messages of a source part by part; who is the assistant of one is that of the next."""
+
+    def __init__(self, file: str, reading: Reading) -> None:
+        self.file, self.reading = file, reading
+        #: how roles were given, in words, and that there are parts
+        self.told: list[str] = []
+        self._assistant: tuple[str, ...] = ()
+        self._heard = self._asked = False
+
+    def thread(self, messages: Messages, last: bool) -> Iterator[Conversation]:
+        """Yield the conversations of a part.
+
+        Raises:
+            ConfigError: if the assistant that was given speaks in no part.
+        """
+        reading, config = self.reading, self.reading.config
+        conversations, casting = build_conversations(
+            messages,
+            self.file,
+            config.gap,
+            config.merge,
+            ask=None if self._asked else reading.ask,
+            strict=reading.alone and last and not self._heard,
+            before=self._assistant,
+        )
+        if not last and not self._asked:
+            self.told.append(
+                f"in parts of {MOST:,} messages, and a conversation that crosses from one to the next is cut"
+            )
+        if casting.told not in self.told:
+            self.told.append(casting.told)
+        self._asked, self._heard = True, self._heard or casting.heard
+        self._assistant = casting.assistant or self._assistant
+        yield from conversations
 
 
 def _other_kind(row: Row, column: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -39,6 +39,7 @@ def build_conversations(
     merge: timedelta | None = None,
     ask: AskSpeaker | None = None,
     strict: bool = True,
+    before: Sequence[str] = (),
 ) -> tuple[Iterator[Conversation], Casting]:
     """Group, order and cast the messages of a table; return the conversations, and how roles were given.
 
@@ -55,6 +56,7 @@ def build_conversations(
         merge: see above; None: always.
         ask: who the assistant is, where nothing in the file says so.
         strict: whether an assistant that was given must speak here.
+        before: who was the assistant in an earlier part of the same source.
 
     Raises:
         ConfigError: as `cast`.
@@ -67,7 +69,7 @@ def build_conversations(
     else:
         threads = _by_silence(messages, gap)
     threads = _in_order(threads, messages)
-    casting = cast(messages, threads.order, threads.starts, file, ask, strict)
+    casting = cast(messages, threads.order, threads.starts, file, ask, strict, before)
 
     def conversations() -> Iterator[Conversation]:
         names = messages.speakers.texts

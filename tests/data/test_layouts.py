@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -13,7 +14,7 @@ from mynah.data.collect import collect
 from mynah.data.layout import Columns
 from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Document, Labelled, Pair, Record
-from mynah.errors import ConfigError
+from mynah.errors import ConfigError, DataError
 
 ENGLISH = ["where is my parcel", "the shop opens at nine", "please cancel it", "what a good book", "it rained all day"]  # fmt: skip
 CHINESE = ["今天天气真不错", "请问怎么修改密码", "我的订单还没有到", "这家酒店服务很好", "我们准备去海边玩"]
@@ -218,8 +219,42 @@ def test_what_programs_say_is_in_the_account(tmp_path: Path) -> None:
     assert [item.reason for item in found.rejected] == ["what a program was told or answered"] * 2
 
 
+def test_turns_are_counted_once_and_bad_rows_as_such(tmp_path: Path) -> None:
+    tool, empty = {"role": "tool", "content": "42"}, {"role": "assistant", "content": None}
+    asked, reply = {"role": "user", "content": EN[0]}, {"role": "assistant", "content": EN[1]}
+    bad, good = {"messages": [asked, tool, tool, empty]}, {"messages": [asked, tool, reply]}
+
+    def found(values: list[Any]) -> list[str]:
+        (tmp_path / "x.json").write_text(json.dumps(values), encoding="utf-8")
+        return [item.reason for item in collect([tmp_path / "x.json"], CollectConfig()).rejected]
+
+    program = "what a program was told or answered"
+    assert found([good, bad, good]) == [program, "a turn has no text", program]
+    with pytest.raises(DataError, match="2 of 3 rows are bad"):
+        found([bad, bad, good])
+    assert (
+        found(
+            [{"chosen": [asked, tool, reply], "rejected": [asked, tool, tool, {**reply, "content": EN[2]}]}]
+        )
+        == [program] * 2
+    )
+    to_browser = {"author": {"role": "assistant"}, "recipient": "browser", "content": {"parts": ["search"]}}
+    chatgpt = copy.deepcopy(CHATGPT)
+    chatgpt[0]["mapping"] |= {"t": {"message": to_browser, "parent": "a"}}
+    chatgpt[0]["mapping"]["c"]["parent"] = "t"
+    assert found(chatgpt) == ["a branch that was not taken", program]
+
+
+@pytest.mark.parametrize("replies", [5, "x", {"a": 1}, [5, None]])
+def test_trees_of_odd_replies(tmp_path: Path, replies: Any) -> None:
+    tree = copy.deepcopy(OASST)
+    tree[0]["prompt"]["replies"][0]["replies"] = tree[0]["prompt"]["replies"][1]["replies"] = replies
+    tree[0]["prompt"]["replies"][0]["rank"] = float("nan")
+    assert turns(read(tmp_path, {"tree.json": tree})[0]) == [("user", EN[0]), ("assistant", EN[1])]
+
+
 def test_topics_of_google_chat_stand_apart(tmp_path: Path) -> None:
-    said = [("Ann", "a", 0), ("Bob", "b", 1), ("Cid", "a", 2), ("Dan", "b", 3)]
+    said = [("Ann", "a", 0), ("Bob", "b", 1), ("Cid", "a", 2), ("Dan", "b", 3)]  # who, topic, number
     messages = [
         {"creator": {"name": who}, "created_date": f"Friday, May 5, 2023 at 6:2{i}:00 PM UTC", "text": EN[i],
          "topic_id": topic, "message_id": f"s/{topic}/{i}"} for who, topic, i in said
@@ -231,7 +266,9 @@ def test_topics_of_google_chat_stand_apart(tmp_path: Path) -> None:
 
 def test_what_skype_repeats_of_an_answered_message_is_left_out(tmp_path: Path) -> None:
     quote = f'<quote author="a"><legacyquote>[1] Ann: </legacyquote>{EN[0]}<legacyquote>&lt;&lt;&lt; </legacyquote></quote>'
-    said = [("8:ann", EN[0]), ("8:bob", quote + EN[1]), ("8:ann", quote)]
+    nested = f'<quote author="b">{quote} of old</quote>'
+    edited = quote + '<e_m a="8:x" ts_ms="1" ts="1" t="61"></e_m>'
+    said = [("8:ann", EN[0]), ("8:bob", quote + EN[1]), ("8:ann", edited), ("8:bob", nested + EN[3])]
     messages = [
         {"id": str(i), "messagetype": "RichText", "originalarrivaltime": f"2023-05-05T18:2{i}:00Z", "from": who,
          "content": text} for i, (who, text) in enumerate(said)
@@ -240,6 +277,7 @@ def test_what_skype_repeats_of_an_answered_message_is_left_out(tmp_path: Path) -
     (chat,) = read(tmp_path, {"skype.json": export})
     assert [text for _, text in turns(chat)][:2] == [EN[0], EN[1]]
     assert EN[0] in turns(chat)[2][1]  # forwarded, nothing added: kept
+    assert turns(chat)[3][1] == EN[3]
 
 
 def test_times_of_irc_where_the_day_is_known(tmp_path: Path) -> None:
@@ -249,6 +287,9 @@ def test_times_of_irc_where_the_day_is_known(tmp_path: Path) -> None:
         ("2020-12-25.txt", body, ["2020-12-25T09:59:00+00:00", "2020-12-25T10:01:00+00:00"]),
         ("log.txt", f"--- Log opened Mon Jan 04 09:58:00 2021\n{body}{changed}", [
             "2021-01-04T09:59:00+00:00", "2021-01-04T10:01:00+00:00", "2021-01-05T00:03:00+00:00"]),
+        ("log.txt", f"--- Log opened Mon Jan 04 09:58:00 2021\n--- Day changed Di Jan 05 2021\n{body}", ["", ""]),
+        ("x-20201225.log", "23:59 <ann> anyone here\n00:01 <bob> ann: yes\n23:58 <ann> bob: so long\n23:57 <bob> ann: bye\n", [
+            "2020-12-25T23:59:00+00:00", "2020-12-26T00:01:00+00:00", "2020-12-26T23:58:00+00:00", "2020-12-26T23:58:00+00:00"]),
         ("none.txt", body, ["", ""]),
     ):  # fmt: skip
         (chat,) = read(tmp_path, {name: text})

@@ -13,6 +13,7 @@ import pytest
 from test_personal import benchmark
 
 from mynah.data.collect import Collected, Collector, collect
+from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import slack_text
 from mynah.data.readers.inputs import BOMB_BYTES, find_inputs
 from mynah.data.reading import CollectConfig
@@ -153,8 +154,18 @@ def test_a_chat_beyond_what_is_threaded_at_once(tmp_path: Path, monkeypatch: pyt
     messages = [m for r in found.records if isinstance(r, Conversation) for m in r.messages]
     assert len(messages) == 20
     assert {m.name for m in messages if m.role == "assistant"} == {"Shop"}
-    assert "assistant = Shop" in found.sources[0].layout
-    assert "in parts of 8 messages" in found.sources[0].layout
+    layout = found.sources[0].layout
+    assert layout.count("assistant = Shop") == 1
+    assert "in parts of 8 messages" in layout
+    with pytest.raises(ConfigError, match="--me Nobody: speaks nowhere"):
+        read(tmp_path / "chat.jsonl", columns=Columns(assistant=("Nobody",)))
+    # Who is given need not speak in each part.
+    heard = read(tmp_path / "chat.jsonl", columns=Columns(assistant=("guest 0",))).records[0]
+    assert isinstance(heard, Conversation)
+    assert [m.role for m in heard.messages] == ["assistant", "user"] * 2
+    # A part that is just full is all there is.
+    (tmp_path / "whole.jsonl").write_text("\n".join(map(json.dumps, [*told[:8], {**told[8], "text": ""}])))
+    assert "in parts" not in read(tmp_path / "whole.jsonl").sources[0].layout
 
 
 def test_sqlite_one_table_several_and_a_select(tmp_path: Path) -> None:

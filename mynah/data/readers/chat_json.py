@@ -29,8 +29,7 @@ _SLACK_WRITTEN = frozenset(
 _DISCORD_WRITTEN = frozenset(("Default", "Reply", "0", "19"))
 #: Skype marks up what it writes; Google sets a narrow space before AM and PM.
 _MARKUP = re.compile(r"</?(?:b|i|s|pre|a|at|ss|quote|legacyquote|e_m)\b[^<>]*>")
-#: Skype repeats what a message answers.
-_QUOTED = re.compile(r"<quote\b.*?</quote>", re.DOTALL)
+_QUOTE = re.compile(r"<(?P<end>/?)quote\b[^<>]*>")
 _SPACES = re.compile("[\u00a0\u202f]")
 #: What Messenger and Instagram write in a person's place.
 _META_NOTE = re.compile(
@@ -121,8 +120,8 @@ class ChatJson:
             return str(message.get("content") or "")
         if "messagetype" in message:
             content = str(message.get("content") or "")
-            own = _QUOTED.sub("", content)
-            return html.unescape(_MARKUP.sub("", own if own.strip() else content))
+            own = _MARKUP.sub("", _unquoted(content))
+            return html.unescape(own if own.strip() else _MARKUP.sub("", content))
         text = message.get("text")
         if isinstance(text, list):
             return _join(text)
@@ -245,8 +244,9 @@ def _threads(messages: Iterable[Any]) -> dict[str, str]:
             continue
         ids.append(hash(_id_of(message)))
         talkers.add(str(message.get("from_id") or message.get("from") or message.get("author")))
-        if topic := message.get("thread_ts") or message.get("topic_id"):
-            named[_id_of(message)] = str(topic)
+        topic = message.get("thread_ts") or message.get("topic_id")
+        if topic and (own := _id_of(message)):
+            named[own] = str(topic)
         reference = message.get("reference")
         to = message.get("reply_to_message_id") or (
             reference.get("messageId") if isinstance(reference, dict) else None
@@ -296,6 +296,17 @@ def slack_text(text: str, people: Mapping[str, str]) -> str:
 
     text = _LINK.sub(lambda m: f"{m[2]} ({m[1]})" if m[2] and m[2] not in m[1] else m[1], text)
     return html.unescape(_MENTION.sub(mention, text))
+
+
+def _unquoted(content: str) -> str:
+    """Return a message of Skype without what it repeats of the one that it answers; quotes may hold quotes."""
+    kept, depth, at = [], 0, 0
+    for tag in _QUOTE.finditer(content):
+        if depth == 0:
+            kept.append(content[at : tag.start()])
+        depth = max(0, depth - 1) if tag["end"] else depth + 1
+        at = tag.end()
+    return "".join(kept) + (content[at:] if depth == 0 else "")
 
 
 def repair(text: str) -> str:

@@ -6,7 +6,8 @@
     === nick [~user@host] has joined        of the server: left out
 
 Times are kept where the day is known: from the line itself, from a line that says which day begins (`Day changed`,
-`Log opened`), or from the name of the file (2004-12-25.txt).
+`Log opened`), or from the name of the file (2004-12-25.txt), from where a clock that runs back by half a day begins the
+next one. Lines stay in the order of the file, whatever the clock does.
 
 A reply annotation beside the log (Kummerfeld et al. 2019, "A Large-Scale Corpus for Conversation
 Disentanglement": lines `parent child -`, counted from 0) decides; without one, a line answers the last words
@@ -17,7 +18,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from datetime import time as clock_time
 from pathlib import PurePath
 
 from mynah.data.layout import Layout
@@ -27,14 +29,15 @@ from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
 from mynah.data.rows import APP, messages_to_records
 
-_CLOCK = r"\d{1,2}:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?"
-_STAMP = rf"(?:\[?(?:\d{{4}}-\d\d-\d\d[T ])?{_CLOCK}\]?)"
+_CLOCK, _ZONE = r"\d{1,2}:\d\d(?::\d\d)?", r"(?:Z|[+-]\d\d:?\d\d)?"
+_STAMP = rf"(?:\[?(?:\d{{4}}-\d\d-\d\d[T ])?{_CLOCK}{_ZONE}\]?)"
 _SAID = re.compile(rf"{_STAMP}\s*<[\s@+%&~]*(?P<nick>[^\s<>]+)>\s?(?P<text>.*)")
 _TABBED = re.compile(rf"{_STAMP}\t[@+%&~]?(?P<nick>[^\s\t<>*-]+)\t(?P<text>.*)")
 _ANNOUNCED = re.compile(
     rf"(?:{_STAMP}\s*)?(?:===|-!-|\*\*\*?|-->|<--|--\t|\*\s|\d\d:\d\d\s+-!-|Session |---)|{_STAMP}\t(?:-->|<--|--|\*)"
 )
-_TIME = re.compile(rf"\[?(?P<day>\d{{4}}-\d\d-\d\d)?[T ]?(?P<clock>{_CLOCK})")
+_TIME = re.compile(rf"\[?(?P<day>\d{{4}}-\d\d-\d\d)?[T ]?(?P<clock>{_CLOCK})(?P<zone>{_ZONE})")
+_DAY_TOLD = re.compile(r"--- (?:Day changed|Log opened) ")
 _NEW_DAY = re.compile(r"--- (?:Day changed|Log opened) \w{3} (\w{3} \d\d) (?:\d\d:\d\d:\d\d )?(\d{4})")
 _DAY_IN_NAME = re.compile(r"(?<!\d)((?:19|20)\d\d)[-_.]?(\d\d)[-_.]?(\d\d)(?!\d)")
 #: A line goes on with what its speaker said at most this many lines before.
@@ -72,12 +75,11 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
 def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
     """Yield each line that somebody says, with the line that it answers."""
     last_by: dict[str, int] = {}
-    day = _day_of(given.name)
+    clock = _Clock(given.name)
     for number, line in enumerate(given.lines(encoding)):
         found = _said(line)
         if found is None:
-            if changed := _NEW_DAY.match(line):
-                day = _date(" ".join(changed.groups()), "%b %d %Y")
+            clock.hear(line)
             if line.strip():
                 yield Rejected(given.name, number + 1, APP, bad=False)
             continue
@@ -96,29 +98,50 @@ def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row
                 SPEAKER: nick,
                 ID: str(number),
                 PARENT: str(parent) if parent >= 0 else "",
-                TIME: _time(line, day),
+                TIME: clock.time(line),
             },
         )
 
 
-def _time(line: str, day: str) -> str:
-    """Return when a line was said, in ISO 8601; empty if its day is not known."""
-    found = _TIME.match(line)
-    day = (found and found["day"]) or day
-    return f"{day}T{found['clock'].zfill(5)}" if found and day else ""
+class _Clock:
+    """Knows which day it is in a log."""
+
+    def __init__(self, name: str) -> None:
+        found = _DAY_IN_NAME.search(PurePath(name).name)
+        self.day = _date("-".join(found.groups()), "%Y-%m-%d") if found else None
+        self.last = datetime.min
+
+    def hear(self, line: str) -> None:
+        """Take a line that nobody said: a day may begin with it."""
+        if _DAY_TOLD.match(line):
+            found = _NEW_DAY.match(line)
+            self.day = _date(" ".join(found.groups()), "%b %d %Y") if found else None
+            self.last = datetime.min
+
+    def time(self, line: str) -> str:
+        """Return when a line was said, in ISO 8601; empty if its day is not known."""
+        found = _TIME.match(line)
+        if found is None or not (found["day"] or self.day):
+            return ""
+        if found["day"]:
+            return f"{found['day']}T{found['clock'].zfill(5)}{found['zone']}"
+        assert self.day is not None
+        try:
+            time = datetime.combine(self.day, clock_time.fromisoformat(found["clock"].zfill(5)))
+        except ValueError:
+            return ""
+        if self.last - time > timedelta(hours=12):
+            self.day += timedelta(days=1)
+            time += timedelta(days=1)
+        self.last = max(self.last, time)
+        return f"{self.last.isoformat()}{found['zone']}"
 
 
-def _day_of(name: str) -> str:
-    """Return the day in the name of a log, in ISO 8601; empty if there is none."""
-    found = _DAY_IN_NAME.search(PurePath(name).name)
-    return _date("-".join(found.groups()), "%Y-%m-%d") if found else ""
-
-
-def _date(text: str, form: str) -> str:
+def _date(text: str, form: str) -> date | None:
     try:
-        return datetime.strptime(text, form).date().isoformat()
+        return datetime.strptime(text, form).date()
     except ValueError:
-        return ""
+        return None
 
 
 def _said(line: str) -> re.Match[str] | None:

@@ -73,12 +73,23 @@ def _is_spoken_pair(turn: Any) -> bool:
 
 
 def left_out(value: Any) -> Iterator[str]:
-    """Yield a reason for each message of a conversation that is no turn of it: of a branch, of a program."""
+    """Yield a reason for each message of a conversation or preference that is no turn of it."""
+    programs = 0
     if isinstance(value, Unfolded):
         yield from itertools.repeat("a branch that was not taken", value.untaken)
-    for turn in turns_of(value) or []:
-        if isinstance(turn, dict) and not _both_sides(turn) and _is_programs(turn):
-            yield "what a program was told or answered"
+        programs = value.programs
+    for turn in (*(turns_of(value) or ()), *_compared(value)):
+        programs += isinstance(turn, dict) and not _both_sides(turn) and _is_programs(turn)
+    yield from itertools.repeat("what a program was told or answered", programs)
+
+
+def _compared(value: Any) -> Iterator[Any]:
+    """Yield the turns of two answers that are compared, those that both begin with once."""
+    answers = [value.get(key) for key in ("chosen", "rejected")] if isinstance(value, dict) else []
+    better, worse = [answer if isinstance(answer, list) else [] for answer in answers] or [[], []]
+    yield from better
+    same = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(better, worse, strict=False))
+    yield from worse[sum(1 for _ in same) :]
 
 
 def _is_programs(turn: Mapping[str, Any]) -> bool:

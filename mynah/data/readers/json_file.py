@@ -90,7 +90,11 @@ def _read(
     elif any(map(is_preference, good)):
         reading.tell(layout="preferences: a prompt, the better and the worse reply")
         for item in items:
-            yield item if isinstance(item, Rejected) else to_preference(name, *item)
+            yield from (
+                [item]
+                if isinstance(item, Rejected)
+                else _with_account(name, item, to_preference(name, *item))
+            )
     elif any(map(is_conversation, good)):
         reading.tell(layout="whole conversations")
         yield from _each(name, items, reading, is_conversation, "not a conversation")
@@ -123,14 +127,22 @@ def _each(
     name: str, items: Iterable[Numbered | Rejected], reading: Reading, fits: Any, otherwise: str
 ) -> Iterator[Record | Rejected]:
     for item in items:
+        reading.source.rows += 1
         if isinstance(item, Rejected):
             yield item
         elif not fits(item[1]):
             yield Rejected(name, item[0], otherwise)
         else:
-            for reason in left_out(item[1]):
-                yield Rejected(name, item[0], reason, bad=False)
-            yield to_record(name, item[0], item[1], reading.config.columns.assistant)
+            record = to_record(name, item[0], item[1], reading.config.columns.assistant)
+            yield from _with_account(name, item, record)
+
+
+def _with_account(name: str, item: Numbered, record: Record | Rejected) -> Iterator[Record | Rejected]:
+    """Yield a record, and what of its value is left out; of one that is rejected all is."""
+    yield record
+    if not isinstance(record, Rejected):
+        for reason in left_out(item[1]):
+            yield Rejected(name, item[0], reason, bad=False)
 
 
 def _inner(value: Any) -> list[Any] | None:

@@ -12,10 +12,10 @@ from typing import Any
 class Unfolded(dict[str, Any]):
     """One way through a branching conversation, as `{"messages": [...]}`."""
 
-    def __init__(self, turns: list[dict[str, str]], untaken: int) -> None:
+    def __init__(self, turns: list[dict[str, str]], untaken: int, programs: int = 0) -> None:
         super().__init__(messages=turns)
-        #: how many messages are on other branches
-        self.untaken = untaken
+        #: how many messages are on other branches, and how many were hidden, or said to or by a program
+        self.untaken, self.programs = untaken, programs
 
 
 def unfold(value: Any) -> Any:
@@ -67,7 +67,14 @@ def _by_parent(mapping: dict[str, Any], last: Any) -> Unfolded:
     if not isinstance(last, str) or last not in mapping:
         parents = {str(node.get("parent")) for node in mapping.values() if isinstance(node, dict)}
         last = next((name for name in reversed(mapping) if name not in parents), None)
-    said = {name: turn for name, node in mapping.items() if (turn := _said(node)) is not None}
+    said: dict[str, dict[str, str]] = {}
+    programs = 0
+    for name, node in mapping.items():
+        if (turn := _said(node)) is not None:
+            if _is_persons(node["message"], turn["role"]):
+                said[name] = turn
+            else:
+                programs += 1
     turns: list[dict[str, str]] = []
     seen: set[Any] = set()
     while isinstance(node := mapping.get(last), dict) and last not in seen:
@@ -75,22 +82,27 @@ def _by_parent(mapping: dict[str, Any], last: Any) -> Unfolded:
         if last in said:
             turns.append(said[last])
         last = str(node.get("parent"))
-    return Unfolded(turns[::-1], len(said) - len(turns))
+    return Unfolded(turns[::-1], len(said) - len(turns), programs)
 
 
 def _said(node: Any) -> dict[str, str] | None:
-    """Return the words of a node; None if it has none, was hidden, or was said to a program or by one."""
+    """Return role and words of a node; None if it has no words."""
     message = node.get("message") if isinstance(node, dict) else None
-    if not isinstance(message, dict) or message.get("recipient") not in (None, "all"):
+    if not isinstance(message, dict):
         return None
-    author, content, about = (message.get(key) for key in ("author", "content", "metadata"))
-    if isinstance(about, dict) and about.get("is_visually_hidden_from_conversation"):
-        return None
+    author, content = message.get("author"), message.get("content")
     role = author.get("role") if isinstance(author, dict) else None
     parts = content.get("parts") if isinstance(content, dict) else None
     # What is no text (a picture) is left out.
     text = "\n".join(part for part in parts if isinstance(part, str)) if isinstance(parts, list) else ""
-    return {"role": str(role), "content": text} if role in ("user", "assistant") and text.strip() else None
+    return {"role": str(role), "content": text} if text.strip() else None
+
+
+def _is_persons(message: dict[str, Any], role: str) -> bool:
+    """Whether a message was shown, and said by a person to the assistant or by the assistant to a person."""
+    about = message.get("metadata")
+    hidden = isinstance(about, dict) and about.get("is_visually_hidden_from_conversation")
+    return role in ("user", "assistant") and not hidden and message.get("recipient") in (None, "all")
 
 
 def _by_rank(prompt: dict[str, Any]) -> Unfolded:
@@ -109,9 +121,10 @@ def _by_rank(prompt: dict[str, Any]) -> Unfolded:
 
 
 def _replies(node: dict[str, Any]) -> list[dict[str, Any]]:
-    return [reply for reply in node.get("replies") or [] if isinstance(reply, dict)]
+    replies = node.get("replies")
+    return [reply for reply in replies if isinstance(reply, dict)] if isinstance(replies, list) else []
 
 
 def _rank(reply: dict[str, Any]) -> float:
     rank = reply.get("rank")
-    return float(rank) if isinstance(rank, int | float) else float("inf")
+    return rank if isinstance(rank, int | float) and rank == rank else float("inf")  # NaN is no rank

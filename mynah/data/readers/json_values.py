@@ -88,7 +88,12 @@ def _array(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
                 if found is None:
                     raise Damage(f"an element of more than {LARGEST_VALUE >> 20} MiB")
                 number += 1
-                yield number, sound(found[0])
+                try:
+                    value = sound(found[0])
+                except RecursionError:
+                    yield Rejected(given.name, number, "nested too deeply")
+                else:
+                    yield number, value
         except Damage as error:
             if not number:
                 raise DataError(f"{given.name}: not valid JSON: {error}") from None
