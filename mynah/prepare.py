@@ -12,11 +12,7 @@ from typing import Any
 
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig, EngineConfig
-from mynah.data.clean.run import clean_folder
-from mynah.data.collect import Collector, is_url, is_web
-from mynah.data.collect_shards import collect_folder
-from mynah.data.readers.inputs import check_exists
-from mynah.data.reading import AskSpeaker, CollectConfig, Source
+from mynah.data.reading import AskSpeaker, CollectConfig, Source, is_url, is_web
 from mynah.perplexity import RunPerplexity
 
 #: What was understood of each source, in the folder of `collect`.
@@ -48,6 +44,8 @@ def hashes_of(sources: Sequence[Path | str]) -> dict[str, str]:
     Raises:
         DataError: if one is missing or empty.
     """
+    from mynah.data.readers.inputs import check_exists
+
     for source in sources:
         if not is_url(source):
             check_exists(Path(source))
@@ -78,6 +76,10 @@ def collect_into(
     Raises:
         DataError, ConfigError: as `Collector`.
     """
+    # Here and below: a command loads its own stage only, which is a tenth of a second of each.
+    from mynah.data.collect import Collector
+    from mynah.data.collect_shards import collect_folder
+
     collector = Collector(sources, config, ask, cache=out / artifacts.CHECKPOINTS / "step-web")
     counts = collect_folder(collector, sources, out, engine, told)
     artifacts.write_json(
@@ -123,6 +125,8 @@ def clean_into(
     Raises:
         ConfigError, MissingDependency, ArtifactError: as `clean_folder`.
     """
+    from mynah.data.clean.run import clean_folder
+
     records, account = clean_folder(source, out, config, _judge(config), told, engine)
     reasons: dict[str, dict[str, dict[str, int]]] = {"dropped": {}, "changed": {}, "warned": {}}
     for (action, step, reason), count in sorted(account.counts.items()):

@@ -10,12 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mynah.data import crawl
 from mynah.data.beside import Unit
 from mynah.data.groups import find_units
-from mynah.data.readers import database
 from mynah.data.readers.inputs import find_inputs
-from mynah.data.reading import AskSpeaker, CollectConfig, Reading, Source
+from mynah.data.reading import AskSpeaker, CollectConfig, Reading, Source, is_url, is_web
 from mynah.data.records import Record, Rejected, kind_of
 from mynah.errors import ConfigError, DataError, MynahError
 
@@ -159,17 +157,11 @@ def _damages(unit: Unit) -> Iterator[Rejected]:
             yield Rejected(given.name, 0, given.damage)
 
 
-def is_url(path: Path | str) -> bool:
-    """Whether a source is a URL and not a file."""
-    return isinstance(path, str) and "://" in path
-
-
-def is_web(url: str) -> bool:
-    """Whether a URL is that of a web site and not of a database."""
-    return url.startswith(("http://", "https://"))
-
-
 def _at_url(url: str, cache: Path | None) -> Unit:
     if is_web(url):
+        from mynah.data import crawl
+
         return Unit(url, [], partial(crawl.read, url, cache=cache))
+    from mynah.data.readers import database
+
     return Unit(database.shown_url(url), [], partial(database.read_url, url))

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field
@@ -126,3 +127,13 @@ class Reading:
         """Set fields of the source."""
         for name, value in fields.items():
             setattr(self.source, name, value)
+
+
+def is_url(path: Path | str) -> bool:
+    """Whether a source is a URL and not a file."""
+    return isinstance(path, str) and "://" in path
+
+
+def is_web(url: str) -> bool:
+    """Whether a URL is that of a web site and not of a database."""
+    return url.startswith(("http://", "https://"))
