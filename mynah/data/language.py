@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 #: Characters that are looked at; more does not help and costs time.
 _SEEN = 1000
-_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]")
+_HAN = re.compile(r"[\u3400-\u9fff\uf900-\ufaff]+")
 _NO_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
 _KANA = re.compile(r"[\u3040-\u30ff]")
 
@@ -56,7 +56,7 @@ def language_of(text: str) -> Language:
     if seen.isascii():
         han, letters = 0, len(seen.encode().translate(None, _NO_LETTERS))
     else:
-        han = len(_HAN.findall(seen))
+        han = len(seen) - len(_HAN.sub("", seen))
         letters = len(seen) if 2 * han >= len(seen) else sum(map(str.isalpha, seen))  # counting takes long
     if letters < 3 and han == 0:
         return UNKNOWN

@@ -49,7 +49,8 @@ _ISSUERS = (
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?: ?[A-Z0-9]){11,30}(?![A-Za-z0-9])")
 
 _IPV4 = re.compile(r"(?<![A-Za-z0-9_.])(?:\d{1,3}\.){3}\d{1,3}(?:/\d{1,2})?(?![A-Za-z0-9_])(?!\.\d)")
-_IPV4_HINT = re.compile(r"\d\.\d{1,3}\.\d{1,3}\.\d")
+#: Hints begin with a character of their own, which is found ten times as fast as a class.
+_IPV4_HINT = re.compile(r"\.\d{1,3}\.\d")
 _IPV6 = re.compile(
     r"(?<![A-Za-z0-9_:.])(?:[0-9A-Fa-f]{0,4}:){2,7}[0-9A-Fa-f]{0,4}(?:(?:\d{1,3}\.){3}\d{1,3})?(?![A-Za-z0-9_:])"
 )
@@ -59,7 +60,7 @@ _MAC = re.compile(
     r"|(?<![A-Za-z0-9_.])(?:[0-9A-Fa-f]{4}\.){2}[0-9A-Fa-f]{4}(?![A-Za-z0-9_.])"
 )
 #: What these look like from afar: the patterns themselves try every letter and digit of a text.
-_MAC_HINT = re.compile(r"[:-][0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]|\.[0-9A-Fa-f]{4}\.")
+_MAC_HINTS = tuple(map(re.compile, (r":[0-9A-Fa-f]{2}:", r"-[0-9A-Fa-f]{2}-", r"\.[0-9A-Fa-f]{4}\.")))
 _IPV6_HINT = re.compile(r":[0-9A-Fa-f]{1,4}:[0-9A-Fa-f]{1,4}:")
 _VERSION = re.compile(
     r"(?:\bv|version|ver\.?|release|build|firmware|版本|固件|chrome/|section|§|clause)\s*[:：]?\s*$",
@@ -226,7 +227,7 @@ def find_ids(text: str) -> Iterator[Span]:
 
 def find_network(text: str) -> Iterator[Span]:
     """Yield IPv4 and IPv6 addresses and MAC addresses; a version number of four parts is none."""
-    for found in _MAC.finditer(text) if _MAC_HINT.search(text) else ():
+    for found in _MAC.finditer(text) if any(hint.search(text) for hint in _MAC_HINTS) else ():
         yield Span(*found.span(), "mac")
     for found in _IPV4.finditer(text) if _IPV4_HINT.search(text) else ():
         octets = found[0].partition("/")[0].split(".")
