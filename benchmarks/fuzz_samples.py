@@ -143,7 +143,17 @@ def chats() -> list[Sample]:
             ),
         )
     return [("w.txt", whatsapp.encode()), ("a.txt", android.encode()), ("t.json", json.dumps(telegram).encode()), ("i.json", json.dumps(instagram).encode()),
-            ("d.json", json.dumps(discord).encode()), ("s.zip", slack.getvalue())]  # fmt: skip
+            ("d.json", json.dumps(discord).encode()), ("s.zip", slack.getvalue()), ("messages.html", telegram_html())]  # fmt: skip
+
+
+def telegram_html() -> bytes:
+    """A chat as Telegram exports it to be looked at."""
+    said = "".join(
+        f'<div class="message default clearfix"><div class="body"><div class="date details" title="01.02.2023 10:{i:02}:00 UTC+01:00">'
+        f'10:{i:02}</div><div class="from_name">{("Ann", "Bo")[i % 2]}</div><div class="text">words {i}<br>more</div></div></div>'
+        for i in range(40)
+    )
+    return f'<!DOCTYPE html><html><body><div class="page_wrap"><div class="history">{said}</div></div></body></html>'.encode()
 
 
 def blocks_and_days() -> list[Sample]:
@@ -274,7 +284,24 @@ def excel() -> list[Sample]:
     for row in _ROWS:
         book.active.append(list(row))
     book.save(out)
-    return [("a.xlsx", out.getvalue())]
+    cells = "".join(
+        "<table:table-row>" + "".join(f"<table:table-cell office:value-type='string'><text:p>{cell}</text:p></table:table-cell>" for cell in row)
+        + "</table:table-row>"
+        for row in (("question", "answer"), *_ROWS)
+    )  # fmt: skip
+    names = " ".join(
+        f"xmlns:{n}='urn:oasis:names:tc:opendocument:xmlns:{n}:1.0'" for n in ("office", "table", "text")
+    )
+    sheet = io.BytesIO()
+    with zipfile.ZipFile(sheet, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("mimetype", "application/vnd.oasis.opendocument.spreadsheet")
+        archive.writestr(
+            "content.xml",
+            f"<office:document-content {names}><office:body><office:spreadsheet><table:table table:name='s'>{cells}"
+            "</table:table></office:spreadsheet></office:body></office:document-content>",
+        )
+        archive.writestr("META-INF/manifest.xml", "<manifest/>")
+    return [("a.xlsx", out.getvalue()), ("b.ods", sheet.getvalue())]
 
 
 def sqlite() -> list[Sample]:
@@ -421,6 +448,9 @@ def compressed() -> list[Sample]:
         archive.writestr("../../a.csv", _csv())
         archive.writestr("deep/b.jsonl", json_files()[0][1])
         archive.writestr("bomb.txt", b"0" * (80 << 20))
+        link = zipfile.ZipInfo("link.csv")
+        link.external_attr = 0o120777 << 16
+        archive.writestr(link, "../../etc/passwd")
     import pyarrow
 
     with tempfile.TemporaryDirectory() as folder:

@@ -10,6 +10,7 @@ from mynah import __version__, artifacts
 from mynah.data.report.page import sections
 from mynah.data.report.summary import examples, summarise
 from mynah.data.report.words import say
+from mynah.data.store import DROPPED
 from mynah.errors import ArtifactError
 from mynah.prepare import SOURCES, read_sources
 from mynah.report_style import page
@@ -51,9 +52,9 @@ def describe_data(folder: Path) -> tuple[dict[str, Any], str]:
             "is a file" if folder.is_file() else "no records in it" if folder.exists() else "no such folder"
         )
         raise ArtifactError(f"{folder}: {what}; expected a folder that mynah collect or clean made")
-    accounts = {
-        name: place for name, place in (("collect", collected), ("clean", cleaned)) if place is not None
-    }
+    split = folder / "split"
+    places = {"collect": collected, "clean": cleaned, "split": split if (split / DROPPED).is_file() else None}
+    accounts = {name: place for name, place in places.items() if place is not None}
     before = collected if cleaned is not None else None
     summary = summarise(records, accounts, before)
     sources, left_out = read_sources(collected) if collected is not None else ([], [])

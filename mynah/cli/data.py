@@ -1,4 +1,4 @@
-"""`mynah collect`, `mynah clean` and `mynah data ...`."""
+"""`mynah collect`, `mynah clean`, `mynah split` and `mynah data ...`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -143,6 +143,76 @@ def clean(
     print(f"next       mynah data report {out}")
 
 
+def split(
+    folder: Path,
+    *,
+    out: Annotated[Path, _OUT],
+    by: Literal["record", "person", "time"] | None = None,
+    held_out: float | None = None,
+    decontaminate: Annotated[tuple[Path, ...], Parameter(negative="")] = (),
+    recipe: Path | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    ray: str | None = None,
+    set_: Annotated[tuple[str, ...], _SET] = (),
+) -> None:
+    """Split records into what is learned from and what is held out, as mynah build does.
+
+    Parameters
+    ----------
+    folder: Path
+        What mynah collect or mynah clean made.
+    out: Path
+        Folder to make, with train and held_out in it.
+    by: str
+        record, person (all of a person's conversations on one side) or time (the latest are held out). Default: record.
+    held_out: float
+        Share of the records that is held out. Default 0.1.
+    decontaminate: tuple[Path, ...]
+        An evaluation file: what shares 13 words in a row with it is dropped. May be given several times.
+    recipe: Path
+        A TOML recipe; of it, [split], [engine] and the seed count.
+    seed: int
+        Another seed holds out other records.
+    workers: int
+        Processes at once. Default: one a core.
+    ray: str
+        Address of a Ray cluster: auto, or ray://HOST:10001. Default: this machine.
+    set_: tuple[str, ...]
+        Any other key: --set split.alike=false. May be given several times.
+    """
+    from dataclasses import asdict
+
+    from mynah.artifacts import read_manifest
+    from mynah.data.split import SplitCounts, split_folder
+    from mynah.prepare import hashes_of
+
+    source = records_of(folder)
+    flags = {
+        "split": {
+            "by": by,
+            "held_out": held_out,
+            "decontaminate": [str(path) for path in decontaminate] or None,
+        },
+        "engine": {"workers": workers, "ray": ray},
+        "seed": seed,
+    }
+    settings = _recipe(recipe, given(flags), set_)
+    counts = _stage(
+        "split",
+        out,
+        settings.split.model_dump(mode="json"),
+        {
+            "records": read_manifest(source).output,
+            **hashes_of([Path(path) for path in settings.split.decontaminate]),
+        },
+        settings.seed,
+        lambda work: asdict(split_folder(source, work, settings.split, settings.seed, settings.engine)),
+    )
+    print(SplitCounts(**counts).describe())
+    print(f"next       mynah data show {out}/held_out, or --dropped {out}")
+
+
 def report(folder: Path, *, out: Annotated[Path | None, _OUT] = None) -> None:
     """Write report.html and report.json about records: counts by step, examples, lengths, languages, speakers.
 
@@ -167,7 +237,7 @@ def show(
     place: str | None = None,
     dropped: bool = False,
     tokens: Path | None = None,
-    context_length: int = 256,
+    context_length: int | None = None,
 ) -> None:
     """Print records as JSON lines; or what was dropped and changed; or what a model would be trained on.
 
@@ -186,7 +256,7 @@ def show(
     tokens: Path
         A run (or Hugging Face directory) with a tokenizer: show tokens and loss mask.
     context_length: int
-        With --tokens: where a model's context ends.
+        With --tokens: where a model's context ends. Default: as the run was planned, else 256.
     """
     import json
     from itertools import islice
@@ -212,9 +282,10 @@ def show(
         if tokens is None:
             print(json.dumps(as_dict(record), ensure_ascii=False))
         else:
-            from mynah.tokenizer.preview import preview
+            from mynah.tokenizer.preview import planned_context, preview
 
-            print(preview(record, tokens, context_length, color=sys.stdout.isatty()))
+            length = context_length or planned_context(tokens) or 256
+            print(preview(record, tokens, length, color=sys.stdout.isatty()))
     _hint(shown, count, skip, "no records")
 
 

@@ -38,6 +38,13 @@ mynah collect shop.db --query "SELECT question, answer FROM faq" -o data/faq""",
 mynah clean data/chats -o data/clean --personal pseudonym --keep name
 mynah clean data/web -o data/clean --language en --language zh --quality drop --near""",
     ),
+    "split": (
+        "mynah.cli.data:split",
+        "Hold records out, so that nothing alike stands on both sides.",
+        """mynah split data/clean -o data/split
+mynah split data/clean -o data/split --by time --held-out 0.05
+mynah split data/clean -o data/split --decontaminate test.jsonl""",
+    ),
     "data report": (
         "mynah.cli.data:report",
         "Show what is in collected or cleaned records: a page, and JSON.",

@@ -55,7 +55,8 @@ def collect_folder(
 
     collector.told = tell
     batches = batches_of(collector.units)
-    # Where there is much to read nobody is asked who the assistant is: the processes that read cannot.
+    # Where there are several files with much to read nobody is asked who the assistant is: the processes that read
+    # cannot.
     alone = any(map(is_url, sources)) or len(batches) == 1
     with Account(out) as account:
         counts = (

@@ -1,6 +1,6 @@
 """Read a web site: politely (robots.txt, one request at a time, a pause between), to a depth, resumable.
 
-The only part of Mynah's data stages that opens a connection, and only to the host that was named.
+Beside a database, this is all of Mynah's data stages that opens a connection, and only to the host that was named.
 """
 
 from __future__ import annotations
@@ -128,6 +128,8 @@ class _Crawl:
                     if link not in seen and urllib.parse.urlsplit(link).netloc == self.host:
                         seen.add(link)
                         queue.append((link, depth + 1))
+        for url, depth in queue:
+            yield Page(url, depth, 0, reason=f"not fetched: --pages {self.web.pages} was reached")
 
     def _fetch(self, url: str, depth: int) -> Page:
         for attempt in range(RETRIES + 1):

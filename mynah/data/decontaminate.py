@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mynah.data.preprocess import words
+from mynah.data.clean.duplicates import shingle_text
 from mynah.data.records import Record
 
 #: Words in a row that two texts share only if one was taken from the other (Brown et al. 2020, "Language
@@ -24,7 +24,7 @@ class Overlap:
 
 def _runs(text: str) -> Iterator[int]:
     """Yield a hash of every run that weighs 13 words, whatever stands around it; a Han character weighs half."""
-    found = words(text.casefold())
+    found = shingle_text(text).split()
     weights = [1 if "\u3400" <= word[0] <= "\u9fff" else 2 for word in found]
     start = weight = 0
     for end, added in enumerate(weights):

@@ -145,12 +145,21 @@ def _is_text(given: Input, config: CollectConfig) -> bool:
         return False
 
 
+#: Characters of a text that has a class.
+_LONGEST_TEXT = 16 << 20
+
+
 def _read_class(label: str, files: list[Input], reading: Reading) -> Items:
     for given in files:
         encoding = encoding_of(given, reading)
         with given.text(encoding) as file:
-            text = file.read(1 << 24)
+            text = file.read(_LONGEST_TEXT)
+            longer = bool(file.read(1))
         reading.source.rows += 1
+        if longer:
+            yield Rejected(
+                given.name, 0, f"what stands beyond the first {_LONGEST_TEXT >> 20} Mi characters", bad=False
+            )
         if text.strip():
             yield Labelled(text, label, given.name)
         else:

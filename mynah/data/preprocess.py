@@ -12,8 +12,17 @@ from functools import cache
 
 from mynah.errors import ConfigError
 
-# A run of Han stands as single characters: without a segmenter a character is the honest unit.
-_WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’][^\W_]+)*")
+#: Letters and digits, Han apart: Chinese does not show where a word ends.
+_WORD = re.compile(r"(?P<han>[\u3400-\u9fff]+)|[^\W_\u3400-\u9fff]+(?:['’][^\W_\u3400-\u9fff]+)*")
+
+
+@cache
+def segmenter() -> Callable[[str], list[str]]:
+    """Return the function that cuts Chinese into words (jieba's dictionary and algorithm)."""
+    import rjieba
+
+    cut: Callable[[str], list[str]] = rjieba.cut
+    return cut
 
 
 @cache
@@ -31,8 +40,11 @@ def stop_words(language: str = "en") -> frozenset[str]:
 
 
 def words(text: str) -> list[str]:
-    """Cut a text into words; a Han character is a word of its own, punctuation is left out."""
-    return _WORD.findall(text)
+    """Cut a text into words, Chinese by a segmenter; punctuation is left out."""
+    found: list[str] = []
+    for part in _WORD.finditer(text):
+        found += segmenter()(part[0]) if part["han"] else [part[0]]
+    return found
 
 
 def preprocess(text: str, *, lower: bool = True, stop_words: Collection[str] = frozenset()) -> list[str]:
@@ -40,6 +52,8 @@ def preprocess(text: str, *, lower: bool = True, stop_words: Collection[str] = f
 
     >>> preprocess("Where is my Parcel?", stop_words={"is", "my"})
     ['where', 'parcel']
+    >>> preprocess("我的包裹在哪里?", stop_words={"我", "的"})
+    ['包裹', '在', '哪里']
     """
     found = words(text.lower() if lower else text)
     return [word for word in found if word.lower() not in stop_words]
@@ -52,9 +66,9 @@ def remove_stop_words(language: str) -> Callable[[str], str]:
         ConfigError: as `stop_words`.
     """
     listed = stop_words(language)
-    if language == "zh":
-        # Longest first, so that a stop word inside a longer one does not cut it.
-        han = sorted((w for w in listed if re.search(r"[\u3400-\u9fff]", w)), key=len, reverse=True)
-        pattern = re.compile("|".join(map(re.escape, han)))
-        return lambda text: pattern.sub("", text)
-    return lambda text: _WORD.sub(lambda m: "" if m.group().lower() in listed else m.group(), text)
+
+    def shorter(found: re.Match[str]) -> str:
+        parts = segmenter()(found[0]) if found["han"] else [found[0]]
+        return "".join(part for part in parts if part.lower() not in listed)
+
+    return lambda text: _WORD.sub(shorter, text)

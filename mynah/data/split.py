@@ -208,15 +208,15 @@ def facts_task(task: Task) -> Task:
     texts: list[str] = []
     for row, record in enumerate(read_shard(Path(task["shard"]))):
         contaminated = record in overlap
-        name = person(record)
+        names = people(record)
         facts["places"].append(_place(record, task["seed"]))
         facts["times"].append(_time(record))
         facts["contaminated"].append(contaminated)
-        facts["named"].append(bool(name))
+        facts["named"].append(bool(names))
         if not contaminated:
             keys[_EQUAL].append(short_fingerprint(record))
             rows[_EQUAL].append(row)
-            if name:
+            for name in names:
                 keys[_PERSON].append(key_of(name))
                 rows[_PERSON].append(row)
         if config.alike:
@@ -267,11 +267,11 @@ def asked(record: Record) -> str:
     return record.source if isinstance(record, Pair) else "\n".join(record.texts)
 
 
-def person(record: Record) -> str:
-    """Return who asks in a conversation: the first user's name; empty if nobody is named."""
+def people(record: Record) -> set[str]:
+    """Return the names of those who ask in a conversation."""
     if not isinstance(record, Conversation):
-        return ""
-    return next((m.name for m in record.messages if m.role == "user" and m.name), "")
+        return set()
+    return {m.name for m in record.messages if m.role == "user" and m.name}
 
 
 def _place(record: Record, seed: int) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mynah import artifacts
 from mynah.data.records import Record
 from mynah.errors import ArtifactError
 from mynah.tokenizer.dataset import SAID, encode_records
@@ -45,6 +46,12 @@ def preview(record: Record, folder: Path, context_length: int, color: bool = Fal
         f"{record.place}: {total} tokens, {replies} of them count in fine-tuning, {cut} are beyond a context of "
         f"{context_length}\n{'|'.join(shown)}"
     )
+
+
+def planned_context(run: Path) -> int | None:
+    """Return the context that a run was planned with, or None if it has no plan yet."""
+    path = run / "plan" / "plan.json"
+    return int(artifacts.read_json(path)["pretrain"]["context_length"]) if path.is_file() else None
 
 
 def _open(folder: Path) -> Tokenizer:

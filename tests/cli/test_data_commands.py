@@ -30,6 +30,39 @@ def collected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
     return tmp_path / "faq"
 
 
+def test_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = "".join(f"question {n},answer {n}\n" for n in "abcdefghijklmnopqrst")
+    (tmp_path / "faq.csv").write_text(f"question,answer\n{rows}", encoding="utf-8")
+    mynah("collect", tmp_path / "faq.csv", "-o", tmp_path / "faq", capsys=capsys)
+    out = tmp_path / "parts"
+    code, told, _ = mynah(
+        "split", tmp_path / "faq", "-o", out, "--held-out", 0.25, "--set", "split.alike=false", capsys=capsys
+    )
+    assert code == 0
+    train, held_out = ({r.place for r in read_records(out / name)} for name in ("train", "held_out"))
+    assert len(train | held_out) == 20
+    assert held_out
+    assert not train & held_out
+    assert f"{len(held_out)} " in told
+    assert "split by time" in refused(
+        "split", tmp_path / "faq", "-o", tmp_path / "x", "--by", "time", capsys=capsys
+    )
+    assert (
+        "already done"
+        in mynah(
+            "split",
+            tmp_path / "faq",
+            "-o",
+            out,
+            "--held-out",
+            0.25,
+            "--set",
+            "split.alike=false",
+            capsys=capsys,
+        )[1]
+    )
+
+
 def test_collect_clean_show_diff_report(
     tmp_path: Path, collected: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -7,7 +7,7 @@ from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.run import clean
 from mynah.data.clean.steps import clean_text
 from mynah.data.clean.text import fold_whitespace, remove_control, repair_unicode
-from mynah.data.preprocess import preprocess, stop_words
+from mynah.data.preprocess import preprocess, remove_stop_words, stop_words
 from mynah.data.records import Conversation, Document, Message
 
 
@@ -57,4 +57,5 @@ def test_lowercase_and_stop_words_are_options() -> None:
 
 def test_preprocess_as_in_the_tutorial() -> None:
     assert preprocess("Where is my Parcel?", stop_words={"is", "my"}) == ["where", "parcel"]
-    assert preprocess("包裹在哪") == ["包", "裹", "在", "哪"]
+    assert preprocess("我的包裹在哪里?", stop_words={"我", "的"}) == ["包裹", "在", "哪里"]
+    assert remove_stop_words("zh")("目的地的灯") == "目的地灯"  # no word is cut for a stop word in it

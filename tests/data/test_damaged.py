@@ -21,7 +21,7 @@ READERS = (
 
 def test_no_traceback_no_hang_no_flood() -> None:
     done = subprocess.run(
-        [sys.executable, str(BENCHMARKS / "fuzz_readers.py"), "--mutants", "25", "--seed", "11"],
+        [sys.executable, str(BENCHMARKS / "fuzz_readers.py"), "--mutants", "8", "--seed", "11"],
         capture_output=True, text=True, check=False, timeout=600,
     )  # fmt: skip
     lines = [line for line in done.stdout.splitlines() if " mutants  failures: " in line]

@@ -257,6 +257,30 @@ def test_by_person_and_by_time() -> None:
         split([talk(str(i)) for i in range(3)], SplitConfig(by="time"), seed=0)
 
 
+def test_by_person_everybody_who_asks_in_a_group_counts() -> None:
+    def group(number: int, *who: str) -> Conversation:
+        return Conversation(
+            (*(Message("user", f"{name} asks {number}", name) for name in who), Message("assistant", "ok"))
+        )
+
+    records = [
+        record
+        for ring in range(10)
+        for record in (
+            group(ring, f"a{ring}", f"b{ring}"),
+            group(ring, f"b{ring}", f"c{ring}"),
+            group(ring, f"c{ring}"),
+        )
+    ]
+    parts = split(records, SplitConfig(by="person", held_out=0.3, alike=False), seed=1)
+    asked_in = [
+        {m.name for r in part if isinstance(r, Conversation) for m in r.messages if m.name}
+        for part in (parts.train, parts.held_out)
+    ]
+    assert asked_in[1]
+    assert not asked_in[0] & asked_in[1]
+
+
 def test_split_depends_on_content_alone() -> None:
     records = [Document(f"text number {i}") for i in range(400)]
     parts = split(records, SplitConfig(held_out=0.1), seed=0)

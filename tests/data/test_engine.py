@@ -86,6 +86,42 @@ def test_a_killed_worker_changes_nothing(
     assert digest(tmp_path / "out") == expected
 
 
+#: Collects a folder of files and splits a folder of shards.
+SPREADS = """
+import sys
+from pathlib import Path
+from mynah.data import collect_shards, split
+from mynah.data.clean.config import EngineConfig
+from mynah.data.collect import Collector
+from mynah.data.reading import CollectConfig
+
+shards, files, out, ray = (*map(Path, sys.argv[1:4]), sys.argv[4] or None)
+engine = EngineConfig(workers=2 if ray else 1, ray=ray)
+collect_shards.PARALLEL_BYTES = collect_shards.BATCH_BYTES = 1 << 14
+collect_shards.collect_folder(Collector([files], CollectConfig()), [files], out / "collected", engine)
+split.SPREAD_LIGHT = 2
+split.split_folder(shards, out / "split", split.SplitConfig(), 0, engine)
+"""
+
+
+def test_collecting_and_splitting_on_a_cluster_give_the_same_bytes(source: Path, tmp_path: Path) -> None:
+    pytest.importorskip("ray", reason="needs the extra 'cluster'")
+    (tmp_path / "files").mkdir()
+    for number in range(8):
+        rows = "".join(f"question {number} {i},answer {i}\n" for i in range(400))
+        (tmp_path / "files" / f"{number}.csv").write_text(f"question,answer\n{rows}", encoding="utf-8")
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    for name, ray in (("alone", ""), ("cluster", "local")):
+        done = subprocess.run(
+            [sys.executable, "-c", SPREADS, str(source), str(tmp_path / "files"), str(tmp_path / name), ray],
+            capture_output=True, text=True, check=False, timeout=240, env=environment,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    for part in ("collected", "split/train", "split/held_out"):
+        assert digest(tmp_path / "alone" / part) == digest(tmp_path / "cluster" / part)
+    assert store.count_records(tmp_path / "alone" / "collected") == 3200
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_an_error_in_a_worker_keeps_its_words(tmp_path: Path, workers: int) -> None:
     config = CleanConfig().model_dump(mode="json")

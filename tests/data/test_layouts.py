@@ -253,6 +253,25 @@ def test_trees_of_odd_replies(tmp_path: Path, replies: Any) -> None:
     assert turns(read(tmp_path, {"tree.json": tree})[0]) == [("user", EN[0]), ("assistant", EN[1])]
 
 
+def test_content_tells_a_table_and_a_corpus_not_the_ending(tmp_path: Path) -> None:
+    for delimiter in ",;|":
+        rows = "".join(f"{EN[2 * i]}{delimiter}{EN[2 * i + 1]}\n" for i in range(10)).replace("'", "")
+        (pair, *_) = read(tmp_path, {"faq.txt": f"question{delimiter}answer\n{rows}"})
+        assert isinstance(pair, Conversation)
+    prose = "A text, answer it, has commas, and lines.\nSo it has, question it, or do not, at all.\n" * 20
+    assert isinstance(read(tmp_path, {"prose.txt": prose})[0], Document)
+    corpus = f"categories:\n- shop\nconversations:\n- - {EN[0]}\n  - {EN[1]}\n"
+    assert turns(read(tmp_path, {"corpus": corpus})[0]) == [("user", EN[0]), ("assistant", EN[1])]
+
+
+def test_the_parts_of_a_set_in_one_json_object(tmp_path: Path) -> None:
+    def rows(first: int) -> list[dict[str, str]]:
+        return [{"question": EN[i], "answer": EN[i + 1]} for i in range(first, first + 8, 2)]
+
+    records = read(tmp_path, {"set.json": {"version": 1, "train": rows(0), "test": rows(8)}})
+    assert [turns(record)[0][1] for record in records] == EN[0:16:2]
+
+
 def test_topics_of_google_chat_stand_apart(tmp_path: Path) -> None:
     said = [("Ann", "a", 0), ("Bob", "b", 1), ("Cid", "a", 2), ("Dan", "b", 3)]  # who, topic, number
     messages = [

@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from functools import cache, cached_property, lru_cache
+from functools import cached_property, lru_cache
 from itertools import count, filterfalse
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from mynah.data.preprocess import segmenter
+
 #: Ends of sentences, in Latin and in Chinese script; a quotation mark may close one.
 TERMINAL = tuple(".!?\"'”’…。！？」』”）)")
 _MIX, _MULTIPLY, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD), np.uint64(32)
-
-
-@cache
-def segmenter() -> Any:
-    """Return the function that cuts Chinese into words (jieba's dictionary and algorithm)."""
-    import rjieba
-
-    return rjieba.cut
 
 
 class Measured:

@@ -55,8 +55,9 @@ def gopher(text: Measured) -> str | None:
     # Chinese: the segmenter makes punctuation a word of its own, about a sixth of all.
     search = _ALPHABETIC.search
     lettered = np.array([word[0].isalpha() or search(word) is not None for word in text.different])
-    if text.word_counts[lettered].sum() < (0.65 if text.chinese else 0.8) * len(words):
-        return "fewer than 80 % of words hold a letter"
+    least = 0.65 if text.chinese else 0.8
+    if text.word_counts[lettered].sum() < least * len(words):
+        return f"fewer than {least:.0%} of words hold a letter"
     common = _STOP_WORDS_ZH if text.chinese else _STOP_WORDS
     if len(common.intersection(map(str.lower, text.different))) < 2:
         return "fewer than 2 of the commonest words"

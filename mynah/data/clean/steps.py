@@ -45,11 +45,14 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
         no model or limit given. MissingDependency: if a step needs a package that is not installed.
     """
     steps: list[tuple[str, Step]] = [
-        (name, partial(_change_texts, change)) for name, change in text_steps(config)
+        (name, partial(_change_texts, change, _DONE.get(name.partition(" ")[0], "")))
+        for name, change in text_steps(config)
     ]
     steps.append(("empty", drop_empty))
     if config.boilerplate:
-        steps.append(("boilerplate", partial(_change_document, remove_boilerplate)))
+        steps.append(
+            ("boilerplate", partial(_change_document, remove_boilerplate, "lines that no author wrote"))
+        )
     if config.language.keep:
         if unknown := [code for code in config.language.keep if code not in LANGUAGES]:
             near = difflib.get_close_matches(unknown[0], sorted(LANGUAGES), n=3)
@@ -61,7 +64,7 @@ def steps_of(config: CleanConfig, perplexity: Perplexity | None = None) -> list[
     quality = config.quality
     if quality.c4 != "off":
         if quality.c4 == "drop":
-            steps.append(("c4 lines", partial(_change_document, c4_lines)))
+            steps.append(("c4 lines", partial(_change_document, c4_lines, "lines that C4 leaves out")))
         steps.append(("c4", partial(_judge, c4, quality.c4)))
     for name, rule, action in (
         ("gopher", gopher, quality.gopher),
@@ -122,20 +125,29 @@ def clean_record(record: Record, steps: list[tuple[str, Step]]) -> tuple[Record 
     return record, changes
 
 
-_CHANGED = (Verdict("changed", ""),)
+#: What a step on texts did, as the account calls it.
+_DONE = {
+    "repair": "mis-decoded text, ligatures, normal form",
+    "control": "control and zero-width characters",
+    "html": "tags and entities",
+    "whitespace": "white space",
+    "script": "Chinese script",
+    "lowercase": "lower case",
+    "stop": "stop words",
+}
 
 
-def _change_texts(change: TextStep, record: Record) -> tuple[Record, tuple[Verdict, ...]]:
+def _change_texts(change: TextStep, reason: str, record: Record) -> tuple[Record, tuple[Verdict, ...]]:
     before = record.texts
     after = tuple(map(change, before))
-    return (record, ()) if after == before else (record.with_texts(after), _CHANGED)
+    return (record, ()) if after == before else (record.with_texts(after), (Verdict("changed", reason),))
 
 
-def _change_document(change: TextStep, record: Record) -> tuple[Record, tuple[Verdict, ...]]:
+def _change_document(change: TextStep, reason: str, record: Record) -> tuple[Record, tuple[Verdict, ...]]:
     """Change documents alone; empty ones are dropped."""
     if not isinstance(record, Document):
         return record, ()
-    changed, verdicts = _change_texts(change, record)
+    changed, verdicts = _change_texts(change, reason, record)
     return drop_empty(changed) if verdicts and not changed.texts[0].strip() else (changed, verdicts)
 
 

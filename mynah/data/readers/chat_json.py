@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from mynah.data.layout import Layout
 from mynah.data.reading import Reading, Row
@@ -67,7 +68,7 @@ class ChatJson:
         number = 0
         for chat, messages in self.chats:
             threads = _threads(messages())
-            for message in messages():
+            for index, message in enumerate(messages()):
                 number += 1
                 if isinstance(message, Rejected):
                     yield message
@@ -81,13 +82,13 @@ class ChatJson:
                 elif not text.strip():
                     yield Rejected(self.name, number, MEDIA, bad=False)
                 else:
-                    thread = threads.get(_id_of(message), "")
+                    thread = int(threads[index])
                     cells = {
                         TIME: _time(message),
                         SPEAKER: speaker,
                         TEXT: text,
                         CHAT: chat,
-                        THREAD: thread and f"{chat}\0{thread}",
+                        THREAD: f"{chat}\0{thread}" if thread else "",
                     }
                     yield Row(number, cells)
 
@@ -228,49 +229,46 @@ def _id_of(message: Mapping[str, Any]) -> str:
     return str(message.get("ts") or message.get("id") or message.get("message_id") or "")
 
 
-def _threads(messages: Iterable[Any]) -> dict[str, str]:
-    """Return message id -> id of the thread's first message, of messages that are in one.
+def _threads(messages: Iterable[Any]) -> npt.NDArray[np.int64]:
+    """Return (N,) int64: what is equal for the messages of one thread, 0 for those that are in none.
 
     Slack and Google Chat name the thread. Elsewhere a chain of replies is one if three or more people talk: between
-    two, a reply only quotes what the chat is about anyway.
+    two, a reply only quotes what the chat is about anyway. Of years of a chat there may be millions: hashes are kept.
     """
-    named: dict[str, str] = {}
-    parent: dict[str, str] = {}
-    #: hashes of the ids of all messages: of years of a chat there may be millions
-    ids = array("q")
+    ids, named, answered = array("q"), array("q"), array("q")
     talkers: set[str] = set()
     for message in messages:
         if not isinstance(message, dict):
+            for column in (ids, named, answered):
+                column.append(0)
             continue
-        ids.append(hash(_id_of(message)))
         talkers.add(str(message.get("from_id") or message.get("from") or message.get("author")))
-        topic = message.get("thread_ts") or message.get("topic_id")
-        if topic and (own := _id_of(message)):
-            named[own] = str(topic)
         reference = message.get("reference")
         to = message.get("reply_to_message_id") or (
             reference.get("messageId") if isinstance(reference, dict) else None
         )
-        if to is not None:
-            parent[_id_of(message)] = str(to)
-    if named or len(talkers) < 3:
-        return named
-    answered = np.array([hash(above) for above in parent.values()], dtype=np.int64)
-    known = np.isin(answered, np.frombuffer(ids, dtype=np.int64))
-    present = {above for above, there in zip(parent.values(), known.tolist(), strict=True) if there}
-    threads: dict[str, str] = {}
-    for start in parent:
-        chain, at = {start}, start
-        while (above := parent.get(at)) in present and above not in chain:
-            assert above is not None
-            chain.add(above)
-            at = above
-            if above in threads:  # the rest of the way is known
-                at = threads[above]
-                break
-        if at != start:
-            threads |= dict.fromkeys(chain, at)
-    return threads
+        topic = message.get("thread_ts") or message.get("topic_id")
+        for column, name in ((ids, _id_of(message)), (named, topic), (answered, to)):
+            column.append(hash(str(name)) if name else 0)
+    if any(named) or len(talkers) < 3:
+        return np.array(named, dtype=np.int64)
+    return _chains(np.array(ids, dtype=np.int64), np.array(answered, dtype=np.int64))
+
+
+def _chains(ids: npt.NDArray[np.int64], answered: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each message 1 + the place of the first one of its chain of replies, 0 for those in none."""
+    known, place = np.unique(ids, return_index=True)
+    found = np.minimum(np.searchsorted(known, answered), max(0, len(known) - 1))
+    replies = (
+        np.flatnonzero((answered != 0) & (known[found] == answered)) if len(known) else np.empty(0, np.int64)
+    )
+    first = np.arange(len(ids))
+    first[replies] = place[found[replies]]
+    inside = np.zeros(len(ids), dtype=bool)
+    inside[replies] = inside[first[replies]] = True
+    for _ in range(len(ids).bit_length()):  # each step goes twice as far up; a circle of replies has no end
+        first = first[first]
+    return np.where(inside, first + 1, 0)
 
 
 def _join(pieces: list[Any]) -> str:

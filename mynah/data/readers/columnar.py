@@ -8,7 +8,7 @@ from typing import Any
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.json_dialogues import is_conversation, to_record
-from mynah.data.readers.json_file import flat_cells
+from mynah.data.readers.json_file import flat_cells, with_account
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
 from mynah.data.rows import SAMPLE_ROWS, rows_to_records
@@ -33,15 +33,18 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             items = chain(first, values)
             if any(is_conversation(value) for _, value in first):
                 reading.tell(layout="whole conversations")
-                for number, value in items:
-                    yield to_record(given.name, number, value, reading.config.columns.assistant)
+                for item in items:
+                    reading.source.rows += 1
+                    record = to_record(given.name, *item, reading.config.columns.assistant)
+                    yield from with_account(given.name, item, record)
                 return
             flat = [cells for _, value in first if (cells := flat_cells(value))]
             columns = tuple(dict.fromkeys(column for cells in flat for column in cells))
             rows = (
                 Row(number, {column: cells.get(column, "") for column in columns})
-                for number, value in items
                 if (cells := flat_cells(value)) is not None
+                else Rejected(given.name, number, "not a flat record")
+                for number, value in items
             )
             yield from rows_to_records(given.name, columns, flat, rows, reading)
         except (pa.ArrowException, OSError, SystemError, UnicodeDecodeError) as error:

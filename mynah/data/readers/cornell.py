@@ -52,6 +52,10 @@ def read(files: list[Input], reading: Reading) -> Iterator[Record | Rejected]:
         found = _LIST.search(line)
         ids = [part.strip(" '\"") for part in found.group(1).split(",")] if found else []
         known = [said[i] for i in ids if i in said]
+        if 2 <= len(known) < len(ids):
+            yield Rejected(
+                listed[0].name, number, f"{len(ids) - len(known)} lines that are not there", bad=False
+            )
         if len(known) < 2:
             yield Rejected(listed[0].name, number, "fewer than two known lines")
             continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 
 from mynah.data.readers import (
@@ -97,6 +98,8 @@ _REFUSED = (
     (b"ID3", "a sound file"),
     (b"RIFF", "a sound or video file"),
 )
+#: How a corpus of chatterbot's begins, whatever the file is called.
+_CHATTERBOT = re.compile(r"(?:---\s+|#.*\n)*(?:categories:\s*\n(?:\s*- .*\n)+)?conversations:\s*\n\s*- ")
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 _TABLES = (".csv", ".tsv", ".tab", ".psv")
 _TEXTS = (".txt", ".text", ".log", ".md", ".markdown", ".rst", "")
@@ -138,11 +141,12 @@ def _binary_form(given: Input) -> str | None:
         try:
             with given.local() as path, zipfile.ZipFile(path) as archive:
                 kind = office_kind(archive.namelist())
-        except (zipfile.BadZipFile, OSError, ValueError, EOFError, NotImplementedError):
+                sheets = kind == "odt" and b"spreadsheet" in archive.open("mimetype").read(256)
+        except (zipfile.BadZipFile, zlib.error, OSError, ValueError, EOFError, RuntimeError):
             raise DataError(
                 f"{given.name}: an archive or Office document that is cut short or damaged"
             ) from None
-        if kind == "xlsx" or (kind == "odt" and given.suffix == ".ods"):
+        if kind == "xlsx" or sheets:
             return "excel"
         if kind in ("docx", "epub", "odt"):
             return kind
@@ -186,7 +190,7 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "chat"
     if irc.is_irc(given, encoding):
         return "irc"
-    if given.suffix in (".yml", ".yaml"):
+    if given.suffix in (".yml", ".yaml") or _CHATTERBOT.match(start):
         return "yaml"
     if given.suffix not in _TABLES:
         if dialogue_lines.kind_of_lines(given, encoding):
@@ -197,8 +201,13 @@ def _text_form(given: Input, reading: Reading) -> str:
             return "transcript"
     if given.suffix in _TABLES or reading.config.delimiter is not None:
         return "table"
-    # Running text has commas too: as a table it must be cut by tabs into equally many cells.
+    # Running text has commas too: as a table it must be cut by tabs into equally many cells, or begin with names of
+    # columns.
     delimiter = table.sniff_delimiter(given, encoding)
     if given.suffix in _TEXTS or given.suffix.startswith(tuple(f".{i}" for i in range(10))):
-        return "table" if delimiter == "\t" else "text"
+        return (
+            "table"
+            if delimiter == "\t" or (delimiter and table.has_known_header(given, encoding, delimiter))
+            else "text"
+        )
     return "table" if delimiter else "text"

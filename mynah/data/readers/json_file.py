@@ -91,9 +91,7 @@ def _read(
         reading.tell(layout="preferences: a prompt, the better and the worse reply")
         for item in items:
             yield from (
-                [item]
-                if isinstance(item, Rejected)
-                else _with_account(name, item, to_preference(name, *item))
+                [item] if isinstance(item, Rejected) else with_account(name, item, to_preference(name, *item))
             )
     elif any(map(is_conversation, good)):
         reading.tell(layout="whole conversations")
@@ -134,10 +132,10 @@ def _each(
             yield Rejected(name, item[0], otherwise)
         else:
             record = to_record(name, item[0], item[1], reading.config.columns.assistant)
-            yield from _with_account(name, item, record)
+            yield from with_account(name, item, record)
 
 
-def _with_account(name: str, item: Numbered, record: Record | Rejected) -> Iterator[Record | Rejected]:
+def with_account(name: str, item: Numbered, record: Record | Rejected) -> Iterator[Record | Rejected]:
     """Yield a record, and what of its value is left out; of one that is rejected all is."""
     yield record
     if not isinstance(record, Rejected):
@@ -155,7 +153,11 @@ def _inner(value: Any) -> list[Any] | None:
             return list(value.values())
     lists = [item for item in value.values() if isinstance(item, list) and item]
     wrapped = [item for item in lists if isinstance(item[0], dict | list)]
-    return wrapped[0] if len(wrapped) == 1 else None
+    if len(wrapped) < 2:
+        return wrapped[0] if wrapped else None
+    # Parts of one set (train, test): lists of objects that have the same keys.
+    keys = {frozenset(item[0]) if isinstance(item[0], dict) else None for item in wrapped}
+    return [*itertools.chain(*wrapped)] if len(keys) == 1 and None not in keys else None
 
 
 def _passages(value: Any) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 
 from mynah.data.readers.encoding import encoding_of
@@ -81,6 +82,8 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the text of a LaTeX file, in pieces."""
     with given.text(encoding_of(given, reading)) as file:
         source = file.read(LARGEST)
+        if file.read(1):
+            yield Rejected(given.name, 0, f"what stands beyond the first {LARGEST >> 20} Mi characters")
     reading.tell(form="LaTeX", layout="text and formulas, cut at blank lines")
     text = to_text(source)
     if text.strip() and len(_DEFINITION.findall(source)) <= max(20, 2 * text.count(". ")):
@@ -109,7 +112,7 @@ def to_text(source: str) -> str:
     text = _WITHOUT_TEXT.sub("", text)
     text = _ITEM.sub(lambda m: f"\n- {m[1]} " if m[1] else "\n- ", text)
     text = _ENVIRONMENT.sub("\n\n", text)
-    text = _ACCENT.sub(lambda m: m[2] + _ACCENTS[m[1]], text)
+    text = _ACCENT.sub(lambda m: unicodedata.normalize("NFC", m[2] + _ACCENTS[m[1]]), text)
     for mark, char in _SYMBOLS.items():
         text = text.replace(mark, char)
     text = _SETTING.sub("", text)

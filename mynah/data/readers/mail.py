@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import email.policy
+import itertools
 import re
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -43,7 +44,7 @@ def is_mail(head: bytes) -> bool:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the threads of a mailbox: who writes first is the user, unless an assistant is told."""
     reading.tell(form="mail", layout="threads by In-Reply-To; quoted text and signatures left out")
-    rows = (_row(given, line, data) for line, data in _messages(given))
+    rows = itertools.chain.from_iterable(_rows(given, line, data) for line, data in _messages(given))
     layout = Layout(
         "messages",
         text="text",
@@ -81,6 +82,14 @@ def _with_short_headers(data: bytes) -> bytes:
     head, blank, body = data.replace(b"\r\n", b"\n").partition(b"\n\n")
     head = b"\n".join(line[:_LONGEST_HEADER] for line in head[: 1 << 16].split(b"\n"))
     return head + blank + _PART_HEADER.sub(rb"\1", body)
+
+
+def _rows(given: Input, line: int, data: bytes) -> Iterator[Row | Rejected]:
+    yield _row(given, line, data)
+    if len(data) >= LARGEST_MESSAGE:
+        yield Rejected(
+            given.name, line, f"the rest of a message of more than {LARGEST_MESSAGE >> 20} MiB", bad=False
+        )
 
 
 def _row(given: Input, line: int, data: bytes) -> Row | Rejected:

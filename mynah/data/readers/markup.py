@@ -62,9 +62,16 @@ def _folded(text: str | None, parent: str) -> str:
 
 
 def parse_html(data: bytes, encoding: str | None = None) -> Any:
-    """Return the tree of a page, or None if there is nothing in it."""
+    """Return the tree of a page, or None if there is nothing in it.
+
+    Args:
+        data: the page.
+        encoding: as Python calls it; None: as the page says.
+    """
     from lxml import etree, html
 
+    if encoding is not None and encoding != "utf-8":  # libxml2 knows fewer, and some by other names
+        data, encoding = data.decode(encoding, "replace").encode("utf-8", "replace"), "utf-8"
     parser = html.HTMLParser(encoding=encoding, no_network=True, remove_comments=True, huge_tree=False)
     try:
         return html.document_fromstring(data, parser=parser)

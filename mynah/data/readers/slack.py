@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -48,14 +47,17 @@ def read_channel(days: list[Input], users: Input, reading: Reading) -> Iterator[
             people[str(user["id"])] = str(
                 (profile or {}).get("display_name") or user.get("real_name") or user.get("name") or user["id"]
             )
-    messages: list[Any] = []
-    for day in sorted(days, key=lambda given: given.name):
-        value = _load(day)
-        if isinstance(value, list):
-            messages += value
-        else:
-            yield Rejected(day.name, 0, "not JSON, or no list of messages")
-    yield from read_messages(partial(iter, messages), reading.source.file, reading, people)
+
+    def messages() -> Iterator[Any]:  # a day at a time: a channel may be ten years old
+        for day in sorted(days, key=lambda given: given.name):
+            value = _load(day)
+            yield from (
+                value
+                if isinstance(value, list)
+                else [Rejected(day.name, 0, "not JSON, or no list of messages")]
+            )
+
+    yield from read_messages(messages, reading.source.file, reading, people)
 
 
 def is_day(given: Input, root: str) -> bool:

@@ -164,6 +164,13 @@ def sniff_delimiter(given: Input, encoding: str) -> str | None:
     return best[2] if best else None
 
 
+def has_known_header(given: Input, encoding: str, delimiter: str) -> bool:
+    """Whether the first row is nothing but names, two of them usual ones of columns."""
+    rows = _first_rows(given, encoding, delimiter, 2)
+    names = [re.sub(r"[\W_]+", "", cell.lower()) for cell in rows[0]] if len(rows) == 2 else []
+    return sum(name in known_names() for name in names) >= 2 and all(len(name) <= 40 for name in names)
+
+
 def _first_rows(given: Input, encoding: str, delimiter: str, count: int) -> list[list[str]]:
     csv.field_size_limit(MAX_CELL)
     rows: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""Telegram's HTML export: `messages.html`, `messages2.html`, ... of one chat."""
+"""Telegram's HTML export; of the files of one chat (`messages.html`, `messages2.html`) each is read by itself."""
 
 from __future__ import annotations
 
@@ -31,7 +31,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         DataError: if it is no HTML.
     """
     encoding_of(given, reading)
-    tree = parse_html(given.head(LARGEST), reading.source.encoding)
+    page = given.head(LARGEST + 1)
+    if len(page) > LARGEST:
+        yield Rejected(given.name, 0, f"what stands beyond the first {LARGEST >> 20} MiB")
+    tree = parse_html(page[:LARGEST], reading.source.encoding)
     if tree is None:
         raise DataError(f"{given.name}: no HTML that can be read")
     reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")

@@ -18,6 +18,8 @@ _FILE = re.compile(
     r"\[\[(?:File|Image|Category|Datei|Bild|Kategorie|文件|图像|分类|檔案|圖像|分類):[^\[\]]*(?:\[\[[^\[\]]*\]\][^\[\]]*)*\]\]",
     re.I,
 )
+_REFERENCE = re.compile(r"<ref\b[^<>]*/>|<ref\b[^<>]*>.*?</ref\s*>", re.DOTALL | re.IGNORECASE)
+_STYLE = re.compile(r"'{5}|'{2,3}")
 _REDIRECT = re.compile(r"\s*#(?:REDIRECT|重定向|WEITERLEITUNG|REDIRECTION)", re.I)
 
 
@@ -45,10 +47,12 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         elif len(text) > LARGEST:
             yield Rejected(given.name, number, f"an article of more than {LARGEST >> 20} MiB")
         else:
-            plain = _FILE.sub("", _TABLE.sub("", text))
+            plain = _FILE.sub("", _TABLE.sub("", _REFERENCE.sub("", text)))
             words = str(
                 mwparserfromhell.parse(plain, skip_style_tags=True).strip_code(normalize=True, collapse=True)
             )
+            # The parser leaves bold and italic marks, which take it long, and the blanks around headings.
+            words = "\n".join(line.strip() for line in _STYLE.sub("", words).split("\n"))
             words = re.sub(r"\n{3,}", "\n\n", words).strip()
             if words:
                 yield Document(f"{title}\n\n{words}" if title else words, f"{given.name}:{number}")

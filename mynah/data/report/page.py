@@ -113,6 +113,7 @@ def _charts(summary: Mapping[str, Any]) -> str:
         (say("speakers", count=f"{summary['speakers']:,}"), summary["top_speakers"]),
         (say("labels"), summary["labels"]),
         (say("months"), summary["months"]),
+        (say("duplicates"), summary["duplicates"]),
         (say("personal", count=f"{summary['personal_characters']:,}"), summary["personal"] or None),
     ]
     drawn = ""

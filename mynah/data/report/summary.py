@@ -37,6 +37,7 @@ def summarise(folder: Path, accounts: Mapping[str, Path], before: Path | None = 
     """
     summary = _records(read_records(folder))
     summary["account"] = {stage: _account(read_changes(place)) for stage, place in accounts.items()}
+    summary["duplicates"] = _duplicates(summary["account"])
     if before is not None:
         wanted = [
             example
@@ -117,6 +118,15 @@ def _account(changes: Iterable[Change]) -> dict[str, dict[str, dict[str, Any]]]:
         if len(step["examples"]) < EXAMPLES:
             step["examples"].append(change.place)
     return found
+
+
+def _duplicates(account: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> dict[str, int]:
+    """Return how many records repeated others, by how: equal, nearly so, a reply said often, lines of many."""
+    found: Counter[str] = Counter()
+    for stage in account.values():
+        for steps in stage.values():
+            found.update(steps.get("duplicates", {}).get("reasons", {}))
+    return dict(found.most_common())
 
 
 def _before_after(before: Path, after: Path, places: Sequence[str]) -> list[dict[str, Any]]:

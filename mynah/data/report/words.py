@@ -35,6 +35,7 @@ WORDS: dict[str, tuple[str, str]] = {
     "speakers": ("Speakers ({count} in all)", "说话人（共 {count} 位）"),
     "labels": ("Classes", "类别"),
     "months": ("Messages a month", "每月消息数"),
+    "duplicates": ("Records that repeated others", "重复的记录"),
     "personal": ("Personal data in the first {count} characters", "前 {count} 个字符中的个人信息"),
     "nothing": ("none found", "未发现"),
     "examples": ("Examples", "示例"),
