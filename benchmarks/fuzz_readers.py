@@ -4,7 +4,7 @@
 
 Each reader's small samples are mutated with a seed, each this many times: cut, bits flipped, NULs, pieces repeated, swapped or dropped, brackets
 and tags nested ten thousand deep, bombs, names with `../`, lone surrogates, endless lines, dates that do not exist. Every
-mutant is read in a process that is watched: an exception that is no MynahError, one that does not name the file, more than 2 seconds of processor time or more than 512 MiB
+mutant is read in a process that is watched: an exception that is no MynahError, one that does not name the file, more than 2 seconds of processor time (above 4 MiB in proportion) or more than 512 MiB
 above what the interpreter itself takes is a failure. `--keep` saves the failing files.
 """
 
@@ -28,6 +28,8 @@ from pathlib import Path
 from fuzz_samples import SAMPLES
 
 SECONDS, MEBIBYTES = 2.0, 512
+#: Files larger than this many bytes may take longer in proportion.
+LARGE = 4 << 20
 #: After this long without an answer the process is ended; a machine under load is slow for other reasons.
 PATIENCE = 20.0
 
@@ -107,7 +109,7 @@ def work(connection: Connection) -> None:
             failure = f"{type(error).__name__} at {Path(where.filename).name}:{where.lineno}"
         seconds = time.process_time() - begun
         mebibytes = max(0.0, _peak() - before)
-        if not failure and seconds > SECONDS:
+        if not failure and seconds > SECONDS * max(1.0, Path(path).stat().st_size / LARGE):
             failure = "slow"
         if not failure and mebibytes > MEBIBYTES:
             failure = "memory"

@@ -40,3 +40,13 @@ def test_the_samples_themselves_are_read(reader: str, tmp_path: Path) -> None:
         path = tmp_path / name
         path.write_bytes(data)
         assert collect([path], CollectConfig()).records, name
+
+
+def test_what_once_took_for_ever(tmp_path: Path) -> None:
+    """Found by the fuzzer: patterns that took exponential and quadratic time."""
+    chat = "".join(f"{i + 1}/01/2024, 21:0{i} - Ann{'[' * (70 if i else 20_000)}: hi {i}\n" for i in range(9))
+    (tmp_path / "chat.txt").write_text(chat, encoding="utf-8")
+    box = b"From ann Mon Jan  1 10:00:00 2024\nFrom: Ann <a@b.org>\nDate: Mon, 1 Jan 2024 10:00:00 +0000\n\nhello\n\n"
+    (tmp_path / "a.mbox").write_bytes(box + b"From " + b"x" * 500_000 + b"\n\n" + box)
+    assert collect([tmp_path / "chat.txt"], CollectConfig()).records
+    assert len(collect([tmp_path / "a.mbox"], CollectConfig()).records) == 2

@@ -75,7 +75,7 @@ _LEVELS = frozenset(
     "info warn warning error err debug trace fatal critical notice verbose note todo fixme http https get "
     "post put".split()
 )
-_MODULE = re.compile(r"[A-Za-z_][\w-]*(?:[./\[][\w\[\]/-]+)+|(?:GET|POST|PUT|DELETE) .*")
+_MODULE = re.compile(r"[A-Za-z_][\w-]*[./\[][\w\[\]/.-]*[\w\[\]/-]|(?:GET|POST|PUT|DELETE) .*")
 _CHANGED = re.compile(
     r".+ (?:changed the (?:subject|group)|created group|changed this group|added|removed) .*", re.DOTALL
 )
@@ -154,7 +154,10 @@ def is_chat_text(given: Input, encoding: str) -> bool:
 
 def is_log(names: Sequence[str]) -> bool:
     """Whether what stands for speakers are the levels, modules or paths of a program's log."""
-    logged = sum(name.lower() in _LEVELS or _MODULE.fullmatch(name) is not None for name in names)
+    short = [
+        name for name in names if len(name) <= _LONGEST_NAME
+    ]  # no module's is longer, and the pattern takes its time
+    logged = sum(name.lower() in _LEVELS or _MODULE.fullmatch(name) is not None for name in short)
     return bool(names) and 2 * logged > len(names)
 
 

@@ -19,7 +19,7 @@ from mynah.data.rows import messages_to_records
 
 #: A message is read up to this size; what is larger carries files.
 LARGEST_MESSAGE = 16 << 20
-_START = re.compile(rb"From \S+.*\d{2}:\d{2}")
+_START = re.compile(rb"From \S+\s.{0,200}?\d{2}:\d{2}")
 _HEADER = re.compile(
     rb"^(?:From|To|Subject|Date|Message-ID|Received|Return-Path|Delivered-To|MIME-Version|X-[\w-]+): ",
     re.IGNORECASE,
