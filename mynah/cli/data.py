@@ -210,7 +210,7 @@ def split(
         lambda work: asdict(split_folder(source, work, settings.split, settings.seed, settings.engine)),
     )
     print(SplitCounts(**counts).describe())
-    print(f"next       mynah data show {out}/held_out, or --dropped {out}")
+    print(f"next       mynah data show {out}/held_out; what was dropped: mynah data show {out} --dropped")
 
 
 def report(folder: Path, *, out: Annotated[Path | None, _OUT] = None) -> None:
@@ -262,14 +262,16 @@ def show(
     from itertools import islice
 
     from mynah.data.records import as_dict
-    from mynah.data.store import read_changes, read_records
+    from mynah.data.store import DROPPED, read_changes, read_records
 
     if count < 1 or skip < 0:
         raise ConfigError("--count must be 1 or more, and --skip 0 or more")
     inner = records_of(folder)
     shown = 0
     if dropped:
-        changes = (c for c in read_changes(inner) if place is None or place in c.place)
+        # A split has its account beside its two parts.
+        account = folder if (folder / DROPPED).is_file() else inner
+        changes = (c for c in read_changes(account) if place is None or place in c.place)
         for change in islice(changes, skip, skip + count):
             shown += 1
             reason = f": {change.reason}" if change.reason else ""

@@ -44,6 +44,7 @@ def test_split(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert held_out
     assert not train & held_out
     assert f"{len(held_out)} " in told
+    assert mynah("data", "show", out, "--dropped", capsys=capsys)[:2] == (0, "")
     assert "split by time" in refused(
         "split", tmp_path / "faq", "-o", tmp_path / "x", "--by", "time", capsys=capsys
     )
