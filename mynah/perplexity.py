@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mynah import artifacts
-from mynah.ngram.kneser_ney import NGramModel
+from mynah.ngram.model import NGramModel
 from mynah.tokenizer.tokenizer import Tokenizer
 
 
@@ -37,9 +37,7 @@ class RunPerplexity:
 
     @cached_property
     def _opened(self) -> tuple[Tokenizer, NGramModel]:
-        return Tokenizer.load(self.run / "tokenizer"), NGramModel.load(
-            self.run / "ngram" / "ngram.safetensors"
-        )
+        return Tokenizer.load(self.run / "tokenizer"), NGramModel.load(self.run / "ngram" / "model.ng")
 
     def __getstate__(self) -> dict[str, Path]:
         return {"run": self.run}
@@ -47,8 +45,7 @@ class RunPerplexity:
     def __call__(self, text: str) -> float:
         """Return a perplexity, 1 or more; 1 for a text without tokens."""
         tokenizer, model = self._opened
-        ids = np.array([tokenizer.control.bos, *tokenizer.encode(text)], dtype=np.int64)
+        ids = np.array([tokenizer.control.bos, *tokenizer.encode(text)], dtype=np.uint32)
         if len(ids) == 1:
             return 1.0
-        log_probs = model.log_probs(ids, np.array([0, len(ids)], dtype=np.int64))
-        return math.exp(-float(log_probs[1:].mean()))
+        return math.exp(-float(model.score_ids(ids).log_probs[1:].mean()))

@@ -223,17 +223,19 @@ class _Build:
             data, held_out = self._read_tokens()
             held_out = first_records(held_out, self.recipe.evaluate.max_tokens)
             baseline = best_order(
-                data, held_out, self.recipe.ngram.max_order, tokenizer.vocab_size, tokenizer.control.bos
+                data, held_out, self.recipe.ngram, tokenizer.vocab_size, tokenizer.control.bos
             )
-            baseline.model.save(out / "ngram.safetensors")
+            baseline.model.save(out / "model.ng")
             order = baseline.model.order
             artifacts.write_json(out / "scores.json", {"order": order, "by_order": baseline.by_order})
-            return {"order": order, "bpb": baseline.bpb}
+            fell_back = baseline.model.about.get("fell_back", [])
+            return {"order": order, "bpb": baseline.bpb, "fell_back": fell_back}
 
         manifest = self.stages.run("ngram", settings, {"tokens": tokens.output}, work)
         counts = manifest.counts
         self.reporter.note(
-            f"Kneser-Ney of order {counts['order']}: {counts['bpb']:.3f} bits per held-out byte"
+            f"n-gram model of order {counts['order']}: {counts['bpb']:.3f} bits per held-out byte"
+            + ("; the text is too small to find all of its discounts" if counts["fell_back"] else "")
         )
         return manifest
 

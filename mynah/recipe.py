@@ -12,7 +12,7 @@ from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.reading import CollectConfig
 from mynah.data.split import SplitConfig
 from mynah.generate.settings import SamplingConfig
-from mynah.ngram.kneser_ney import NGramConfig
+from mynah.ngram.config import BaselineConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
 
@@ -40,7 +40,7 @@ class Recipe(Config):
     split: SplitConfig = SplitConfig()
     engine: EngineConfig = EngineConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
-    ngram: NGramConfig = NGramConfig()
+    ngram: BaselineConfig = BaselineConfig()
     plan: PlanConfig = PlanConfig()
     sampling: SamplingConfig = SamplingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()

@@ -18,7 +18,7 @@ TINY = {
         "tune": {"steps": 4, "eval_every": 2, "batch_size": 4, "context_length": 32},
     },
     "tokenizer": {"vocab_size": 300},
-    "ngram": {"max_order": 3},
+    "ngram": {"order": 3},
     "evaluate": {"samples": 2},
     "sampling": {"max_tokens": 8},
 }

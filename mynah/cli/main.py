@@ -63,6 +63,52 @@ mynah data show data/clean --tokens runs/chats""",
         "Compare two folders of records: what a changed setting does.",
         """mynah data diff data/clean data/clean-near""",
     ),
+    "ngram train": (
+        "mynah.cli.ngram:train",
+        "Count n-grams and estimate a model.",
+        """mynah ngram train book.txt -o book.ng
+mynah ngram train news.txt.gz -o news.arpa --order 5 --memory 2G
+mynah ngram train 小说.txt -o novel.ng --unit chars --order 4
+mynah ngram train data/chats-clean -o chats.ng --tokenizer runs/chats
+cat *.txt | mynah ngram train - -o all.ng --prune 0 0 1 --compact""",
+    ),
+    "ngram score": (
+        "mynah.cli.ngram:score",
+        "Perplexity and bits per byte of a text; token by token if wanted.",
+        """mynah ngram score book.ng other.txt
+echo "it was a dark night" | mynah ngram score book.ng - --tokens
+mynah ngram score runs/chats other.txt --json""",
+    ),
+    "ngram generate": (
+        "mynah.cli.ngram:generate",
+        "Draw sentences, or continue one.",
+        """mynah ngram generate book.ng --count 5
+mynah ngram generate book.ng --prompt "It was" --temperature 0.8 --top-k 40 --seed 1""",
+    ),
+    "ngram query": (
+        "mynah.cli.ngram:query",
+        "The most likely next tokens.",
+        """mynah ngram query book.ng "It was a"
+mynah ngram query runs/chats "How do I" --count 5""",
+    ),
+    "ngram prune": (
+        "mynah.cli.ngram:prune",
+        "Leave out the n-grams that hardly matter.",
+        """mynah ngram prune book.ng -o small.ng --threshold 1e-8
+mynah ngram prune news.arpa -o small.arpa --threshold 1e-7""",
+    ),
+    "ngram convert": (
+        "mynah.cli.ngram:convert",
+        "Write a model as ARPA, or in Mynah's own form.",
+        """mynah ngram convert book.ng -o book.arpa
+mynah ngram convert news.arpa.gz -o news.ng --compact""",
+    ),
+    "ngram info": (
+        "mynah.cli.ngram:info",
+        "Orders, counts, discounts and size of a model.",
+        """mynah ngram info book.ng
+mynah ngram info news.arpa --json""",
+    ),
     "chat": (
         "mynah.cli.talk:chat",
         "Talk to a model.",
@@ -78,11 +124,17 @@ mynah generate runs/book --prompt "It was a" --temperature 0 --max-tokens 40""",
 }
 
 #: commands of two words -> one line about the first
-GROUPS = {"data": "Look at records: report, show, diff."}
+GROUPS = {
+    "data": "Look at records: report, show, diff.",
+    "ngram": "N-gram language models: train, score, generate, query, prune, convert, info.",
+}
 GROUP_EXAMPLES = {
     "data": """mynah data report data/clean
 mynah data show data/clean --dropped
-mynah data diff data/clean data/clean-near"""
+mynah data diff data/clean data/clean-near""",
+    "ngram": """mynah ngram train book.txt -o book.ng
+mynah ngram score book.ng other.txt
+mynah ngram generate book.ng --count 3""",
 }
 
 HELP = "A person's own text and chat logs in, a talking language model out, on their own machine."

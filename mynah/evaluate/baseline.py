@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
-
-import numpy as np
 
 from mynah.errors import DataError
 from mynah.evaluate.language_model import score_ngram, summarise
-from mynah.ngram.kneser_ney import NGramModel
+from mynah.ngram.config import NGramConfig
+from mynah.ngram.model import NGramModel
 from mynah.tokenizer.dataset import TokenSet
 
 
@@ -23,19 +23,23 @@ class Baseline:
     by_order: dict[str, dict[str, float]]
 
 
-def best_order(data: TokenSet, held_out: TokenSet, max_order: int, vocab_size: int, bos: int) -> Baseline:
-    """Estimate orders 1 to `max_order` on `data`; keep the one with the fewest bits per byte of `held_out`.
+def best_order(
+    data: TokenSet, held_out: TokenSet, config: NGramConfig, vocab_size: int, bos: int
+) -> Baseline:
+    """Estimate orders 1 to that of `config` on `data`; keep the one with the fewest bits per byte of `held_out`.
 
     The order is chosen on the text it is measured on: that flatters the baseline, not the network.
 
     Raises:
         DataError: if there is nothing to count or nothing to measure on.
     """
-    stream = data.tokens.astype(np.int64)
     by_order: dict[str, dict[str, float]] = {}
     best: tuple[float, NGramModel] | None = None
-    for order in range(1, max_order + 1):
-        model = NGramModel.estimate(stream, data.starts, order, vocab_size, bos)
+    for order in range(1, config.order + 1):
+        with warnings.catch_warnings():  # what a small text does to the discounts is told of the best order
+            warnings.simplefilter("ignore", UserWarning)
+            settings = config.model_copy(update={"order": order})
+            model = NGramModel.train_ids(data.tokens, vocab_size, bos, settings)
         score = summarise(score_ngram(model, held_out, with_hits=False), held_out)
         if score is None:
             raise DataError("the held-out part has no text to measure on; give more rows")

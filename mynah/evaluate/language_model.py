@@ -14,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from mynah.model.transformer import Transformer
-from mynah.ngram.kneser_ney import NGramModel
+from mynah.ngram.dense import most_likely
+from mynah.ngram.model import NGramModel
 from mynah.tokenizer.dataset import TokenSet
 
 
@@ -69,11 +70,11 @@ def summarise(scores: TokenScores, data: TokenSet, *, replies_only: bool = False
 
 def score_ngram(model: NGramModel, data: TokenSet, *, with_hits: bool = True) -> TokenScores:
     """Score records with an n-gram model; hits cost far more than log-probabilities and can be left out."""
-    tokens = data.tokens.astype(np.int64)
-    hits = np.zeros(len(tokens), np.bool_)
+    hits = np.zeros(len(data.tokens), np.bool_)
     if with_hits:
-        hits = model.top_tokens(tokens, data.starts) == tokens
-    return TokenScores(model.log_probs(tokens, data.starts), hits)
+        hits[1:] = most_likely(model.tables, data.tokens)[:-1] == data.tokens[1:]
+        hits[data.starts[:-1]] = False
+    return TokenScores(model.score_ids(data.tokens).log_probs, hits)
 
 
 @torch.no_grad()

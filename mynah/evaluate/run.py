@@ -26,7 +26,7 @@ from mynah.generate.chat import continue_text
 from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model
-from mynah.ngram.kneser_ney import NGramModel
+from mynah.ngram.model import NGramModel
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -56,7 +56,7 @@ def evaluate_run(
     base = load_model(run / "pretrain").to(device)
     context = base.config.context_length
     scores = score_network(base, held_out, context)
-    baseline = score_ngram(NGramModel.load(run / "ngram" / "ngram.safetensors"), held_out)
+    baseline = score_ngram(NGramModel.load(run / "ngram" / "model.ng"), held_out)
     result: dict[str, Any] = {
         "held_out": {"records": len(held_out), "tokens": len(held_out.tokens)},
         "ngram": {

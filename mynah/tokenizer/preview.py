@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mynah import artifacts
 from mynah.data.records import Record
-from mynah.errors import ArtifactError
 from mynah.tokenizer.dataset import SAID, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -28,7 +27,7 @@ def preview(record: Record, folder: Path, context_length: int, color: bool = Fal
     Raises:
         ArtifactError: if there is no tokenizer in the folder.
     """
-    tokenizer = _open(folder)
+    tokenizer = Tokenizer.open(folder)
     encoded = encode_records([record], tokenizer)
     shown = []
     for position, (token, part) in enumerate(
@@ -52,15 +51,3 @@ def planned_context(run: Path) -> int | None:
     """Return the context that a run was planned with, or None if it has no plan yet."""
     path = run / "plan" / "plan.json"
     return int(artifacts.read_json(path)["pretrain"]["context_length"]) if path.is_file() else None
-
-
-def _open(folder: Path) -> Tokenizer:
-    if (folder / "tokenizer" / "tokenizer.json").is_file():
-        return Tokenizer.load(folder / "tokenizer")
-    if (folder / "tokenizer.json").is_file():
-        return (
-            Tokenizer.from_hugging_face(folder)
-            if (folder / "config.json").is_file()
-            else Tokenizer.load(folder)
-        )
-    raise ArtifactError(f"{folder}: no tokenizer in it; expected a run or a Hugging Face directory")

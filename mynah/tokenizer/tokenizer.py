@@ -190,6 +190,20 @@ class Tokenizer:
             raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
 
     @classmethod
+    def open(cls, folder: Path) -> Tokenizer:
+        """Open the tokenizer of a run, of a folder that `save` wrote, or of a Hugging Face directory.
+
+        Raises:
+            ArtifactError: if there is none in the folder.
+        """
+        if (folder / "tokenizer" / "tokenizer.json").is_file():
+            return cls.load(folder / "tokenizer")
+        if (folder / "tokenizer.json").is_file():
+            foreign = (folder / "config.json").is_file()
+            return cls.from_hugging_face(folder) if foreign else cls.load(folder)
+        raise ArtifactError(f"{folder}: no tokenizer in it; expected a run or a Hugging Face directory")
+
+    @classmethod
     def from_hugging_face(cls, directory: Path) -> Tokenizer:
         """Adopt a Hugging Face directory's tokenizer; control tokens it lacks get new ids at the end.
 

@@ -1,0 +1,212 @@
+"""An n-gram model over ids: what it gives for a token after others.
+
+There is a table for each order, in the back-off form of ARPA files: an n-gram that is in the model has its
+probability, already interpolated with the lower orders; a token that is not there after a context has the context's
+back-off weight times its probability after the shorter one (Katz 1987; Heafield 2011, section 2).
+
+    p(w | h) = p_n(hw)                 if hw is in the table
+             = backoff(h) * p(w | h')  else, with backoff(h) = 1 where h is not there
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from mynah.ngram.kernels import LN10, NONE, Ids
+from mynah.ngram.loops import loops
+from mynah.ngram.table import Table
+
+Floats = npt.NDArray[np.float64]
+#: Tokens that are scored at a time, so that what is at work stays in the processor's cache.
+_AT_ONCE = 1 << 16
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What a model says of a stream of tokens; all (N,)."""
+
+    #: float64: natural log-probability; 0 where a token begins a sentence
+    log_probs: Floats
+    #: uint8: the order of the longest n-gram that ends here and is in the model; 0 where a token begins a sentence
+    orders: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class BackoffModel:
+    """Tables over the ids 0 to vocab_size - 1, of which `bos` begins sentences and is never predicted."""
+
+    tables: tuple[Table, ...]
+    bos: int
+    #: whether a context that does not have a token passes on to the uniform distribution, not to a shorter context
+    #: (add-k)
+    uniform: bool = False
+
+    @property
+    def order(self) -> int:
+        """The longest n-gram."""
+        return len(self.tables)
+
+    @property
+    def vocab_size(self) -> int:
+        """Number of ids, `bos` included."""
+        return len(self.tables[0])
+
+    @property
+    def counts(self) -> list[int]:
+        """Number of n-grams of each order."""
+        return [len(table) for table in self.tables]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes that the tables take."""
+        return sum(table.nbytes for table in self.tables)
+
+    def find(self, order: int, contexts: Ids, tokens: Ids, work: int) -> Ids:
+        """Return the ids of the n-grams of an order, (N,) uint32; `NONE` for what is not in the model.
+
+        Args:
+            order: 2 or more.
+            contexts: (N,) uint32 ids of the order below, or `NONE`.
+            tokens: (N,) uint32.
+            work: how many will be asked for in all: decides which loops are used.
+        """
+        offsets, last = self.tables[order - 1].offsets, self.tables[order - 1].tokens
+        found: Ids = loops(work).find_children(
+            offsets.words, offsets.bits, last.words, last.bits, contexts, tokens
+        )
+        return found
+
+    def matches(self, tokens: npt.ArrayLike) -> Iterator[tuple[int, list[Ids]]]:
+        """Yield where a part of a stream begins, and for each order the ids of the n-grams that end in it.
+
+        Args:
+            tokens: (N,) ids; sentences laid end to end, each beginning with `bos`.
+
+        Yields:
+            The part's first place, and (order, part) uint32; `NONE` where an n-gram is not in the model, or
+            would reach back beyond the beginning of its sentence.
+        """
+        ids = np.ascontiguousarray(tokens, np.uint32)
+        before = [NONE] * self.order
+        for start in range(0, len(ids), _AT_ONCE):
+            part = ids[start : start + _AT_ONCE]
+            begins = part == self.bos
+            found = [part]
+            for n in range(2, self.order + 1):
+                contexts = np.empty_like(part)
+                contexts[0], contexts[1:] = before[n - 2], found[-1][:-1]
+                contexts[begins] = NONE
+                found.append(self.find(n, contexts, part, len(ids)))
+            yield start, found
+            before = [each[-1] for each in found]
+
+    def score(self, tokens: npt.ArrayLike) -> Scores:
+        """Score sentences laid end to end, each beginning with `bos`.
+
+        Args:
+            tokens: (N,) ids below vocab_size.
+        """
+        ids = np.ascontiguousarray(tokens, np.uint32)
+        result = Scores(np.empty(len(ids)), np.ones(len(ids), np.uint8))
+        before = [NONE] * self.order
+        for start, found in self.matches(ids):
+            part = found[0]
+            begins = part == self.bos
+            total = self.tables[0].log_probs.at(part).astype(np.float64)
+            orders = result.orders[start : start + len(part)]
+            for n in range(1, self.order):
+                contexts = np.empty_like(part)
+                contexts[0], contexts[1:] = before[n - 1], found[n - 1][:-1]
+                contexts[begins] = NONE
+                if self.uniform:
+                    total[_reach(ids, start, len(part), n, self.bos)] = -np.log10(self.vocab_size - 1)
+                logs = self.tables[n - 1].backoffs, self.tables[n].log_probs
+                loops(len(ids)).add_order(n + 1, contexts, found[n], *logs, total, orders)
+            total *= LN10
+            total[begins] = 0.0
+            orders[begins] = 0
+            result.log_probs[start : start + len(part)] = total
+            before = [each[-1] for each in found]
+        return result
+
+    def ngrams(self, order: int, start: int, stop: int) -> Ids:
+        """Return the n-grams of an order with the ids from `start` to `stop`, (stop - start, order) uint32."""
+        table = self.tables[order - 1]
+        last = table.tokens.range(start, stop).astype(np.uint32)[:, None]
+        if order == 1 or start == stop:
+            return np.tile(last, (1, order))
+        # What follows one context lies together, so the contexts of a range are a range.
+        low, high = self._context_of(order, start), self._context_of(order, stop - 1) + 1
+        ends = table.offsets.range(low, high + 1).clip(start, stop)
+        return np.hstack([np.repeat(self.ngrams(order - 1, low, high), np.diff(ends), axis=0), last])
+
+    def _context_of(self, order: int, ngram: int) -> int:
+        """Return the id of an n-gram's context, by bisection of the offsets."""
+        offsets = self.tables[order - 1].offsets
+        low, high = 0, len(offsets) - 1
+        while high - low > 1:
+            middle = (low + high) // 2
+            if int(offsets.range(middle, middle + 1)[0]) <= ngram:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def contexts(self, tokens: Sequence[int]) -> list[int]:
+        """Return the ids of the suffixes of a context that are in the model, the shortest first.
+
+        The first is of one token. Only the last `order` - 1 tokens count.
+        """
+        found: list[int] = []
+        kept = list(tokens)[max(0, len(tokens) - self.order + 1) :]
+        for length in range(1, len(kept) + 1):
+            row = kept[-length]
+            for table, token in zip(self.tables[1:], kept[len(kept) - length + 1 :], strict=False):
+                low, high = table.children(row)
+                place = low + int(np.searchsorted(table.tokens.range(low, high), token))
+                if place == high or int(table.tokens.range(place, place + 1)[0]) != token:
+                    return found
+                row = place
+            found.append(row)
+        return found
+
+    @cached_property
+    def _unigrams(self) -> Floats:
+        probabilities = np.exp(LN10 * self.tables[0].log_probs.range(0, self.vocab_size).astype(np.float64))
+        probabilities[self.bos] = 0.0
+        return probabilities
+
+    def distribution(self, context: Sequence[int]) -> Floats:
+        """Return p(. | context) over the whole vocabulary, (vocab_size,) float64.
+
+        Args:
+            context: ids, the last one the nearest; begins with `bos` if it reaches back that far.
+        """
+        rows = list(enumerate(self.contexts(context), start=1))
+        probabilities = self._unigrams.copy()
+        if self.uniform and (length := min(len(context), self.order - 1)):
+            probabilities = np.full(self.vocab_size, 1.0 / (self.vocab_size - 1))
+            probabilities[self.bos] = 0.0
+            rows = rows[length - 1 :]  # none, if the whole of the context was never seen
+        for order, row in rows:
+            table = self.tables[order]
+            probabilities *= np.exp(LN10 * float(self.tables[order - 1].backoffs.range(row, row + 1)[0]))
+            low, high = table.children(row)
+            own = table.log_probs.range(low, high).astype(np.float64)
+            probabilities[table.tokens.range(low, high)] = np.exp(LN10 * own)
+        return probabilities
+
+
+def _reach(ids: Ids, start: int, length: int, n: int, bos: int) -> npt.NDArray[np.bool_]:
+    """Whether n tokens of the same sentence, its beginning among them, stand before each place of a part."""
+    enough = np.ones(length, np.bool_)
+    enough[: max(0, n - start)] = False
+    for back in range(n):
+        shifted = np.arange(start - back, start - back + length)
+        enough &= (shifted >= 0) & (ids[np.maximum(shifted, 0)] != bos)
+    return enough

@@ -1,0 +1,82 @@
+"""Columns of numbers that may be longer than memory: arrays, or files that are read and written a piece at a time."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mynah.errors import ArtifactError
+
+Array = npt.NDArray[Any]
+
+
+class Column:
+    """Numbers of one dtype that are added at the end and read anywhere."""
+
+    def __init__(self, dtype: npt.DTypeLike, path: Path | None = None) -> None:
+        self.dtype = np.dtype(dtype)
+        self.path = path
+        self.length = 0
+        self._parts: list[Array] = []
+        self._file = path.open("w+b") if path is not None else None
+        #: two threads may read one file
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        return self.length
+
+    def append(self, values: Array) -> None:
+        """Add values at the end."""
+        values = np.ascontiguousarray(values, self.dtype)
+        if self._file is None:
+            self._parts.append(values)
+        else:
+            self._put(self.length, values)
+        self.length += len(values)
+
+    def read(self, start: int = 0, stop: int | None = None) -> Array:
+        """Return the values from `start` to `stop`; of a column in memory a view."""
+        stop = self.length if stop is None else min(stop, self.length)
+        if self._file is None:
+            if len(self._parts) != 1:
+                self._parts = [np.concatenate(self._parts) if self._parts else np.empty(0, self.dtype)]
+            return self._parts[0][start:stop]
+        values = np.empty(max(0, stop - start), self.dtype)
+        with self._lock:
+            self._file.seek(start * self.dtype.itemsize)
+            if self._file.readinto(values.data.cast("B")) != values.nbytes:
+                raise ArtifactError(f"{self.path}: cut short while it was in use")
+        return values
+
+    def map(self) -> Array:
+        """Return all values: of a column in a file as a map of it, in which nothing is to be changed."""
+        if self._file is None or not self.length:
+            return self.read()
+        self._file.flush()
+        assert self.path is not None
+        return np.memmap(self.path, self.dtype, "c")
+
+    def write(self, start: int, values: Array) -> None:
+        """Set the values from `start` on, which must be there already."""
+        if self._file is None:
+            self.read(start, start + len(values))[:] = values
+        else:
+            self._put(start, np.ascontiguousarray(values, self.dtype))
+
+    def _put(self, start: int, values: Array) -> None:
+        assert self._file is not None
+        with self._lock:
+            self._file.seek(start * self.dtype.itemsize)
+            self._file.write(values.data.cast("B"))
+
+    def drop(self) -> None:
+        """Give back what the column takes."""
+        self._parts = []
+        if self._file is not None:
+            self._file.close()
+            assert self.path is not None
+            self.path.unlink(missing_ok=True)

@@ -1,0 +1,120 @@
+"""Models to and from files: ARPA, which every toolkit reads, and Mynah's own form, which opens at once."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from mynah import artifacts
+from mynah.errors import ArtifactError, ConfigError
+from mynah.ngram.arpa import looks_like_arpa, read_arpa, write_arpa
+from mynah.ngram.backoff import BackoffModel
+from mynah.ngram.binary import open_columns, write_columns
+from mynah.ngram.packed import PackedInts
+from mynah.ngram.table import Logs, Table
+from mynah.ngram.text import Reader, TokenReader, WordReader
+from mynah.ngram.vocabulary import MARKS, Vocabulary
+
+if TYPE_CHECKING:
+    from mynah.tokenizer.tokenizer import Tokenizer
+
+#: What a model is: its tables, how it cuts text, and what is told about it.
+Parts = tuple[BackoffModel, Reader | None, dict[str, Any]]
+
+
+def write_model(path: Path, tables: BackoffModel, reader: Reader | None, about: dict[str, Any]) -> None:
+    """Write a model: as ARPA if the name ends in .arpa or .arpa.gz, else in Mynah's own form.
+
+    Raises:
+        ArtifactError: if it cannot be written.
+        ConfigError: if the model has no words, which ARPA asks for, or holds what ARPA cannot say.
+    """
+    name = path.name.lower()
+    if not name.endswith((".arpa", ".arpa.gz")):
+        _write_binary(path, tables, reader, about)
+        return
+    if tables.uniform:
+        raise ConfigError(f"{path}: add-k falls back to one share for all tokens, which ARPA cannot say")
+    words = _words_of(tables, reader)
+    with artifacts.replacing(path) as partial, partial.open("wb") as raw:
+        if name.endswith(".gz"):
+            # Without name and time in its head equal models are equal files.
+            with gzip.GzipFile("", "wb", 6, raw, 0) as packed:
+                write_arpa(tables, words, cast(IO[bytes], packed))
+        else:
+            write_arpa(tables, words, raw)
+
+
+def _words_of(tables: BackoffModel, reader: Reader | None) -> list[bytes]:
+    if isinstance(reader, WordReader):
+        return [word.encode("utf-8", "surrogatepass") for word in reader.vocabulary]
+    # A token of a tokenizer may hold white space or be a part of a character: its number stands for it.
+    special = {tables.bos: b"<s>"}
+    return [special.get(token, b"%d" % token) for token in range(tables.vocab_size)]
+
+
+def _write_binary(path: Path, tables: BackoffModel, reader: Reader | None, about: dict[str, Any]) -> None:
+    columns: dict[str, Any] = {}
+    orders = []
+    for order, table in enumerate(tables.tables, start=1):
+        columns[f"{order}.tokens"] = table.tokens.words
+        columns[f"{order}.log_probs"] = table.log_probs.stored
+        columns[f"{order}.backoffs"] = table.backoffs.stored
+        columns[f"{order}.offsets"] = table.offsets.words
+        orders.append(
+            {
+                "count": len(table),
+                "contexts": len(table.offsets) - 1,
+                "token_bits": table.tokens.bits,
+                "offset_bits": table.offsets.bits,
+                "log_probs": [table.log_probs.least, table.log_probs.step],
+                "backoffs": [table.backoffs.least, table.backoffs.step],
+            }
+        )
+    unit = reader.unit if reader is not None else "ids"
+    if isinstance(reader, WordReader):
+        text = "\n".join(reader.vocabulary).encode("utf-8", "surrogatepass")
+        columns["words"] = np.frombuffer(text, np.uint8)
+    head = {"unit": unit, "bos": tables.bos, "uniform": tables.uniform, "orders": orders, "about": about}
+    write_columns(path, head, columns)
+
+
+def read_model(path: Path, tokenizer: Tokenizer | None = None, verify: bool = False) -> Parts:
+    """Open a model in Mynah's own form or as ARPA, whatever its name.
+
+    Raises:
+        ArtifactError, DataError: if it is missing or damaged; with the line of an ARPA file.
+    """
+    if path.is_file() and looks_like_arpa(path):
+        tables, vocabulary = read_arpa(path)
+        # ARPA does not say what its words are; where each is one character, text is cut into characters.
+        single = all(len(word) == 1 for word in list(vocabulary)[len(MARKS) :])
+        return tables, WordReader("chars" if single else "words", vocabulary), {"smoothing": "arpa"}
+    head, columns = open_columns(path, verify)
+    made = []
+    for order, known in enumerate(head["orders"], start=1):
+        tokens, offsets = columns[f"{order}.tokens"], columns[f"{order}.offsets"]
+        made.append(
+            Table(
+                PackedInts(tokens, known["token_bits"], known["count"]),
+                Logs(columns[f"{order}.log_probs"], *known["log_probs"]),
+                Logs(columns[f"{order}.backoffs"], *known["backoffs"]),
+                PackedInts(offsets, known["offset_bits"], known["contexts"] + 1),
+            )
+        )
+    reader: Reader | None = None
+    if head["unit"] in ("words", "chars"):
+        stored = columns["words"]
+        words = Vocabulary(lambda: stored.tobytes().decode("utf-8", "surrogatepass").split("\n"))
+        reader = WordReader(head["unit"], words)
+    elif tokenizer is not None:
+        if tokenizer.vocab_size != head["orders"][0]["count"]:
+            raise ArtifactError(
+                f"{path}: made over {head['orders'][0]['count']:,} tokens, "
+                f"this tokenizer has {tokenizer.vocab_size:,}; give the one with which it was made"
+            )
+        reader = TokenReader(tokenizer)
+    return BackoffModel(tuple(made), head["bos"], head["uniform"]), reader, head["about"]

@@ -1,0 +1,125 @@
+"""Draw from n-gram models: the next token, and the next, until a sentence ends."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from mynah.errors import ConfigError
+from mynah.ngram.backoff import BackoffModel
+from mynah.ngram.kernels import LN10
+
+Floats = npt.NDArray[np.float64]
+#: So many draws from a shorter context may fall on what the longer one has before that one is taken for all there is.
+_MOST_REFUSED = 1000
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """How the next token is drawn.
+
+    Raises:
+        ConfigError: if a number is out of range.
+    """
+
+    #: 1 draws as the model says, 0 takes the most likely token each time
+    temperature: float = 1.0
+    #: draw among the k most likely, 0: all
+    top_k: int = 0
+    #: draw among the likeliest that hold this share
+    top_p: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not self.temperature >= 0:
+            raise ConfigError(f"temperature {self.temperature:g}: expected 0 or more")
+        if self.top_k < 0:
+            raise ConfigError(f"top-k {self.top_k}: expected 0 or more")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top-p {self.top_p:g}: expected more than 0, at most 1")
+
+    @property
+    def plain(self) -> bool:
+        """Whether tokens are drawn just as the model says."""
+        return self.temperature == 1 and self.top_k == 0 and self.top_p == 1
+
+    def narrowed(self, probabilities: Floats) -> Floats:
+        """Return a distribution, (V,), sharpened or flattened and cut; it sums to 1."""
+        if self.temperature < 1e-4:  # so near to the limit that the powers would all be 0
+            kept = np.zeros_like(probabilities)
+            kept[int(np.argmax(probabilities))] = 1.0
+            return kept
+        kept = probabilities / probabilities.max()
+        if self.temperature != 1:
+            kept = kept ** (1 / self.temperature)
+        if 0 < self.top_k < len(kept):
+            kept[np.argsort(-kept, kind="stable")[self.top_k :]] = 0.0
+        kept = np.asarray(kept / kept.sum())
+        if self.top_p < 1:  # nucleus sampling (Holtzman et al. 2020): while the share before is below top_p
+            order = np.argsort(-kept, kind="stable")
+            before = np.cumsum(kept[order]) - kept[order]
+            kept[order[before >= self.top_p]] = 0.0
+            kept /= kept.sum()
+        return kept
+
+
+def sample(
+    model: BackoffModel,
+    context: Sequence[int],
+    ends: Collection[int],
+    max_tokens: int,
+    rng: np.random.Generator,
+    drawing: Drawing,
+) -> list[int]:
+    """Continue a context until one of `ends` is drawn, or by `max_tokens`."""
+    tokens = list(context)
+    made: list[int] = []
+    # A walk down the orders does not touch the whole vocabulary; what it needs is a proper back-off model.
+    walk = _Walk(model, rng) if drawing.plain and not model.uniform else None
+    while len(made) < max_tokens:
+        if walk is not None:
+            token = walk.draw(tokens)
+        else:
+            shares = drawing.narrowed(model.distribution(tokens))
+            token = min(int(np.searchsorted(np.cumsum(shares), rng.random(), side="right")), len(shares) - 1)
+        if token in ends:
+            break
+        made.append(token)
+        tokens.append(token)
+    return made
+
+
+class _Walk:
+    """Draws as a back-off model says: among what follows the longest context, or else after the shorter one."""
+
+    def __init__(self, model: BackoffModel, rng: np.random.Generator) -> None:
+        self.model, self.rng = model, rng
+        self.unigrams = np.cumsum(model.distribution(()))
+
+    def draw(self, tokens: Sequence[int]) -> int:
+        """Return the next token."""
+        return self._draw(self.model.contexts(tokens))
+
+    def _draw(self, rows: list[int]) -> int:
+        if not rows:
+            point = self.rng.random() * self.unigrams[-1]
+            return min(int(np.searchsorted(self.unigrams, point, side="right")), len(self.unigrams) - 1)
+        table = self.model.tables[len(rows)]
+        low, high = table.children(rows[-1])
+        if low == high:
+            return self._draw(rows[:-1])
+        shares = np.cumsum(np.exp(LN10 * table.log_probs.range(low, high).astype(np.float64)))
+        passes_on = np.isfinite(self.model.tables[len(rows) - 1].backoffs.range(rows[-1], rows[-1] + 1)[0])
+        point = self.rng.random() * (1.0 if passes_on else shares[-1])
+        if point >= shares[-1]:
+            here = table.tokens.range(low, high)
+            for _ in range(_MOST_REFUSED):
+                token = self._draw(rows[:-1])
+                at = int(np.searchsorted(here, token))
+                if at == len(here) or here[at] != token:
+                    return token
+            point = self.rng.random() * shares[-1]
+        place = low + min(int(np.searchsorted(shares, point, side="right")), high - low - 1)
+        return int(table.tokens.range(place, place + 1)[0])

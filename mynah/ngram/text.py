@@ -1,0 +1,241 @@
+"""Text as streams of token ids: words, characters, or what a Mynah tokenizer cuts.
+
+A line is a sentence: `<s>`, its tokens, `</s>`; lines without tokens are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from mynah.data.readers.inputs import Input, check_exists, find_inputs
+from mynah.data.store import read_records
+from mynah.errors import DataError
+from mynah.ngram.kernels import NONE, Ids
+from mynah.ngram.vocabulary import BOS, BOS_WORD, EOS, EOS_WORD, Vocabulary
+
+if TYPE_CHECKING:
+    from mynah.tokenizer.tokenizer import Tokenizer
+
+Unit = Literal["words", "chars", "tokens"]
+#: Bytes that are read at a time.
+_PIECE = 8 << 20
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Some whole lines."""
+
+    text: str
+    #: as people are told it: a file
+    place: str
+    #: number of the first line
+    line: int
+    #: of the text in UTF-8
+    n_bytes: int
+
+
+def pieces_of(sources: Iterable[str | Path]) -> Iterator[Piece]:
+    """Yield the lines of texts: of files (also .gz, .xz, .bz2, .zst), folders, folders of records, or strings.
+
+    Args:
+        sources: paths; a string is text itself.
+
+    Raises:
+        DataError: if a file is missing, empty or not UTF-8, with the line.
+    """
+    strings: list[str] = []
+    for source in sources:
+        if isinstance(source, str):
+            strings.append(source)
+            if len(strings) == 10_000:
+                yield _of_strings(strings)
+                strings = []
+            continue
+        check_exists(source)
+        if source.is_dir() and any(source.glob("part-*.parquet")):
+            yield from _of_records(source)
+        else:
+            for file in find_inputs([source]).inputs:
+                yield from _of_file(file)
+    if strings:
+        yield _of_strings(strings)
+
+
+def _of_strings(strings: list[str], place: str = "text") -> Piece:
+    text = "\n".join(strings) + "\n"
+    return Piece(text, place, 1, len(text.encode("utf-8", "surrogatepass")))
+
+
+def _of_records(folder: Path) -> Iterator[Piece]:
+    waiting: list[str] = []
+    for record in read_records(folder):
+        waiting += record.texts
+        if len(waiting) >= 10_000:
+            yield _of_strings(waiting, str(folder))
+            waiting = []
+    if waiting:
+        yield _of_strings(waiting, str(folder))
+
+
+def _of_file(source: Input) -> Iterator[Piece]:
+    line, left = 1, b""
+    with source.open() as file:
+        while True:
+            read = file.read(_PIECE)
+            cut = read.rfind(b"\n") + 1 if read else len(read)
+            if read and not cut:  # a line longer than a piece
+                left += read
+                continue
+            data, left = left + read[:cut], read[cut:]
+            if data:
+                try:
+                    text = data.decode()
+                except UnicodeDecodeError as error:
+                    at = line + data.count(b"\n", 0, error.start)
+                    raise DataError(
+                        f"{source.path}:{at}: byte {data[error.start]:#04x} is not UTF-8; expected UTF-8 text"
+                    ) from None
+                yield Piece(text, str(source.path), line, len(data))
+                line += data.count(b"\n")
+            if not read:
+                break
+    if source.damage:
+        raise DataError(f"{source.path}: {source.damage}")
+
+
+class WordReader:
+    """Cuts lines into words at white space, or into characters that are no white space, and numbers them.
+
+    Args:
+        unit: "words" or "chars".
+        vocabulary: gets new words while it grows.
+    """
+
+    def __init__(self, unit: Unit, vocabulary: Vocabulary) -> None:
+        self.unit: Unit = unit
+        self.vocabulary = vocabulary
+
+    def read(self, piece: Piece, grow: bool = False) -> Ids:
+        """Return sentences laid end to end, uint32.
+
+        Args:
+            piece: whole lines.
+            grow: whether words that are new get a number; else they are `<unk>`.
+
+        Raises:
+            DataError: if `<s>` or `</s>` stands in the text; with the line.
+        """
+        _refuse_marks(piece)
+        cut = self._words if self.unit == "words" else self._characters
+        return _as_sentences(cut(piece.text, grow))
+
+    def context(self, text: str) -> list[int]:
+        """Return the ids of a line that goes on, its beginning included; a word that is not known is `<unk>`."""
+        return [BOS, *self.vocabulary.encode(self._cut(text), grow=False).tolist()]
+
+    def shown(self, text: str, ids: Ids) -> list[str]:
+        """Return the tokens of a line as people are shown them.
+
+        Args:
+            text: the line.
+            ids: its tokens without its beginning.
+        """
+        words = self._cut(text)
+        return [*words, *(self.vocabulary[int(token)] for token in ids[len(words) :])]
+
+    def join(self, ids: Iterable[int]) -> str:
+        """Return tokens as text."""
+        return (" " if self.unit == "words" else "").join(self.vocabulary[token] for token in ids)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens after which a text is over."""
+        return frozenset((EOS,))
+
+    def _cut(self, text: str) -> list[str]:
+        return text.split() if self.unit == "words" else [c for c in text if not c.isspace()]
+
+    def _words(self, text: str, grow: bool) -> Ids:
+        # White space of any kind cuts words; the line ends are to be seen, so each becomes a word of its own.
+        words = text.replace("\n", f" {EOS_WORD} ").split()
+        if text and not text.endswith("\n"):
+            words.append(EOS_WORD)
+        return self.vocabulary.encode(words, grow)
+
+    def _characters(self, text: str, grow: bool) -> Ids:
+        codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+        different, first, which = np.unique(codes, return_index=True, return_inverse=True)
+        ids = np.full(len(different), NONE, np.uint32)
+        for place in np.argsort(first).tolist():
+            char = chr(different[place])
+            if char == "\n":
+                ids[place] = EOS
+            elif not char.isspace():
+                ids[place] = self.vocabulary.encode([char], grow)[0]
+        found = ids[which]
+        found = found[found != NONE]
+        return found if not text or text.endswith("\n") else np.append(found, np.uint32(EOS))
+
+
+def _refuse_marks(piece: Piece) -> None:
+    """`<unk>` in a text is taken for what it says; the other two would begin or end sentences where none does."""
+    if BOS_WORD not in piece.text and EOS_WORD not in piece.text:
+        return
+    for number, shown in enumerate(piece.text.split("\n"), start=piece.line):
+        for mark in (BOS_WORD, EOS_WORD):
+            if mark in shown.split():
+                raise DataError(
+                    f"{piece.place}:{number}: {mark} stands in the text as a word; "
+                    "it marks the ends of each line, which are set anyway: take it out"
+                )
+
+
+def _as_sentences(ids: Ids) -> Ids:
+    """Return ids that end in `</s>`, with a `<s>` before each sentence, and without the empty ones."""
+    if not len(ids):
+        return ids
+    ends = ids == EOS
+    begins = np.concatenate([[True], ends[:-1]])
+    kept = ~(ends & begins)
+    ids, begins = ids[kept], begins[kept]
+    return np.insert(ids, np.flatnonzero(begins), np.uint32(BOS))
+
+
+class TokenReader:
+    """Cuts lines with a Mynah tokenizer; ids are the tokenizer's own, its beginning-of-text token begins each line."""
+
+    unit: Unit = "tokens"
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self.tokenizer = tokenizer
+        self.bos, self.vocab_size = tokenizer.control.bos, tokenizer.vocab_size
+
+    def read(self, piece: Piece, grow: bool = False) -> Ids:
+        """Return lines laid end to end, uint32; `grow` changes nothing."""
+        rows = self.tokenizer.encode_batch([line for line in piece.text.split("\n") if line.strip()])
+        return np.fromiter((token for row in rows for token in (self.bos, *row)), np.uint32)
+
+    def context(self, text: str) -> list[int]:
+        """Return the ids of a line that goes on, its beginning included."""
+        return [self.bos, *self.tokenizer.encode(text)]
+
+    def shown(self, text: str, ids: Ids) -> list[str]:
+        """Return tokens as people are shown them."""
+        return [self.tokenizer.show(int(token)) for token in ids]
+
+    def join(self, ids: Iterable[int]) -> str:
+        """Return tokens as text."""
+        return self.tokenizer.decode(ids)
+
+    @property
+    def ends(self) -> frozenset[int]:
+        """The tokens after which a text is over."""
+        return frozenset((self.tokenizer.control.end,))
+
+
+Reader = WordReader | TokenReader
