@@ -43,6 +43,14 @@ def reset_peak_memory() -> None:
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 
 
+def held_memory() -> int:
+    """Return the memory that this process holds now, maps of files left out, in bytes; 0 where it cannot be told."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        return int(status.split("RssAnon:")[1].split()[0]) * 1024
+    return 0
+
+
 def peak_memory() -> int | None:
     """Return the most memory held since `reset_peak_memory`, in bytes; None where it cannot be told."""
     with contextlib.suppress(OSError, ValueError, IndexError):

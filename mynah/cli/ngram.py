@@ -98,8 +98,13 @@ def train(
         watch("writing", 0, 0)
         model.save(out)
     counts = ", ".join(f"{count:,} {n}-grams" for n, count in enumerate(model.tables.counts, start=1))
-    print(f"{out}: {model.about['tokens']:,} tokens in {model.about['sentences']:,} sentences; {counts}; {time.monotonic() - begun:.1f} s")
-    print(f"next       mynah ngram score {out} TEXT; mynah ngram generate {out}")
+    about = model.about
+    print(
+        f"{out}: {about['tokens']:,} tokens in {about['sentences']:,} sentences; {time.monotonic() - begun:.1f} s"
+    )
+    print(f"           {counts}")
+    more = f" --tokenizer {tokenizer}" if tokenizer is not None else ""
+    print(f"next       mynah ngram score {out} TEXT{more}; mynah ngram generate {out}{more}")
 
 
 def score(

@@ -20,7 +20,9 @@ import itertools
 import re
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import IO, cast
 
 import numpy as np
@@ -34,6 +36,7 @@ from mynah.ngram.loops import loops
 from mynah.ngram.packed import PackedInts
 from mynah.ngram.table import Float32s, Logs, Table
 from mynah.ngram.vocabulary import BOS, BOS_WORD, EOS_WORD, MARKS, UNK, Vocabulary
+from mynah.ngram.workspace import cut, in_order
 
 #: What stands for the logarithm of nothing.
 NEVER = -99.0
@@ -287,11 +290,18 @@ def write_arpa(model: BackoffModel, words: Sequence[bytes], file: IO[bytes]) -> 
         file.write(b"ngram %d=%d\n" % (order, count))
     for order, table in enumerate(model.tables, start=1):
         file.write(b"\n\\%d-grams:\n" % order)
-        for start in range(0, len(table), _LINES):
-            stop = min(start + _LINES, len(table))
-            log_probs = np.maximum(table.log_probs.range(start, stop), np.float32(NEVER))
-            ends = None
-            if len(table.backoffs):
-                ends = np.maximum(table.backoffs.range(start, stop), np.float32(NEVER))
-            file.write(chosen.arpa_lines(log_probs, model.ngrams(order, start, stop), ends, known))
+        for lines in in_order(partial(_lines_of, model, order, known, chosen), cut(len(table), _LINES)):
+            file.write(lines)
     file.write(b"\n\\end\\\n")
+
+
+def _lines_of(
+    model: BackoffModel, order: int, words: Words, chosen: ModuleType, start: int, stop: int
+) -> bytes:
+    table = model.tables[order - 1]
+    log_probs = np.maximum(table.log_probs.range(start, stop), np.float32(NEVER))
+    backoffs = None
+    if len(table.backoffs):
+        backoffs = np.maximum(table.backoffs.range(start, stop), np.float32(NEVER))
+    lines: bytes = chosen.arpa_lines(log_probs, model.ngrams(order, start, stop), backoffs, words)
+    return lines

@@ -151,29 +151,27 @@ class BackoffModel:
         low, high = 0, len(offsets) - 1
         while high - low > 1:
             middle = (low + high) // 2
-            if int(offsets.range(middle, middle + 1)[0]) <= ngram:
+            if offsets.one(middle) <= ngram:
                 low = middle
             else:
                 high = middle
         return low
 
-    def contexts(self, tokens: Sequence[int]) -> list[int]:
-        """Return the ids of the suffixes of a context that are in the model, the shortest first.
+    def contexts(self, tokens: Sequence[int]) -> list[int | None]:
+        """Return the ids of the ends of a context, of one token, of two, ...; None for what is not in the model.
 
-        The first is of one token. Only the last `order` - 1 tokens count.
+        Only the last `order` - 1 tokens count.
         """
-        found: list[int] = []
-        kept = list(tokens)[max(0, len(tokens) - self.order + 1) :]
-        for length in range(1, len(kept) + 1):
-            row = kept[-length]
-            for table, token in zip(self.tables[1:], kept[len(kept) - length + 1 :], strict=False):
-                low, high = table.children(row)
-                place = low + int(np.searchsorted(table.tokens.range(low, high), token))
-                if place == high or int(table.tokens.range(place, place + 1)[0]) != token:
-                    return found
-                row = place
-            found.append(row)
-        return found
+        rows: list[int | None] = []
+        for token in list(tokens)[max(0, len(tokens) - self.order + 1) :]:
+            rows = self.advance(rows, token)
+        return rows
+
+    def advance(self, rows: Sequence[int | None], token: int) -> list[int | None]:
+        """Return what `contexts` gives for a context with one more token, from what it gave without it."""
+        longer = zip(self.tables[1:-1], rows, strict=False)
+        after = [None if row is None else table.child(row, token) for table, row in longer]
+        return [token, *after] if self.order > 1 else []
 
     @cached_property
     def _unigrams(self) -> Floats:
@@ -189,11 +187,13 @@ class BackoffModel:
         """
         rows = list(enumerate(self.contexts(context), start=1))
         probabilities = self._unigrams.copy()
-        if self.uniform and (length := min(len(context), self.order - 1)):
+        if self.uniform and rows:
             probabilities = np.full(self.vocab_size, 1.0 / (self.vocab_size - 1))
             probabilities[self.bos] = 0.0
-            rows = rows[length - 1 :]  # none, if the whole of the context was never seen
+            rows = rows[-1:]  # the whole of the context, or nothing
         for order, row in rows:
+            if row is None:
+                continue
             table = self.tables[order]
             probabilities *= np.exp(LN10 * float(self.tables[order - 1].backoffs.range(row, row + 1)[0]))
             low, high = table.children(row)

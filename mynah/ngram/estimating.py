@@ -20,7 +20,7 @@ from mynah.ngram.counting import Level
 from mynah.ngram.packed import Packer, bits_for
 from mynah.ngram.smoothing import Smoothing
 from mynah.ngram.table import Logs, Table
-from mynah.ngram.workspace import Watch, Workspace
+from mynah.ngram.workspace import Watch, Workspace, in_order
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -108,7 +108,7 @@ def _estimate(
         spread[contexts - first] = weights
         return own, first, spread
 
-    for own, first, weights in workspace.map(piece, _whole_contexts(level, workspace)):
+    for own, first, weights in in_order(piece, _whole_contexts(level, workspace)):
         made.probabilities.append(own)
         if below is not None:
             below.weights.append(np.ones(first - len(below.weights)))
@@ -206,7 +206,7 @@ def _last_tokens(level: Level, below: Column | None, workspace: Workspace) -> Co
             found[inside] = below.read(low, high).take(suffixes[inside] - np.uint32(low))
         return found
 
-    for made in workspace.map(piece, workspace.pieces(len(level))):
+    for made in in_order(piece, workspace.pieces(len(level))):
         tokens.append(made)
     return tokens
 

@@ -41,6 +41,12 @@ class PackedInts:
     def __len__(self) -> int:
         return self.length
 
+    def one(self, place: int) -> int:
+        """Return the number at a place."""
+        word, shift = divmod(place * self.bits, _WORD)
+        both = int(self.words[word]) | int(self.words[word + 1]) << _WORD
+        return both >> shift & (1 << self.bits) - 1
+
     def range(self, start: int, stop: int) -> Ints:
         """Return the numbers from `start` to `stop`, int64."""
         return self.at(np.arange(start, stop))

@@ -47,22 +47,24 @@ class Drawing:
 
     def narrowed(self, probabilities: Floats) -> Floats:
         """Return a distribution, (V,), sharpened or flattened and cut; it sums to 1."""
+        result = np.zeros_like(probabilities)
         if self.temperature < 1e-4:  # so near to the limit that the powers would all be 0
-            kept = np.zeros_like(probabilities)
-            kept[int(np.argmax(probabilities))] = 1.0
-            return kept
-        kept = probabilities / probabilities.max()
+            result[int(np.argmax(probabilities))] = 1.0
+            return result
+        if 0 < self.top_k < len(probabilities):
+            places = np.argpartition(probabilities, -self.top_k)[-self.top_k :]
+        else:
+            places = np.arange(len(probabilities))
+        kept = probabilities[places] / probabilities.max()
         if self.temperature != 1:
             kept = kept ** (1 / self.temperature)
-        if 0 < self.top_k < len(kept):
-            kept[np.argsort(-kept, kind="stable")[self.top_k :]] = 0.0
-        kept = np.asarray(kept / kept.sum())
+        kept = kept / kept.sum()
         if self.top_p < 1:  # nucleus sampling (Holtzman et al. 2020): while the share before is below top_p
             order = np.argsort(-kept, kind="stable")
             before = np.cumsum(kept[order]) - kept[order]
             kept[order[before >= self.top_p]] = 0.0
-            kept /= kept.sum()
-        return kept
+        result[places] = kept / kept.sum()
+        return result
 
 
 def sample(
@@ -74,13 +76,13 @@ def sample(
     drawing: Drawing,
 ) -> list[int]:
     """Continue a context until one of `ends` is drawn, or by `max_tokens`."""
-    tokens = list(context)
-    made: list[int] = []
     # A walk down the orders does not touch the whole vocabulary; what it needs is a proper back-off model.
     walk = _Walk(model, rng) if drawing.plain and not model.uniform else None
+    tokens, made = list(context), list[int]()
+    rows = model.contexts(tokens)
     while len(made) < max_tokens:
         if walk is not None:
-            token = walk.draw(tokens)
+            token = walk.draw([(n, row) for n, row in enumerate(rows, start=1) if row is not None])
         else:
             shares = drawing.narrowed(model.distribution(tokens))
             token = min(int(np.searchsorted(np.cumsum(shares), rng.random(), side="right")), len(shares) - 1)
@@ -88,6 +90,7 @@ def sample(
             break
         made.append(token)
         tokens.append(token)
+        rows = model.advance(rows, token)
     return made
 
 
@@ -98,28 +101,24 @@ class _Walk:
         self.model, self.rng = model, rng
         self.unigrams = np.cumsum(model.distribution(()))
 
-    def draw(self, tokens: Sequence[int]) -> int:
-        """Return the next token."""
-        return self._draw(self.model.contexts(tokens))
-
-    def _draw(self, rows: list[int]) -> int:
+    def draw(self, rows: list[tuple[int, int]]) -> int:
+        """Return the next token after contexts, each the order and the id of one that is in the model."""
         if not rows:
             point = self.rng.random() * self.unigrams[-1]
             return min(int(np.searchsorted(self.unigrams, point, side="right")), len(self.unigrams) - 1)
-        table = self.model.tables[len(rows)]
-        low, high = table.children(rows[-1])
+        order, row = rows[-1]
+        table = self.model.tables[order]
+        low, high = table.children(row)
         if low == high:
-            return self._draw(rows[:-1])
+            return self.draw(rows[:-1])
         shares = np.cumsum(np.exp(LN10 * table.log_probs.range(low, high).astype(np.float64)))
-        passes_on = np.isfinite(self.model.tables[len(rows) - 1].backoffs.range(rows[-1], rows[-1] + 1)[0])
+        passes_on = np.isfinite(self.model.tables[order - 1].backoffs.range(row, row + 1)[0])
         point = self.rng.random() * (1.0 if passes_on else shares[-1])
         if point >= shares[-1]:
-            here = table.tokens.range(low, high)
             for _ in range(_MOST_REFUSED):
-                token = self._draw(rows[:-1])
-                at = int(np.searchsorted(here, token))
-                if at == len(here) or here[at] != token:
+                token = self.draw(rows[:-1])
+                if table.child(row, token) is None:
                     return token
             point = self.rng.random() * shares[-1]
         place = low + min(int(np.searchsorted(shares, point, side="right")), high - low - 1)
-        return int(table.tokens.range(place, place + 1)[0])
+        return table.tokens.one(place)

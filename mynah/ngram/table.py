@@ -88,8 +88,19 @@ class Table:
 
     def children(self, context: int) -> tuple[int, int]:
         """Return from where to where the n-grams lie that follow a context."""
-        low, high = self.offsets.range(context, context + 2)
-        return int(low), int(high)
+        return self.offsets.one(context), self.offsets.one(context + 1)
+
+    def child(self, context: int, token: int) -> int | None:
+        """Return the id of the n-gram that a token makes after a context, or None."""
+        low, high = self.children(context)
+        end = high
+        while low < high:
+            middle = (low + high) // 2
+            if self.tokens.one(middle) < token:
+                low = middle + 1
+            else:
+                high = middle
+        return low if low < end and self.tokens.one(low) == token else None
 
     @property
     def nbytes(self) -> int:

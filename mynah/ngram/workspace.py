@@ -16,6 +16,7 @@ from typing import TypeVar
 
 import numpy.typing as npt
 
+from mynah.device import held_memory
 from mynah.errors import ArtifactError
 from mynah.ngram.columns import Array, Column
 from mynah.ngram.loops import loops
@@ -24,7 +25,7 @@ Result = TypeVar("Result")
 #: Told what is being done, how much of it is done, and how much there is.
 Watch = Callable[[str, int, int], None]
 #: Bytes that a token takes in memory beside what it takes in each order.
-_TOKEN_BYTES, _ORDER_BYTES = 56, 30
+_TOKEN_BYTES, _ORDER_BYTES = 50, 24
 #: Bytes of memory an item of a block takes while it is sorted and merged, all copies counted.
 _BLOCK_BYTES = 150
 #: A block is a multiple of this, so that packed numbers end with a whole word.
@@ -54,26 +55,30 @@ class Workspace:
 
     def blocks(self, length: int) -> Iterator[tuple[int, int]]:
         """Yield (start, stop) of the blocks of a column."""
-        return _cut(length, self.block)
+        return cut(length, self.block)
 
     def pieces(self, length: int) -> Iterator[tuple[int, int]]:
         """Yield (start, stop) of the pieces of a column."""
-        return _cut(length, self.piece)
+        return cut(length, self.piece)
 
-    def map(self, work: Callable[[int, int], Result], places: Iterable[tuple[int, int]]) -> Iterator[Result]:
-        """Yield `work(start, stop)` for places in their order; on all cores, a few places ahead."""
-        cores = max(1, min(8, os.cpu_count() or 1))
-        with ThreadPoolExecutor(cores) as pool:
-            running: deque[Future[Result]] = deque()
-            for start, stop in places:
-                running.append(pool.submit(work, start, stop))
-                if len(running) > cores:
-                    yield running.popleft().result()
-            while running:
+
+def in_order(
+    work: Callable[[int, int], Result], places: Iterable[tuple[int, int]], ahead: int = 1
+) -> Iterator[Result]:
+    """Yield `work(start, stop)` for places in their order; on all cores, and `ahead` places more than these."""
+    cores = max(1, min(8, os.cpu_count() or 1))
+    with ThreadPoolExecutor(cores) as pool:
+        running: deque[Future[Result]] = deque()
+        for start, stop in places:
+            running.append(pool.submit(work, start, stop))
+            if len(running) >= cores + ahead:
                 yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
-def _cut(length: int, size: int) -> Iterator[tuple[int, int]]:
+def cut(length: int, size: int) -> Iterator[tuple[int, int]]:
+    """Yield (start, stop) of pieces of a size."""
     for start in range(0, length, size):
         yield start, min(start + size, length)
 
@@ -91,12 +96,15 @@ def workspace_for(tokens: int, order: int, memory: int, beside: Path | None = No
     Raises:
         ArtifactError: if the folder cannot be written.
     """
-    if tokens * (_TOKEN_BYTES + order * _ORDER_BYTES) <= memory:
-        yield Workspace(loops=loops(tokens))
+    chosen = loops(tokens)
+    # What the program itself, its libraries and the vocabulary hold by now counts too.
+    left = max(memory // 4, memory - held_memory())
+    if tokens * (_TOKEN_BYTES + order * _ORDER_BYTES) <= left:
+        yield Workspace(loops=chosen)
         return
     folder = _new_folder(beside)
     try:
-        yield Workspace(folder, max(_UNIT, memory // _BLOCK_BYTES // _UNIT * _UNIT), loops(tokens))
+        yield Workspace(folder, max(_UNIT, left // _BLOCK_BYTES // _UNIT * _UNIT), chosen)
     except OSError as error:
         if isinstance(error, ArtifactError) or error.errno is None:
             raise
