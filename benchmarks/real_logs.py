@@ -1,12 +1,14 @@
 """Build real logs with a three-minute budget each, one after the other, and keep what the builds printed.
 
-    python benchmarks/real_logs.py DATA_DIR [NAME ...] > benchmarks/results/real-logs.txt
+    python benchmarks/real_logs.py DATA_DIR [NAME ...] [--prior] > benchmarks/results/real-logs.txt
 
+With --prior each is built twice: the network alone, and on top of an n-gram model.
 DATA_DIR holds the data sets' folders (see the table below). Nothing of their text is printed: figures only.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -29,15 +31,17 @@ SETS = {
 
 def main() -> None:
     data = Path(sys.argv[1])
-    chosen = sys.argv[2:] or list(SETS)
+    priors = ("none", "ngram") if "--prior" in sys.argv else ("none",)
+    chosen = [name for name in sys.argv[2:] if name != "--prior"] or list(SETS)
     print(f"$ python benchmarks/real_logs.py DATA_DIR {' '.join(sys.argv[2:])}".rstrip())
     print(describe(), flush=True)
     rows = []
     with tempfile.TemporaryDirectory() as runs:
-        for name in chosen:
+        for name, prior in itertools.product(chosen, priors):
             files = [str(path) for pattern in SETS[name] for path in sorted(data.glob(pattern))]
-            command = ["mynah", "build", *files, "--minutes", str(MINUTES), "--name", name, "--runs", runs]
-            print(f"\n$ mynah build {' '.join(SETS[name])} --minutes {MINUTES} --name {name}", flush=True)
+            told = ["--minutes", str(MINUTES), "--name", f"{name}-{prior}", "--prior", prior]
+            command = ["mynah", "build", *files, *told, "--runs", runs]
+            print(f"\n$ mynah build {' '.join([*SETS[name], *told])}", flush=True)
             done = subprocess.run(
                 [sys.executable, "-m", *command], capture_output=True, text=True, check=False
             )
@@ -45,9 +49,9 @@ def main() -> None:
                 (done.stdout + done.stderr).replace(str(data), "DATA_DIR").replace(runs, "runs"), flush=True
             )
             if done.returncode == 0:
-                rows.append((name, Path(runs) / name))
+                rows.append((f"{name} {prior}", Path(runs) / f"{name}-{prior}"))
         print("bits per held-out byte; the first two on all text, the last three on replies alone")
-        print(f"{'':<26} {'seconds':>8} {'n-gram':>8} {'network':>8} {'n-gram':>16} {'base':>7} {'chat':>7}")
+        print(f"{'':<31} {'seconds':>8} {'n-gram':>8} {'network':>8} {'n-gram':>16} {'base':>7} {'chat':>7}")
         for name, run in rows:
             print(summary(name, run))
 
@@ -62,7 +66,7 @@ def summary(name: str, run: Path) -> str:
         return f"{score['bpb']:.3f}" if score else "-"
 
     return (
-        f"{name:<26} {sum(timings):>8.0f} {bpb('ngram', 'all'):>8} {bpb('base', 'all'):>8} "
+        f"{name:<31} {sum(timings):>8.0f} {bpb('ngram', 'all'):>8} {bpb('base', 'all'):>8} "
         f"{bpb('ngram', 'replies'):>16} {bpb('base', 'replies'):>7} {bpb('chat', 'replies'):>7}"
     )
 

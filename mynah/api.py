@@ -35,12 +35,13 @@ from mynah.generate.settings import SamplingConfig
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model
+from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
 from mynah.plan.budget import rates, row_shape, shape_for
 from mynah.run import SAVED, is_saved, open_run
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig
-from mynah.train.phases import pretrain, tune
+from mynah.train.phases import Priors, pretrain, tune
 
 Text = str | Sequence[str] | Mapping[str, Any] | Conversation
 #: "gpt3" alone is the family: the size follows the data, largest first (tokens, preset).
@@ -112,7 +113,7 @@ class GPT3:
         """
         data = self._encode(to_records(texts))
         assert self.model is not None
-        pretrain(self.model, data, None, self._config(data, epochs, learning_rate))
+        pretrain(self.model, data, None, self._config(data, epochs, learning_rate), priors=self._priors(data))
         return self
 
     def generate(self, prompt: str = "", **sampling: Any) -> str:
@@ -142,6 +143,8 @@ class GPT3:
         try:
             tokenizer.save(partial)
             save_model(model, partial)
+            if isinstance(model.prior, NGramPrior):
+                model.prior.save(partial / PRIOR)
             manifest = Manifest(SAVED, "", __version__, {}, {}, self.seed, {"talks": self.talks})
             artifacts.finish(partial, path, manifest)
         finally:
@@ -172,6 +175,12 @@ class GPT3:
             model = new_model(config, self.seed)
             self.model = model.to(self.device)
         return data
+
+    def _priors(self, data: TokenSet) -> Priors | None:
+        """Return the prior along texts; it was counted on others."""
+        assert self.model is not None
+        prior = self.model.prior
+        return Priors(TextPrior.of(prior, data.tokens), None) if isinstance(prior, NGramPrior) else None
 
     def _config(self, data: TokenSet, epochs: float, learning_rate: float | None) -> TrainConfig:
         assert self.model is not None
@@ -222,7 +231,7 @@ class GPT3ChatBot(GPT3):
                 stacklevel=2,
             )
         phase = tune if self.talks else pretrain
-        phase(self.model, data, None, self._config(data, epochs, learning_rate))
+        phase(self.model, data, None, self._config(data, epochs, learning_rate), priors=self._priors(data))
         self._session = None
         return self
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,9 @@ from mynah.evaluate.run import evaluate_run, first_records
 from mynah.interop.huggingface import hash_of_directory, load_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
+from mynah.ngram.config import NGramConfig
+from mynah.ngram.model import quiet
+from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
@@ -34,10 +39,10 @@ from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.checkpoint import Progress
 from mynah.train.loop import Step
-from mynah.train.phases import pretrain, tune
+from mynah.train.phases import Priors, pretrain, tune
 
 #: Stages whose time is gone when the plan is made.
-BEFORE_PLAN = ("collect", "clean", "split", "tokenizer", "tokens", "ngram")
+BEFORE_PLAN = ("collect", "clean", "split", "tokenizer", "tokens", "ngram", "prior")
 #: Share of a build's minutes that evaluation and report may take, and the least in seconds.
 EVALUATION_SHARE, EVALUATION_SECONDS = 0.08, 8.0
 #: Sources that are described one by one.
@@ -101,9 +106,10 @@ class _Build:
         tokenizer = self._tokenizer(parts)
         tokens = self._tokens(parts, tokenizer)
         ngram = self._ngram(tokens)
-        plan = self._plan(tokens)
-        base = self._pretrain(tokens, plan)
-        tuned = self._tune(tokens, plan, base)
+        prior = self._prior(tokens, ngram)
+        plan = self._plan(tokens, prior)
+        base = self._pretrain(tokens, prior, plan)
+        tuned = self._tune(tokens, prior, plan, base)
         evaluation = self._evaluate(parts, tokens, ngram, base, tuned)
         if self.stages.ran or not (self.dir / "report.html").is_file():
             write_report(self.dir, self.stages.timings())
@@ -239,10 +245,55 @@ class _Build:
         )
         return manifest
 
-    def _plan(self, tokens: Manifest) -> Plan:
+    def _prior(self, tokens: Manifest, ngram: Manifest) -> Manifest | None:
+        """Count the n-gram model that the network goes on from, with the ends of texts."""
+        config = self.recipe.prior
+        if config.kind == "none":
+            shutil.rmtree(self.dir / "prior", ignore_errors=True)  # of an earlier build with one
+            return None
+        order = config.order or max(2, int(ngram.counts["order"]))
+
+        def work(out: Path) -> dict[str, Any]:
+            control = Tokenizer.load(self.dir / "tokenizer").control
+            data, _ = self._read_tokens()
+            vocab_size = int(artifacts.read_manifest(self.dir / "tokenizer").counts["vocab_size"])
+            with quiet():
+                prior = NGramPrior.train(data.tokens, vocab_size, control.bos, NGramConfig(order=order))
+            prior.save(out / PRIOR)
+            return {"order": order, "folds": config.folds}
+
+        manifest = self.stages.run(
+            "prior", {"order": order, "folds": config.folds}, {"tokens": tokens.output}, work
+        )
+        self.reporter.note(
+            f"the network goes on from an n-gram model of order {order}: it cannot be exported alone"
+        )
+        return manifest
+
+    @cached_property
+    def _priors(self) -> Priors | None:
+        """The prior along the training text, by models that have not counted what they are asked, and held out."""
+        if self.recipe.prior.kind == "none":
+            return None
+        control = Tokenizer.load(self.dir / "tokenizer").control
+        counts = artifacts.read_manifest(self.dir / "prior").counts
+        whole = NGramPrior.load(self.dir / "prior" / PRIOR, control.bos)
+        data, held_out = self._read_tokens()
+        with quiet():
+            along = TextPrior.held_out(
+                data.tokens,
+                data.starts,
+                whole.vocab_size,
+                control.bos,
+                NGramConfig(order=counts["order"]),
+                counts["folds"],
+            )
+        return Priors(along, TextPrior.of(whole, held_out.tokens))
+
+    def _plan(self, tokens: Manifest, prior: Manifest | None) -> Plan:
         recipe = self.recipe
         settings = recipe.plan.model_dump(mode="json")
-        inputs = {"tokens": tokens.output}
+        inputs = _inputs(tokens, prior)
         if recipe.base is not None:
             inputs["base"] = hash_of_directory(Path(recipe.base))
 
@@ -251,17 +302,21 @@ class _Build:
             data, _ = self._read_tokens()
             total = 60 * (recipe.plan.minutes or DEFAULT_MINUTES)
             timings = self.stages.timings()  # of later stages too, from an earlier build
-            spent = sum(float(timings[name]["seconds"]) for name in BEFORE_PLAN)
+            begun = time.monotonic()
+            priors = self._priors  # made here for the first time: part of what is spent
+            spent = sum(float(timings[name]["seconds"]) for name in BEFORE_PLAN if name in timings)
+            spent += time.monotonic() - begun
             reserve = max(EVALUATION_SECONDS, EVALUATION_SHARE * total)
             plan = make_plan(
                 recipe.plan,
                 data,
                 vocab_size,
-                has_replies=bool(data.reply.any()),
+                has_replies=recipe.plan.replies and bool(data.reply.any()),
                 base=self._base_model(),
                 seconds=max(2.0, total - spent - reserve),
                 device=self.device,
                 seed=recipe.seed,
+                prior=priors.data if priors else None,
             )
             artifacts.write_json(out / "plan.json", plan.to_json())
             return {}
@@ -273,12 +328,12 @@ class _Build:
             self.reporter.note(reason)
         return plan
 
-    def _pretrain(self, tokens: Manifest, plan: Plan) -> Manifest:
+    def _pretrain(self, tokens: Manifest, prior: Manifest | None, plan: Plan) -> Manifest:
         settings = {
             "model": plan.model.model_dump(mode="json"),
             "train": plan.pretrain.model_dump(mode="json"),
         }
-        inputs = {"tokens": tokens.output}
+        inputs = _inputs(tokens, prior)
         if self.recipe.base is not None:
             inputs["base"] = hash_of_directory(Path(self.recipe.base))
 
@@ -292,25 +347,28 @@ class _Build:
                 plan.pretrain,
                 out / CHECKPOINTS,
                 self._watch("pretrain"),
+                self._priors,
             )
             return _keep(model, done, out)
 
         return self._trained("pretrain", self.stages.run("pretrain", settings, inputs, work))
 
-    def _tune(self, tokens: Manifest, plan: Plan, base: Manifest) -> Manifest | None:
+    def _tune(self, tokens: Manifest, prior: Manifest | None, plan: Plan, base: Manifest) -> Manifest | None:
         if plan.tune is None:
             shutil.rmtree(self.dir / "tune", ignore_errors=True)  # of an earlier build with conversations
-            self.reporter.note("no conversations: nothing to fine-tune, the model continues text")
+            if self.recipe.plan.replies:
+                self.reporter.note("no conversations: nothing to fine-tune, the model continues text")
             return None
         config = plan.tune
 
         def work(out: Path) -> dict[str, Any]:
             data, held_out = self._read_tokens()
             model = load_model(self.dir / "pretrain").to(self.device)
-            done = tune(model, data, held_out, config, out / CHECKPOINTS, self._watch("tune"))
+            watch = self._watch("tune")
+            done = tune(model, data, held_out, config, out / CHECKPOINTS, watch, self._priors)
             return _keep(model, done, out)
 
-        inputs = {"tokens": tokens.output, "pretrain": base.output}
+        inputs = {**_inputs(tokens, prior), "pretrain": base.output}
         settings = config.model_dump(mode="json")
         return self._trained("tune", self.stages.run("tune", settings, inputs, work))
 
@@ -378,6 +436,11 @@ class _Build:
             self.reporter.training(stage, step)
 
         return watch
+
+
+def _inputs(tokens: Manifest, prior: Manifest | None) -> dict[str, str]:
+    """Return what a stage of the network is made from."""
+    return {"tokens": tokens.output, **({"prior": prior.output} if prior is not None else {})}
 
 
 def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from mynah.data.clean.config import CleanConfig, EngineConfig
 from mynah.data.reading import CollectConfig
 from mynah.data.split import SplitConfig
 from mynah.generate.settings import SamplingConfig
-from mynah.ngram.config import BaselineConfig
+from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
 
@@ -41,12 +41,17 @@ class Recipe(Config):
     engine: EngineConfig = EngineConfig()
     tokenizer: TokenizerConfig = TokenizerConfig()
     ngram: BaselineConfig = BaselineConfig()
+    prior: PriorConfig = PriorConfig()
     plan: PlanConfig = PlanConfig()
     sampling: SamplingConfig = SamplingConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")
     def _people_are_known(self) -> Self:
+        if self.prior.kind != "none" and self.base is not None:
+            raise ValueError(
+                "a base brings its own head and cannot go on from a prior; leave out --prior or --base"
+            )
         personal = self.clean.personal
         if (
             self.split.by == "person"

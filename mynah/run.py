@@ -10,10 +10,10 @@ import torch
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig
 from mynah.errors import ArtifactError
+from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import load_hugging_face
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_model
 from mynah.recipe import load_recipe
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -51,7 +51,8 @@ def open_run(directory: Path, device: torch.device) -> Run:
         raise ArtifactError(f"{directory}: not a run (no recipe.toml in it)")
     recipe = load_recipe(directory / "recipe.toml", {})
     talks = (directory / "tune" / artifacts.MANIFEST).is_file()
-    chain = ["tokenizer", "tokens", "pretrain", *(["tune"] if talks else [])]
+    prior = ["prior"] if recipe.prior.kind == "ngram" else []
+    chain = ["tokenizer", "tokens", *prior, "pretrain", *(["tune"] if talks else [])]
     outputs: dict[str, str] = {}
     for name in chain:
         part = directory / name
@@ -63,7 +64,8 @@ def open_run(directory: Path, device: torch.device) -> Run:
             raise ArtifactError(f"{directory}: the build is not finished ({name} is out of date); {_GO_ON}")
         outputs[name] = manifest.output
     tokenizer = Tokenizer.load(directory / "tokenizer")
-    return Run(load_model(directory / chain[-1]).to(device), tokenizer, talks, recipe.sampling, recipe.clean)
+    model = load_trained(directory / chain[-1], directory / "prior", tokenizer.control.bos)
+    return Run(model.to(device), tokenizer, talks, recipe.sampling, recipe.clean)
 
 
 def is_saved(directory: Path) -> bool:
@@ -81,5 +83,5 @@ def _open_saved(directory: Path, device: torch.device) -> Run:
     """Open a folder that `GPT3.save` wrote."""
     talks = bool(artifacts.read_manifest(directory).counts.get("talks"))
     tokenizer = Tokenizer.load(directory)
-    model = load_model(directory).to(device)
+    model = load_trained(directory, directory, tokenizer.control.bos).to(device)
     return Run(model, tokenizer, talks, SamplingConfig(), CleanConfig())

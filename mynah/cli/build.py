@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -35,6 +35,8 @@ class Flags:
     "Folder for runs."
     base: Annotated[Path | None, Parameter(group=_DIAL)] = None
     "Start from a trained model: a Hugging Face directory (GPT-2 or Llama family)."
+    prior: Annotated[Literal["none", "ngram"] | None, Parameter(group=_DIAL)] = None
+    "ngram: the network learns what an n-gram model misses, and goes on from it. Default: none."
     sample: Annotated[str | None, Parameter(group=_DIAL)] = None
     "Build from the bundled shop log instead of files: en or zh."
 
@@ -53,6 +55,7 @@ class Flags:
             "seed": self.seed,
             "device": self.device,
             "base": str(self.base) if self.base else None,
+            "prior": {"kind": self.prior},
             "plan": {"minutes": self.minutes, "size": self.size},
             "evaluate": {"questions": str(self.questions) if self.questions else None},
         }

@@ -25,6 +25,7 @@ _DOES = {
     "tokenizer": "learning the vocabulary",
     "tokens": "encoding",
     "ngram": "counting n-grams",
+    "prior": "counting what the network goes on from",
     "plan": "choosing model and steps",
     "pretrain": "training on all text",
     "tune": "fine-tuning on replies",

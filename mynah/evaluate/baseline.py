@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 from mynah.errors import DataError
 from mynah.evaluate.language_model import score_ngram, summarise
 from mynah.ngram.config import NGramConfig
-from mynah.ngram.model import NGramModel
+from mynah.ngram.model import NGramModel, quiet
 from mynah.tokenizer.dataset import TokenSet
 
 
@@ -36,8 +35,7 @@ def best_order(
     by_order: dict[str, dict[str, float]] = {}
     best: tuple[float, NGramModel] | None = None
     for order in range(1, config.order + 1):
-        with warnings.catch_warnings():  # what a small text does to the discounts is told of the best order
-            warnings.simplefilter("ignore", UserWarning)
+        with quiet():  # what a small text does to the discounts is told of the best order
             settings = config.model_copy(update={"order": order})
             model = NGramModel.train_ids(data.tokens, vocab_size, bos, settings)
         score = summarise(score_ngram(model, held_out, with_hits=False), held_out)

@@ -90,6 +90,7 @@ def score_network(
     device = next(model.parameters()).device
     log_probs = np.zeros(len(data.tokens))
     hits = np.zeros(len(data.tokens), np.bool_)
+    known = model.prior.contexts(data.tokens) if model.prior is not None and model.config.prior else None
     windows = _windows(data, context_length)
     windows.sort(key=lambda w: w[1] - w[0])  # alike lengths together: little padding
     for i in range(0, len(windows), batch_size):
@@ -104,7 +105,10 @@ def score_network(
         for b, (begin, end, first) in enumerate(group):
             # Causal: what stands right of a row's own tokens is padding and changes nothing before it.
             own = slice(first - begin - 1, end - begin - 1)
-            logits = model.logits(hidden[b, own]).float()  # (end - first, V)
+            given = None
+            if known is not None and model.prior is not None:
+                given = torch.from_numpy(model.prior.rows(known[:, first - 1 : end - 1])).to(device)
+            logits = model.logits(hidden[b, own], given).float()  # (end - first, V)
             wanted = torch.from_numpy(targets[b, own]).to(device)
             scored = torch.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
             log_probs[first:end] = scored.cpu().double().numpy()

@@ -23,9 +23,9 @@ from mynah.evaluate.replies import (
     reply_to_all,
 )
 from mynah.generate.chat import continue_text
+from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_model
 from mynah.ngram.model import NGramModel
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -53,7 +53,7 @@ def evaluate_run(
     tokenizer = Tokenizer.load(run / "tokenizer")
     held_out = first_records(TokenSet.load(run / "tokens" / "held_out.safetensors"), max_tokens)
     ngram = artifacts.read_json(run / "ngram" / "scores.json")
-    base = load_model(run / "pretrain").to(device)
+    base = load_trained(run / "pretrain", run / "prior", tokenizer.control.bos).to(device)
     context = base.config.context_length
     scores = score_network(base, held_out, context)
     baseline = score_ngram(NGramModel.load(run / "ngram" / "model.ng"), held_out)
@@ -69,7 +69,7 @@ def evaluate_run(
     }
     talker = base
     if tuned:
-        talker = load_model(run / "tune").to(device)
+        talker = load_trained(run / "tune", run / "prior", tokenizer.control.bos).to(device)
         said = score_network(talker, held_out, context)
         result["chat"] = _parts(None, summarise(said, held_out, replies_only=True))
     records = list(map(as_conversation, read_records(run / "split" / "held_out")))

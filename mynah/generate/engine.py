@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -54,6 +55,7 @@ def decode(
     if not 0 < T < context:
         raise ConfigError(f"the prompt has {T} tokens, expected 1 to {context - 1} (context {context})")
     model.eval()
+    prior = model.prior if model.config.prior else None
     weight = model.embed.weight
     generator = torch.Generator(device=weight.device)
     generator.seed() if config.seed is None else generator.manual_seed(config.seed)
@@ -62,13 +64,19 @@ def decode(
     cache = KVCache(model.config, B, T + room, weight)
     tokens, previous = prompts.to(weight.device), None
     start = 0
+    known = np.hstack([prior.contexts(row)[:, -1:] for row in prompts.numpy()]) if prior is not None else None
     for _ in range(room):
         hidden = model(tokens, cache=cache, start=start, previous=previous)  # (B, T, C)
         start += tokens.shape[1]
-        logits = model.logits(hidden[:, -1]).float()  # (B, V)
+        given = None
+        if prior is not None and known is not None:
+            given = torch.from_numpy(prior.rows(known)).to(weight.device)
+        logits = model.logits(hidden[:, -1], given).float()  # (B, V)
         logits[:, banned] = float("-inf")
         drawn = sample(logits, config, generator)
         yield drawn
+        if prior is not None and known is not None:
+            known = prior.advance(known, drawn.cpu().numpy())
         previous, tokens = tokens[:, -1:], drawn[:, None]
 
 

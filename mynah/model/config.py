@@ -39,6 +39,9 @@ class ModelConfig(Config):
     bigram_buckets: int = Field(
         0, ge=0, description="rows of a hashed table for pairs of tokens, added to the stream; 0: none"
     )
+    prior: bool = Field(
+        False, description="logits are added to the log-probabilities of another model, with a learned gate"
+    )
     dropout: float = Field(0.0, ge=0, lt=1)
     init: Literal["gpt2", "zero_out"] = Field(
         "gpt2", description="gpt2: normal(0.02), outputs / sqrt(2 n_layer); zero_out: see init_weights"
@@ -92,6 +95,8 @@ class ModelConfig(Config):
             total += (self.n_layer // 2) * self.kv_heads
         if self.bigram_buckets:
             total += self.n_layer
+        if self.prior:
+            total += width + 1
         if embeddings:
             total += self.bigram_buckets * width
             total += self.vocab_size * width * (1 if self.tie_embeddings else 2)

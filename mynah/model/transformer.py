@@ -5,12 +5,34 @@ B rows, T tokens, C width of the residual stream, V vocabulary.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mynah.model.attention import Attention, Cache, rotary_tables
 from mynah.model.config import ModelConfig
+
+#: From (M,) places of a batch, counted row by row, to (M, V) log-probabilities of the token that follows each.
+PriorAt = Callable[[Tensor], Tensor]
+
+
+class Prior(Protocol):
+    """A model that says how likely each token is next; what it needs to know of a text is opaque here."""
+
+    def contexts(self, tokens: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return what is known after each of (N,) tokens, (K, N)."""
+
+    def advance(self, contexts: npt.NDArray[Any], tokens: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return (K, B) contexts after one more token in each of B rows."""
+
+    def rows(self, contexts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+        """Return natural log-probabilities of all tokens, (B, V)."""
+
 
 #: A target of this value counts for nothing in the loss.
 IGNORE = -100
@@ -108,6 +130,10 @@ class Transformer(nn.Module):
         self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
         if config.tie_embeddings:
             self.head.weight = self.embed.weight
+        #: of a model made to go on from one; its owner sets it
+        self.prior: Prior | None = None
+        #: how far the prior is trusted at each position
+        self.gate = nn.Linear(config.n_embd, 1) if config.prior else None
         self.rotary: tuple[Tensor, Tensor] | None = None  # made at first use, on the right device
 
     def forward(
@@ -167,35 +193,52 @@ class Transformer(nn.Module):
             self.rotary = cos.to(device), sin.to(device)
         return self.rotary[0][start : start + T], self.rotary[1][start : start + T]
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        """Return (..., V) logits of (..., C) hidden states."""
+    def logits(self, hidden: Tensor, prior: Tensor | None = None) -> Tensor:
+        """Return (..., V) logits of (..., C) hidden states.
+
+        Args:
+            hidden: of any number of positions.
+            prior: (..., V) log-probabilities of the tokens there, for a model made to go on from a prior: its
+            logits are
+                those of the network plus gate times prior. The gate is 2 sigmoid(w h + b), 1 at the beginning, so
+                that an untrained network leaves the prior as it is.
+        """
         logits: Tensor = self.head(hidden)
         if cap := self.config.logit_softcap:
             logits = cap * torch.tanh(logits / cap)
+        if self.gate is not None:
+            assert prior is not None, "this model goes on from a prior"
+            logits = logits + 2 * torch.sigmoid(self.gate(hidden)) * prior
         return logits
 
-    def loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+    def loss(self, hidden: Tensor, targets: Tensor, prior: PriorAt | None = None) -> Tensor:
         """Return the summed cross-entropy in nats over the targets that are not IGNORE, a scalar.
 
         Only counted positions reach the head, and a long batch goes through it in pieces, so that the
         logits of all tokens never stand in memory at once.
+
+        Args:
+            hidden: (B, T, C).
+            targets: (B, T) int64.
+            prior: gives the prior's log-probabilities of places of the batch.
         """
         flat = targets.reshape(-1)
-        counted = flat != IGNORE
         hidden = hidden.reshape(-1, hidden.shape[-1])
-        if not bool(counted.all()):
-            hidden, flat = hidden[counted], flat[counted]
+        places = torch.nonzero(flat != IGNORE)[:, 0]
+        if len(places) < len(flat):
+            hidden, flat = hidden[places], flat[places]
         rows = max(1, LOGITS_AT_ONCE // self.config.vocab_size)
         if len(flat) <= rows:
-            return F.cross_entropy(self.logits(hidden), flat, reduction="sum")
+            return self._piece_loss(hidden, flat, places, prior)
         total = hidden.new_zeros(())
-        for h, t in zip(torch.split(hidden, rows), torch.split(flat, rows), strict=True):
-            piece = torch.utils.checkpoint.checkpoint(self._piece_loss, h, t, use_reentrant=False)
+        for h, t, p in zip(*(torch.split(x, rows) for x in (hidden, flat, places)), strict=True):
+            piece = torch.utils.checkpoint.checkpoint(self._piece_loss, h, t, p, prior, use_reentrant=False)
             total = total + piece
         return total
 
-    def _piece_loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        return F.cross_entropy(self.logits(hidden), targets, reduction="sum")
+    def _piece_loss(self, hidden: Tensor, targets: Tensor, places: Tensor, prior: PriorAt | None) -> Tensor:
+        given = prior(places) if prior is not None else None
+        return F.cross_entropy(self.logits(hidden, given), targets, reduction="sum")
 
 
 def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:

@@ -44,6 +44,8 @@ def init_weights(model: Transformer, seed: int) -> None:
             module.weight.normal_(0, std, generator=generator)
     if model.bigram_scale is not None:
         model.bigram_scale.fill_(0.1)
+    if model.gate is not None:
+        model.gate.weight.zero_()
     if config.init == "zero_out":
         std = 0.02 if config.tie_embeddings else 0.001
         model.head.weight.normal_(0, std, generator=generator)

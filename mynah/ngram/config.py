@@ -65,6 +65,20 @@ class BaselineConfig(NGramConfig):
     smoothing: Literal["kneser-ney", "witten-bell"] = Field("kneser-ney", description="as for NGramConfig")
 
 
+class PriorConfig(Config):
+    """Whether a network goes on from an n-gram model."""
+
+    kind: Literal["none", "ngram"] = Field(
+        "none", description="ngram: the network learns what an n-gram model misses"
+    )
+    order: int | None = Field(
+        None, ge=2, le=MAX_ORDER, description="None: the best of the n-gram models, 2 at least"
+    )
+    folds: int = Field(
+        8, ge=2, le=64, description="parts of the text that are held out from the model in turn"
+    )
+
+
 def parse_memory(text: str) -> int:
     """Return bytes: of "2G", "500M", or of a share of the machine's memory, "50%".
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,10 @@ from mynah.ngram.workspace import Watch, spooled, workspace_for
 
 if TYPE_CHECKING:
     from mynah.tokenizer.tokenizer import Tokenizer
+
+
+class SmallText(UserWarning):
+    """A text is too small to find the discounts of Kneser-Ney; others are taken."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +174,7 @@ class NGramModel:
             about["discounts"] = [list(each) for each in smoothing.discounts]
             about["fell_back"] = smoothing.fell_back
             if smoothing.fell_back:
-                warnings.warn(_told(smoothing.fell_back), stacklevel=3)
+                warnings.warn(_told(smoothing.fell_back), SmallText, stacklevel=3)
         return cls(tables, reader, about)
 
     @property
@@ -294,6 +299,14 @@ class NGramModel:
         if self.reader is None:
             raise ConfigError("this model knows ids alone; give the tokenizer with which it was made")
         return self.reader
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Leave out the warning about discounts, where whoever counts says it in another way."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", SmallText)
+        yield
 
 
 def _told(orders: Sequence[int]) -> str:

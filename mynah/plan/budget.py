@@ -14,6 +14,7 @@ from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
+from mynah.ngram.prior import TextPrior
 from mynah.plan.settings import LADDER, PlanConfig
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import Batch
@@ -94,6 +95,7 @@ def make_plan(
     seconds: float,
     device: torch.device,
     seed: int,
+    prior: TextPrior | None = None,
 ) -> Plan:
     """Choose model and steps.
 
@@ -106,6 +108,7 @@ def make_plan(
         seconds: what is left of the minutes for training.
         device: where it will run; it is measured there.
         seed: of the build.
+        prior: along the training text, for a model that goes on from it.
 
     Raises:
         ConfigError: for an unknown size or field.
@@ -123,7 +126,7 @@ def make_plan(
         reasons.append("the model's shape is that of the base")
     else:
         names = LADDER if config.size is None else (config.size,)
-        candidates = [_candidate(name, config, vocab_size, shape[1]) for name in names]
+        candidates = [_candidate(name, config, vocab_size, shape[1], prior is not None) for name in names]
     if base is None and config.size is not None:
         model, in_budget = candidates[0], None
         rows = shape_for(model, shape, from_base=base is not None)
@@ -131,7 +134,7 @@ def make_plan(
     else:
         enough = EPOCHS_FOR_NEXT[kind]
         model, in_budget, rows = _by_speed(
-            candidates, data, shape, seconds, share, device, enough, base is not None, reasons
+            candidates, data, shape, seconds, share, device, enough, base is not None, reasons, prior
         )
     steps, tune_steps = _steps(model, n_tokens / (rows[0] * rows[1]), in_budget, share)
     own_rates = rates(model, base is not None)
@@ -165,9 +168,9 @@ def _steps(model: ModelConfig, steps_a_pass: float, in_budget: float | None, sha
     return max(20, int(text)), max(10, int(replies))
 
 
-def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int) -> ModelConfig:
+def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int, prior: bool) -> ModelConfig:
     """Return a preset whose context is the length of the rows that it will be trained on, unless told."""
-    changes = {"context_length": context, **config.model}
+    changes = {"context_length": context, "prior": prior, **config.model}
     return build_config(ModelConfig, {**preset(name, vocab_size).model_dump(), **changes}, "[plan.model]")
 
 
@@ -227,13 +230,14 @@ def _by_speed(
     enough: float,
     from_base: bool,
     reasons: list[str],
+    prior: TextPrior | None,
 ) -> tuple[ModelConfig, float, tuple[int, int]]:
     """Return the largest model that makes `enough` passes in the seconds, its steps in them and row shape."""
     chosen: tuple[ModelConfig, float, tuple[int, int]] | None = None
     begun = time.monotonic()
     for model in candidates:
         rows = shape_for(model, shape, from_base=from_base)
-        step_seconds = MEASURING * measure_step(model, rows, device, from_base=from_base)
+        step_seconds = MEASURING * measure_step(model, rows, device, from_base=from_base, prior=prior)
         left = max(1.0, seconds - (time.monotonic() - begun))
         tokens = (1 - share) * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
@@ -256,14 +260,23 @@ def _by_speed(
 
 
 def measure_step(
-    model: ModelConfig, rows: tuple[int, int], device: torch.device, *, from_base: bool = False
+    model: ModelConfig,
+    rows: tuple[int, int],
+    device: torch.device,
+    *,
+    from_base: bool = False,
+    prior: TextPrior | None = None,
 ) -> float:
     """Return the seconds of a training step of this shape on this machine: the quickest of ten."""
     optimizer = rates(model, from_base)["optimizer"]
     config = TrainConfig(steps=11, batch_size=rows[0], context_length=rows[1], optimizer=optimizer)
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(0, model.vocab_size, (rows[0], rows[1] + 1), generator=generator)
-    batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+    places = None
+    if prior is not None:  # rows from all over the text, as in training
+        length = len(prior.fold)
+        places = (np.linspace(0, length - 1, rows[0], dtype=np.int64)[:, None] + np.arange(rows[1])) % length
+    batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous(), None, places, prior)
     times: list[float] = []
 
     def watch(_: Step) -> None:

@@ -23,6 +23,7 @@ class PlanConfig(Config):
     """The one dial and what may be turned besides it."""
 
     minutes: float | None = Field(None, gt=0, description="about how long the whole build may take")
+    replies: bool = Field(True, description="fine-tune on replies, where there are some")
     size: str | None = Field(None, description="a preset's name, trained for a fixed number of passes")
     model: dict[str, Any] = Field({}, description="fields of the model to change")
     pretrain: dict[str, Any] = Field({}, description="fields of the pretraining to change")

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from mynah.errors import DataError
-from mynah.model.transformer import IGNORE
+from mynah.model.transformer import IGNORE, PriorAt
+from mynah.ngram.prior import TextPrior
 from mynah.tokenizer.dataset import HEARD, SAID, TokenSet
 
 
@@ -28,6 +29,17 @@ class Batch:
     targets: Tensor
     #: (B, T) int64, equal within a record; None if rows are plain running text
     segments: Tensor | None = None
+    #: (B, T) int64: where each token stands in the text; -1 where none does
+    places: npt.NDArray[np.int64] | None = None
+    #: along that text, for a model that goes on from a prior
+    prior: TextPrior | None = None
+
+    def prior_at(self) -> PriorAt | None:
+        """Return the prior of places of this batch, or None if there is none."""
+        if self.prior is None or self.places is None:
+            return None
+        prior, places = self.prior, self.places.reshape(-1)
+        return lambda flat: torch.from_numpy(prior.rows(places[flat.cpu().numpy()])).to(flat.device)
 
 
 BatchAt = Callable[[int], Batch]
@@ -52,14 +64,16 @@ class StreamBatches:
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
         T = self.context_length
-        rows = []
+        rows, begins = [], []
         for number in range(step * self.batch_size, (step + 1) * self.batch_size):
             epoch, place = divmod(number, self.rows)
             offset, order = self._epoch(epoch)
             begin = offset + int(order[place]) * T
             rows.append(self.tokens[begin : begin + T + 1].astype(np.int64))
+            begins.append(begin)
         cut = torch.from_numpy(np.stack(rows))
-        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous())
+        places = np.array(begins)[:, None] + np.arange(T)
+        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), None, places)
 
     def _epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
         generator = np.random.default_rng((self.seed, epoch))
@@ -104,26 +118,28 @@ class PackedBatches:
         targets = torch.full((B, T), IGNORE, dtype=torch.int64)
         segments = torch.full((B, T), -1, dtype=torch.int64)
         heard = torch.zeros(B, T, dtype=torch.bool)
+        places = np.full((B, T), -1, np.int64)
         for b, number in enumerate(range(step * B, (step + 1) * B)):
             epoch, place = divmod(number, self.rows)
             order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
             t = 0
-            for s, (ids, wanted, other) in enumerate(self.packed[int(order[place])]):
+            for s, (ids, wanted, other, first) in enumerate(self.packed[int(order[place])]):
                 n = len(ids)
                 tokens[b, t : t + n] = torch.from_numpy(ids)
                 targets[b, t : t + n] = torch.from_numpy(wanted)
                 segments[b, t : t + n] = s
                 heard[b, t : t + n] = torch.from_numpy(other)
+                places[b, t : t + n] = np.arange(first, first + n)
                 t += n
         if self.word_dropout:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             blanked = torch.rand(B, T, generator=generator) < self.word_dropout
             tokens = torch.where(blanked & heard, self.blank, tokens)
-        return Batch(tokens, targets, segments)
+        return Batch(tokens, targets, segments, places)
 
 
-#: ids, targets, and which of the ids somebody else than the assistant says
-Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_]]
+#: ids, targets, which of the ids somebody else than the assistant says, and where the first stands in the text
+Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_], int]
 
 
 def _pieces(data: TokenSet, record: int, context_length: int) -> list[Piece]:
@@ -138,7 +154,8 @@ def _pieces(data: TokenSet, record: int, context_length: int) -> list[Piece]:
         targets = wanted[begin:end].copy()
         targets[: max(0, done - begin)] = IGNORE
         if (targets != IGNORE).any():
-            pieces.append((ids[begin:end], targets, heard[begin:end]))
+            first = int(data.starts[record]) + begin
+            pieces.append((ids[begin:end], targets, heard[begin:end], first))
         done = end
         if end == len(ids):
             break

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -204,15 +205,18 @@ def _parts(batch: Batch, count: int) -> list[Batch]:
     if count == 1:
         return [batch]
     tokens, targets = batch.tokens.chunk(count), batch.targets.chunk(count)
-    segments = batch.segments.chunk(count) if batch.segments is not None else [None] * len(tokens)
-    return [Batch(*part) for part in zip(tokens, targets, segments, strict=True)]
+    nothing = [None] * len(tokens)
+    segments = batch.segments.chunk(count) if batch.segments is not None else nothing
+    ends = np.cumsum([len(part) for part in tokens])[:-1]
+    places = np.split(batch.places, ends) if batch.places is not None else nothing
+    return [Batch(*part, batch.prior) for part in zip(tokens, targets, segments, places, strict=True)]
 
 
 def _loss(model: Transformer, batch: Batch, device: torch.device) -> Tensor:
     """Return the summed loss of a batch, nats."""
     segments = batch.segments.to(device) if batch.segments is not None else None
     hidden = model(batch.tokens.to(device), segments)
-    return model.loss(hidden, batch.targets.to(device))
+    return model.loss(hidden, batch.targets.to(device), batch.prior_at())
 
 
 @torch.no_grad()

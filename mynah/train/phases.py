@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mynah.errors import DataError
 from mynah.model.transformer import Transformer
+from mynah.ngram.prior import TextPrior
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import Batch, BatchAt, PackedBatches, StreamBatches
 from mynah.train.checkpoint import Progress
@@ -19,6 +21,14 @@ MEASURED_TOKENS = 8192
 Watch = Callable[[Step], None]
 
 
+@dataclass(frozen=True)
+class Priors:
+    """What a model that goes on from a prior is given: the prior along the text, and along what is held out."""
+
+    data: TextPrior
+    held_out: TextPrior | None
+
+
 def pretrain(
     model: Transformer,
     data: TokenSet,
@@ -26,6 +36,7 @@ def pretrain(
     config: TrainConfig,
     checkpoints: Path | None = None,
     watch: Watch | None = None,
+    priors: Priors | None = None,
 ) -> Progress:
     """Train on every token of the text.
 
@@ -33,7 +44,7 @@ def pretrain(
         DataError, TrainingError, ArtifactError, Interrupted: as `train`.
     """
     batch_at = StreamBatches(data, config.batch_size, config.context_length, config.seed)
-    return _train(model, batch_at, held_out, config, checkpoints, watch, StreamBatches)
+    return _train(model, batch_at, held_out, config, checkpoints, watch, StreamBatches, priors)
 
 
 def tune(
@@ -43,6 +54,7 @@ def tune(
     config: TrainConfig,
     checkpoints: Path | None = None,
     watch: Watch | None = None,
+    priors: Priors | None = None,
 ) -> Progress:
     """Train on the assistant's tokens alone; conversations share rows but never see each other.
 
@@ -50,7 +62,7 @@ def tune(
         DataError: if no conversation holds a reply; otherwise as `train`.
     """
     batch_at = PackedBatches(data, config.batch_size, config.context_length, config.seed, config.word_dropout)
-    return _train(model, batch_at, held_out, config, checkpoints, watch, PackedBatches)
+    return _train(model, batch_at, held_out, config, checkpoints, watch, PackedBatches, priors)
 
 
 def _train(
@@ -61,10 +73,16 @@ def _train(
     checkpoints: Path | None,
     watch: Watch | None,
     batches_of: Callable[[TokenSet, int, int, int], BatchAt],
+    priors: Priors | None,
 ) -> Progress:
     measured = _held_out_batches(held_out, config, batches_of) if held_out is not None else []
+    chosen = batch_at
+    if priors is not None:
+        measured = [replace(batch, prior=priors.held_out) for batch in measured]
+        along = priors.data
+        chosen = lambda step: replace(batch_at(step), prior=along)  # noqa: E731
     validate = (lambda: held_out_loss(model, measured)) if measured else None
-    return train(model, batch_at, config, checkpoints, validate=validate, watch=watch)
+    return train(model, chosen, config, checkpoints, validate=validate, watch=watch)
 
 
 def _held_out_batches(
