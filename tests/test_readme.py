@@ -9,6 +9,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import write_chats
 
@@ -24,10 +25,14 @@ def blocks(name: str, language: str) -> list[str]:
 
 @pytest.mark.parametrize("name", WITH_COMMANDS)
 def test_shell_commands(name: str, tmp_path: Path) -> None:
-    """Each block runs in order in one folder that holds a `chats.csv`."""
+    """Each block runs in order in one folder that holds a `chats.csv` and two books."""
     found = blocks(name, "bash")
     assert found
     write_chats(tmp_path / "chats.csv", count=60)
+    for seed, book in enumerate(("book.txt", "other.txt")):
+        rng = np.random.default_rng(seed)
+        lines = [" ".join(f"word{n}" for n in rng.zipf(1.5, 12) % 500) for _ in range(500)]
+        (tmp_path / book).write_text("\n".join(lines), encoding="utf-8")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     for block in found:
         done = subprocess.run(
@@ -36,10 +41,12 @@ def test_shell_commands(name: str, tmp_path: Path) -> None:
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stderr == ""
-        built = "mynah build" in block
-        assert (
-            "report     runs/chats/report.html" if built else "data/clean-report/report.html"
-        ) in done.stdout
+        expected = {
+            "mynah build": "report     runs/chats/report.html",
+            "mynah data": "data/clean-report/report.html",
+            "mynah ngram": "next       mynah ngram score book.ng",
+        }
+        assert [told for command, told in expected.items() if command in block and told in done.stdout]
 
 
 @pytest.mark.parametrize("name", READMES)

@@ -77,10 +77,38 @@ def build(
     sources: str
         Files and folders: tables, JSON, exports of chat apps, text; docs/sources.md lists all kinds.
     """
+    _run(sources, flags, reading, cleaning, {})
+
+
+def pretrain(
+    *sources: str,
+    flags: Flags = Flags(),
+    reading: InputFlags = InputFlags(),
+    cleaning: CleanFlags = CleanFlags(),
+) -> None:
+    """Train a model on all text and stop there: a build without fine-tuning on replies.
+
+    What comes out continues text; mynah build goes on to fine-tune on replies, if there are any.
+
+    Parameters
+    ----------
+    sources: str
+        Files and folders: tables, JSON, exports of chat apps, text; docs/sources.md lists all kinds.
+    """
+    _run(sources, flags, reading, cleaning, {"plan": {"replies": False}})
+
+
+def _run(
+    sources: tuple[str, ...],
+    flags: Flags,
+    reading: InputFlags,
+    cleaning: CleanFlags,
+    more: dict[str, Any],
+) -> None:
     from mynah.recipe import load_recipe
 
     values = {**flags.to_recipe(), "collect": reading.to_recipe(), "clean": cleaning.to_recipe()}
-    chosen = given(values)
+    chosen = merge(given(values), more)
     for assignment in flags.set_:
         chosen = merge(chosen, parse_assignment(assignment))
     if flags.sample is not None:

@@ -20,7 +20,14 @@ COMMANDS = {
 mynah build support.csv --minutes 3 --speaker-column author --assistant helpdesk
 mynah build faq.jsonl --size micro --name faq
 mynah build book.txt --minutes 10 --set plan.model.n_layer=6
+mynah build chats.csv --prior ngram
 mynah build --sample en --minutes 3""",
+    ),
+    "pretrain": (
+        "mynah.cli.build:pretrain",
+        "Train on all text, without fine-tuning on replies.",
+        """mynah pretrain book.txt --minutes 10
+mynah pretrain chats.csv --minutes 3 --prior ngram""",
     ),
     "collect": (
         "mynah.cli.data:collect",

@@ -86,14 +86,13 @@ def train(
     if not sources:
         raise ConfigError("no text given; for example: mynah ngram train book.txt -o book.ng")
     begun = time.monotonic()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with _bar() as watch, _notes():
+    with _bar(sources) as watch, _notes():
         model = NGramModel.train(
             _texts(sources),
             config,
             tokenizer=Tokenizer.open(tokenizer) if tokenizer is not None else None,
             watch=watch,
-            beside=out.parent,
+            beside=next(folder for folder in out.absolute().parents if folder.is_dir()),
         )
         watch("writing", 0, 0)
         model.save(out)
@@ -377,22 +376,23 @@ def _notes() -> Iterator[None]:
         print(f"note       {each.message}", file=sys.stderr)
 
 
-@contextmanager
-def _bar() -> Iterator[Watch]:
-    """Yield a function that moves a bar with the time left."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+#: Where a phase of training begins and ends, as shares of all the work.
+_PHASES = {"reading": (0.0, 0.3), "counting": (0.3, 0.7), "estimating": (0.7, 0.85), "writing": (0.85, 1.0)}
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[told]}"),
-        TimeElapsedColumn(),
-    )
+
+@contextmanager
+def _bar(sources: tuple[str, ...]) -> Iterator[Watch]:
+    """Yield a function that moves a bar with the time left."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    size = sum(path.stat().st_size for path in map(Path, sources) if path.is_file())
+    columns = TextColumn("{task.description:<20}"), BarColumn(), TimeRemainingColumn(compact=True)
     with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as progress:
-        task = progress.add_task("reading", total=None, told="")
+        task = progress.add_task("reading", total=1.0 if size else None)
 
         def watch(what: str, done: int, total: int) -> None:
-            told = f"{done:,} tokens" if done and not total else ""
-            progress.update(task, description=what, completed=done, total=total or None, told=told)
+            begin, end = _PHASES[what.split()[0]]
+            share = min(1.0, done / (total or size or done or 1))
+            progress.update(task, description=what, completed=begin + (end - begin) * share)
 
         yield watch

@@ -83,7 +83,7 @@ class NGramModel:
             sources: texts, a line a sentence; a `Path` is a file or a folder.
             config: the settings; or give them as keywords: `NGramModel.train(texts, order=4, unit="chars")`.
             tokenizer: cuts the text, for unit "tokens".
-            watch: told what is being done.
+            watch: told what is being done; of reading, bytes.
             beside: a folder with room for what does not fit into `memory`.
 
         Raises:
@@ -98,11 +98,13 @@ class NGramModel:
             reader = TokenReader(tokenizer)
         else:
             raise ConfigError('unit "tokens" needs a tokenizer: mynah ngram train TEXT --tokenizer RUN')
+        read = 0
         with spooled(np.uint32, config.memory_bytes // 8, beside) as tokens:
             for piece in pieces_of([sources] if isinstance(sources, Path) else sources):
                 tokens.append(reader.read(piece, grow=True))
+                read += piece.n_bytes
                 if watch is not None:
-                    watch("reading", len(tokens.column), 0)
+                    watch("reading", read, 0)
             size = len(reader.vocabulary) if isinstance(reader, WordReader) else reader.vocab_size
             bos = BOS if isinstance(reader, WordReader) else reader.bos
             return cls._estimate(tokens.column, size, bos, config, reader, watch, beside)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -124,6 +125,23 @@ def test_little_memory_is_enough_for_a_large_text(
     pieces = NGramModel.train(text, order=4, memory="1M", beside=tmp_path)
     _same(whole.tables, pieces.tables)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_memory_limit_holds(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MYNAH_NUMBA", "0")
+    monkeypatch.setattr("mynah.ngram.workspace.held_memory", lambda: 0)
+    monkeypatch.setattr("mynah.ngram.config._LEAST", 1)
+    text = (shared / "text_tinyshakespeare" / "input.txt").read_text(encoding="utf-8")
+    _, ids = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
+    tokens = (ids + 1).astype(np.uint32)  # 4.5 MB of ids; a million n-grams
+    peaks, models = [], []
+    for memory in ("2G", "12M"):
+        tracemalloc.start()
+        models.append(NGramModel.train_ids(tokens, 66, 0, order=6, memory=memory))
+        peaks.append(tracemalloc.get_traced_memory()[1] - tokens.nbytes)
+        tracemalloc.stop()
+    _same(models[0].tables, models[1].tables)
+    assert peaks[1] < 12 * 2**20 < peaks[0] / 3
 
 
 @pytest.mark.parametrize("order", [1, 2, 5])

@@ -28,7 +28,7 @@ def plan_of(data: TokenSet, config: PlanConfig, seconds: float = 60.0, replies: 
 
 def test_minutes_become_steps_by_measured_speed(data: TokenSet, monkeypatch: pytest.MonkeyPatch) -> None:
     speeds = {128: 0.05, 192: 0.4, 256: 0.5, 384: 0.6}
-    monkeypatch.setattr(budget, "measure_step", lambda model, rows, device, from_base: speeds[model.n_embd])
+    monkeypatch.setattr(budget, "measure_step", lambda model, *_, **__: speeds[model.n_embd])
     plan = plan_of(data, PlanConfig(minutes=1), seconds=1.5)
     assert plan.model.n_embd == 128
     assert plan.tune is not None
