@@ -103,7 +103,7 @@ def spread(values: list[float]) -> str:
 
 
 def estimate(text: Path, order: int, repeats: int, lmplz: Path | None, work: Path, made: bool) -> list[float]:
-    """Print seconds, memory and bytes of both programs, and leave our models in `work`; return median seconds."""
+    """Print seconds, memory and n-grams of both programs, and leave ARPA files in `work`; return median seconds."""
     ours, theirs = [], []
     for _ in range(repeats):
         command = [sys.executable, "-m", "mynah", "ngram", "train", str(text), "--order", str(order)]
@@ -119,12 +119,25 @@ def estimate(text: Path, order: int, repeats: int, lmplz: Path | None, work: Pat
         print(
             f"                           lmplz {spread([s for s, _ in theirs])} s, {max(m for _, m in theirs):.2f} GB"
         )
+    counts = [_counts(work / name) for name in (["ours.arpa", "theirs.arpa"] if theirs else ["ours.arpa"])]
+    same = "; lmplz has the same" if theirs and counts[0] == counts[1] else ""
+    print(f"  n-grams                  {sum(counts[0]):,}: {', '.join(f'{c:,}' for c in counts[0])}{same}")
+    return [statistics.median(s for s, _ in each) for each in (ours, theirs) if each]
+
+
+def _counts(arpa: Path) -> list[int]:
+    with arpa.open("rb") as file:
+        head = [file.readline() for _ in range(9)]
+    return [int(line.partition(b"=")[2]) for line in head if line.startswith(b"ngram ")]
+
+
+def on_disk(text: Path, order: int, lmplz: Path | None, work: Path) -> None:
+    """Print bytes of the forms of a model, and leave them in `work`."""
     from mynah.ngram import NGramModel
 
     # From the text again: reading ARPA back takes longer than estimating.
     model = NGramModel.train(text, order=order, memory=MEMORY, beside=work)
     n = sum(model.tables.counts)
-    print(f"  n-grams                  {n:,}: {', '.join(f'{c:,}' for c in model.tables.counts)}")
     sizes = {"ARPA": (work / "ours.arpa").stat().st_size}
     model.save(work / "ours.ng")
     sizes["Mynah"] = (work / "ours.ng").stat().st_size
@@ -138,7 +151,6 @@ def estimate(text: Path, order: int, repeats: int, lmplz: Path | None, work: Pat
             sizes[label] = (work / f"{name}{len(more)}.bin").stat().st_size
     shown = "; ".join(f"{name} {size / 2**20:,.0f} MiB, {size / n:.1f}" for name, size in sizes.items())
     print(f"  on disk, bytes an n-gram {shown}")
-    return [statistics.median(s for s, _ in each) for each in (ours, theirs) if each]
 
 
 def use(path: Path, test: Path, lmplz: Path | None, work: Path) -> None:
@@ -215,6 +227,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3, help="of sizes up to 10 million words; else once")
     parser.add_argument("--lmplz", type=Path, help="folder with lmplz, query and build_binary")
     parser.add_argument("--work", type=Path, help="folder for texts and models; default: a temporary one")
+    parser.add_argument(
+        "--estimate-only", action="store_true", help="leave out bytes on disk, scoring, sampling"
+    )
     args = parser.parse_args()
     found = shutil.which("lmplz")
     lmplz = args.lmplz or (Path(found).parent if found else None)
@@ -245,7 +260,9 @@ def main() -> None:
                     told = ", ".join(f"{n} {s:.2f}" for n, s in zip(("Mynah", "lmplz"), slopes, strict=False))
                     print(f"  slope from {smaller}M           {told} (1: time in proportion to the words)")
                 before[order] = size, seconds
-                use(work / "ours.ng", test, lmplz, work)
+                if not args.estimate_only:
+                    on_disk(text, order, lmplz, work)
+                    use(work / "ours.ng", test, lmplz, work)
                 print(flush=True)
 
 

@@ -177,10 +177,17 @@ class GPT3:
         return data
 
     def _priors(self, data: TokenSet) -> Priors | None:
-        """Return the prior along texts; it was counted on others."""
+        """Return the prior along texts; they should not be those that it was counted on."""
         assert self.model is not None
         prior = self.model.prior
-        return Priors(TextPrior.of(prior, data.tokens), None) if isinstance(prior, NGramPrior) else None
+        if not isinstance(prior, NGramPrior):
+            return None
+        warnings.warn(
+            "this model goes on from an n-gram model, which stays as it is: train it further on new texts only, or it "
+            "learns to trust what the n-gram model has seen",
+            stacklevel=3,
+        )
+        return Priors(TextPrior.of(prior, data.tokens), None)
 
     def _config(self, data: TokenSet, epochs: float, learning_rate: float | None) -> TrainConfig:
         assert self.model is not None

@@ -26,12 +26,10 @@ from mynah.evaluate.run import evaluate_run, first_records
 from mynah.interop.huggingface import hash_of_directory, load_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
-from mynah.ngram.config import NGramConfig
-from mynah.ngram.model import quiet
-from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
+from mynah.priors import make_prior, priors_of
 from mynah.recipe import Recipe, to_toml
 from mynah.report import write_report
 from mynah.stages import Reporter, Silent, Stages
@@ -246,24 +244,18 @@ class _Build:
         return manifest
 
     def _prior(self, tokens: Manifest, ngram: Manifest) -> Manifest | None:
-        """Count the n-gram model that the network goes on from, with the ends of texts."""
         config = self.recipe.prior
         if config.kind == "none":
             shutil.rmtree(self.dir / "prior", ignore_errors=True)  # of an earlier build with one
             return None
         order = config.order or max(2, int(ngram.counts["order"]))
-
-        def work(out: Path) -> dict[str, Any]:
-            control = Tokenizer.load(self.dir / "tokenizer").control
-            data, _ = self._read_tokens()
-            vocab_size = int(artifacts.read_manifest(self.dir / "tokenizer").counts["vocab_size"])
-            with quiet():
-                prior = NGramPrior.train(data.tokens, vocab_size, control.bos, NGramConfig(order=order))
-            prior.save(out / PRIOR)
-            return {"order": order, "folds": config.folds}
-
+        chosen = self.recipe.ngram.model_copy(update={"order": order})
+        settings = {"order": order, "folds": config.folds, "smoothing": chosen.smoothing}
         manifest = self.stages.run(
-            "prior", {"order": order, "folds": config.folds}, {"tokens": tokens.output}, work
+            "prior",
+            settings,
+            {"tokens": tokens.output},
+            lambda out: make_prior(self.dir, out, chosen, config.folds),
         )
         self.reporter.note(
             f"the network goes on from an n-gram model of order {order}: it cannot be exported alone"
@@ -272,23 +264,7 @@ class _Build:
 
     @cached_property
     def _priors(self) -> Priors | None:
-        """The prior along the training text, by models that have not counted what they are asked, and held out."""
-        if self.recipe.prior.kind == "none":
-            return None
-        control = Tokenizer.load(self.dir / "tokenizer").control
-        counts = artifacts.read_manifest(self.dir / "prior").counts
-        whole = NGramPrior.load(self.dir / "prior" / PRIOR, control.bos)
-        data, held_out = self._read_tokens()
-        with quiet():
-            along = TextPrior.held_out(
-                data.tokens,
-                data.starts,
-                whole.vocab_size,
-                control.bos,
-                NGramConfig(order=counts["order"]),
-                counts["folds"],
-            )
-        return Priors(along, TextPrior.of(whole, held_out.tokens))
+        return priors_of(self.dir, self.recipe.ngram) if self.recipe.prior.kind != "none" else None
 
     def _plan(self, tokens: Manifest, prior: Manifest | None) -> Plan:
         recipe = self.recipe

@@ -15,7 +15,7 @@ LAYERS = {
     "tune": 4, "evaluate": 4,
     "explain": 5, "privacy": 5,
     "serve": 6,
-    "stages": 7, "prepare": 7, "perplexity": 7, "data_report": 7, "report_style": 7,
+    "stages": 7, "prepare": 7, "priors": 7, "perplexity": 7, "data_report": 7, "report_style": 7,
     "recipe": 7, "run": 7, "report": 7, "report_words": 7, "pipeline": 7, "api": 7, "cli": 7,
     "__main__": 7,
 }  # fmt: skip

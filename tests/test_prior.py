@@ -203,7 +203,8 @@ def test_a_build_with_a_prior_can_be_opened_talked_to_and_saved(run: Path, tmp_p
     saved = GPT3.from_pretrained(run).save(tmp_path / "saved")
     again = open_run(saved, torch.device("cpu"))
     assert list(generate(again.model, prompt, config)) == said
-    other = GPT3.from_pretrained(saved).train(["a new text about tents"] * 8, epochs=1)
+    with pytest.warns(UserWarning, match="on new texts only"):
+        other = GPT3.from_pretrained(saved).train(["a new text about tents"] * 8, epochs=1)
     assert isinstance(other.generate("a new", max_tokens=4, seed=0), str)
     (saved / "prior.ng").unlink()
     with pytest.raises(ArtifactError, match=r"prior\.ng"):
@@ -222,6 +223,11 @@ def test_a_build_without_one_begins_anew(run: Path, tmp_path: Path) -> None:
 def test_a_base_cannot_have_a_prior(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot go on from a prior"):
         load_recipe(None, {"prior": {"kind": "ngram"}, "base": str(tmp_path)})
+
+
+def test_a_prior_is_set_in_one_place() -> None:
+    with pytest.raises(ConfigError, match="or --prior ngram"):
+        load_recipe(None, {"plan": {"model": {"prior": True}}})
 
 
 def test_batches_without_a_prior_have_none() -> None:

@@ -77,7 +77,7 @@ def build(
     sources: str
         Files and folders: tables, JSON, exports of chat apps, text; docs/sources.md lists all kinds.
     """
-    _run(sources, flags, reading, cleaning, {})
+    _run(sources, flags, reading, cleaning, {}, "")
 
 
 def pretrain(
@@ -88,14 +88,14 @@ def pretrain(
 ) -> None:
     """Train a model on all text and stop there: a build without fine-tuning on replies.
 
-    What comes out continues text; mynah build goes on to fine-tune on replies, if there are any.
+    What comes out continues text. The run is named after the first file, with -base behind it.
 
     Parameters
     ----------
     sources: str
         Files and folders: tables, JSON, exports of chat apps, text; docs/sources.md lists all kinds.
     """
-    _run(sources, flags, reading, cleaning, {"plan": {"replies": False}})
+    _run(sources, flags, reading, cleaning, {"plan": {"replies": False}}, "-base")
 
 
 def _run(
@@ -104,6 +104,7 @@ def _run(
     reading: InputFlags,
     cleaning: CleanFlags,
     more: dict[str, Any],
+    ending: str,
 ) -> None:
     from mynah.recipe import load_recipe
 
@@ -116,7 +117,8 @@ def _run(
     if not sources:
         raise ConfigError("no input given; for example: mynah build chats.csv")
     recipe = load_recipe(flags.recipe, chosen, exclusive=("minutes", "size"))
-    name = flags.name or (f"sample-{flags.sample}" if flags.sample else PurePath(sources[0]).stem)
+    default = f"sample-{flags.sample}" if flags.sample else PurePath(sources[0]).stem
+    name = flags.name or default + ending
     if not re.fullmatch(r"[^/\\\0]{1,100}", name) or name in (".", ".."):
         raise ConfigError(f"--name {name!r}: expected a plain folder name")
     directory = flags.runs / name

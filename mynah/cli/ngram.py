@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import sys
 import time
 import warnings
@@ -66,7 +67,7 @@ def train(
     memory: str
         How much memory may be taken: 2G, 500M, 25%. What does not fit is sorted on disk, beside --out.
     compact: bool
-        Round logarithms to 16 bits: half the size, off by at most 0.0001.
+        Round logarithms to 16 bits: a third smaller, each off by less than a thousandth.
     """
     from mynah.config import build_config
     from mynah.ngram import NGramConfig, NGramModel
@@ -83,6 +84,12 @@ def train(
         "compact": compact,
     }
     config = build_config(NGramConfig, values, "mynah ngram train")
+    if tokenizer is not None and config.unit != "tokens":
+        raise ConfigError(
+            f"--tokenizer cuts text into tokens, --unit says {config.unit}; leave one of them out"
+        )
+    if out.is_dir():
+        raise ConfigError(f"{out}: is a folder; -o names the file to make, for example {out / 'model.ng'}")
     if not sources:
         raise ConfigError("no text given; for example: mynah ngram train book.txt -o book.ng")
     begun = time.monotonic()
@@ -136,8 +143,10 @@ def score(
         raise ConfigError(f"no text given; for example: mynah ngram score {model} book.txt")
     if not (tokens or sentences):
         summary = opened.perplexity(_texts(sources))
+        if not summary.tokens:
+            raise DataError("no token to score: the text is empty")
         if json_:
-            print(json.dumps(summary.to_json()))
+            print(json.dumps(_finite(summary.to_json())))
             return
         print(f"sentences            {summary.sentences:,}")
         print(f"tokens               {summary.tokens:,} (sentence ends included)")
@@ -151,10 +160,11 @@ def score(
         total = sum(token.log10_prob for token in scored)
         unknown = sum(token.oov for token in scored)
         if json_:
-            shown = {"log10_prob": total, "tokens": len(scored), "oov": unknown}
+            shown = _finite({"log10_prob": total, "tokens": len(scored), "oov": unknown})
             print(
                 json.dumps(
-                    {**shown, "by_token": [vars(t) for t in scored]} if tokens else shown, ensure_ascii=False
+                    {**shown, "by_token": [_finite(vars(t)) for t in scored]} if tokens else shown,
+                    ensure_ascii=False,
                 )
             )
         elif tokens:
@@ -253,7 +263,7 @@ def prune(
     tokenizer: Path
         The run whose tokens the model was made of.
     """
-    opened = _open(model, tokenizer)
+    opened = _open(model, tokenizer, verify=True)
     pruned = opened.prune(threshold)
     pruned.save(out)
     before, after = sum(opened.tables.counts), sum(pruned.tables.counts)
@@ -276,11 +286,11 @@ def convert(
     out: Path
         ARPA if it ends in .arpa or .arpa.gz, else Mynah's own form.
     compact: bool
-        Round logarithms to 16 bits: half the size, off by at most 0.0001.
+        Round logarithms to 16 bits: a third smaller, each off by less than a thousandth.
     tokenizer: Path
         The run whose tokens the model was made of.
     """
-    opened = _open(model, tokenizer)
+    opened = _open(model, tokenizer, verify=True)
     (opened.compact() if compact else opened).save(out)
     print(f"{out}: {sum(opened.tables.counts):,} n-grams, {out.stat().st_size / 2**20:,.1f} MiB")
 
@@ -295,7 +305,7 @@ def info(model: Path, *, json_: Annotated[bool, Parameter(name="--json", negativ
     json_: bool
         Print JSON.
     """
-    opened = _open(model, None, verify=True)
+    opened = _open(model, None, verify=True, needs_reader=False)
     path = _file_of(model)
     size = path.stat().st_size
     total = sum(opened.tables.counts)
@@ -328,7 +338,7 @@ def _file_of(model: Path) -> Path:
     return model / "ngram" / "model.ng" if model.is_dir() else model
 
 
-def _open(model: Path, tokenizer: Path | None, verify: bool = False) -> NGramModel:
+def _open(model: Path, tokenizer: Path | None, verify: bool = False, needs_reader: bool = True) -> NGramModel:
     """Open a model; one over a tokenizer's ids with its tokenizer."""
     from mynah.ngram import NGramModel
     from mynah.tokenizer.tokenizer import Tokenizer
@@ -337,7 +347,7 @@ def _open(model: Path, tokenizer: Path | None, verify: bool = False) -> NGramMod
     opened = NGramModel.load(
         _file_of(model), tokenizer=Tokenizer.open(owner) if owner is not None else None, verify=verify
     )
-    if opened.reader is None and not verify:
+    if opened.reader is None and needs_reader:
         raise ConfigError(f"{model}: made of a tokenizer's tokens; give the run: --tokenizer runs/NAME")
     return opened
 
@@ -360,9 +370,10 @@ def _standard_input() -> Iterator[str]:
 
 
 def _lines(sources: tuple[str, ...]) -> Iterator[str]:
-    from mynah.ngram.text import pieces_of
+    from mynah.ngram.text import pieces_of, refuse_marks
 
     for piece in pieces_of(_texts(sources)):
+        refuse_marks(piece)
         yield from (line for line in piece.text.split("\n") if line.strip())
 
 
@@ -396,3 +407,8 @@ def _bar(sources: tuple[str, ...]) -> Iterator[Watch]:
             progress.update(task, description=what, completed=begin + (end - begin) * share)
 
         yield watch
+
+
+def _finite(values: dict[str, Any]) -> dict[str, Any]:
+    """Return figures as JSON can say them: what is not finite as null."""
+    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in values.items()}

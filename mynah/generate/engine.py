@@ -64,7 +64,11 @@ def decode(
     cache = KVCache(model.config, B, T + room, weight)
     tokens, previous = prompts.to(weight.device), None
     start = 0
-    known = np.hstack([prior.contexts(row)[:, -1:] for row in prompts.numpy()]) if prior is not None else None
+    known = (
+        np.hstack([prior.contexts(row)[:, -1:] for row in prompts.cpu().numpy()])
+        if prior is not None
+        else None
+    )
     for _ in range(room):
         hidden = model(tokens, cache=cache, start=start, previous=previous)  # (B, T, C)
         start += tokens.shape[1]

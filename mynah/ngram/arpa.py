@@ -42,7 +42,7 @@ from mynah.ngram.workspace import cut, in_order
 NEVER = -99.0
 #: log10 of the probability of unknown words, where a file has no <unk>; as KenLM has it.
 _UNKNOWN = -100.0
-_COUNT = re.compile(rb"ngram\s+(\d+)\s*=\s*(\d+)")
+_COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})")
 #: Lines that are read or written at a time.
 _LINES = 1 << 17
 _GZIP = b"\x1f\x8b"
@@ -119,19 +119,28 @@ class _Reader:
 
     def section(self, order: int, count: int, last: bool) -> None:
         """Read the n-grams of one order."""
-        words = np.empty((count, order), np.uint32)
-        log_probs = np.empty(count, np.float32)
-        backoffs = np.zeros(0 if last else count, np.float32)
+        parts: list[tuple[Ids, Float32s, Float32s]] = []
         bare: list[int] = []
         first, done = self.line + 1, 0
         while done < count:
             lines = list(itertools.islice(self.file, min(_LINES, count - done)))
             if not lines:
                 raise self.fail(f"the file ends after {done:,} of {count:,} {order}-grams: it was cut short")
-            at = slice(done, done + len(lines))
-            bare += [done + n for n in self.block(lines, words[at], log_probs[at], backoffs[at])]
+            # What \data\ says may be wrong: room is made for what is there.
+            n = len(lines)
+            part = (
+                np.empty((n, order), np.uint32),
+                np.empty(n, np.float32),
+                np.empty(0 if last else n, np.float32),
+            )
+            bare += [done + row for row in self.block(lines, *part)]
+            parts.append(part)
             done += len(lines)
             self.line += len(lines)
+        words = np.concatenate([part[0] for part in parts]) if parts else np.empty((0, order), np.uint32)
+        log_probs, backoffs = (
+            np.concatenate([np.empty(0, np.float32), *(p[n] for p in parts)]) for n in (1, 2)
+        )
         parents = self._parents(order, words, first) if order > 1 else None
         if self.bare and parents is not None:
             self._refuse_bare(parents)
@@ -250,7 +259,6 @@ class _Reader:
             raise self.fail(
                 "this n-gram stands in the file twice", first + int(by[np.flatnonzero(twice)[0] + 1])
             )
-        log_probs[log_probs <= NEVER] = -np.inf
         if parents is None:
             missing = [word for word in (BOS_WORD, EOS_WORD) if self.ids[word.encode()] not in last[:3]]
             if missing:
@@ -299,9 +307,13 @@ def _lines_of(
     model: BackoffModel, order: int, words: Words, chosen: ModuleType, start: int, stop: int
 ) -> bytes:
     table = model.tables[order - 1]
-    log_probs = np.maximum(table.log_probs.range(start, stop), np.float32(NEVER))
+    log_probs = _finite(table.log_probs.range(start, stop))
     backoffs = None
     if len(table.backoffs):
-        backoffs = np.maximum(table.backoffs.range(start, stop), np.float32(NEVER))
+        backoffs = _finite(table.backoffs.range(start, stop))
     lines: bytes = chosen.arpa_lines(log_probs, model.ngrams(order, start, stop), backoffs, words)
     return lines
+
+
+def _finite(logs: Float32s) -> Float32s:
+    return np.where(np.isneginf(logs), np.float32(NEVER), logs)

@@ -61,11 +61,6 @@ class BackoffModel:
         """Number of n-grams of each order."""
         return [len(table) for table in self.tables]
 
-    @property
-    def nbytes(self) -> int:
-        """Bytes that the tables take."""
-        return sum(table.nbytes for table in self.tables)
-
     def find(self, order: int, contexts: Ids, tokens: Ids, work: int) -> Ids:
         """Return the ids of the n-grams of an order, (N,) uint32; `NONE` for what is not in the model.
 
@@ -98,9 +93,7 @@ class BackoffModel:
             begins = part == self.bos
             found = [part]
             for n in range(2, self.order + 1):
-                contexts = np.empty_like(part)
-                contexts[0], contexts[1:] = before[n - 2], found[-1][:-1]
-                contexts[begins] = NONE
+                contexts = _contexts(found[-1], before[n - 2], begins)
                 found.append(self.find(n, contexts, part, len(ids)))
             yield start, found
             before = [each[-1] for each in found]
@@ -120,9 +113,7 @@ class BackoffModel:
             total = self.tables[0].log_probs.at(part).astype(np.float64)
             orders = result.orders[start : start + len(part)]
             for n in range(1, self.order):
-                contexts = np.empty_like(part)
-                contexts[0], contexts[1:] = before[n - 1], found[n - 1][:-1]
-                contexts[begins] = NONE
+                contexts = _contexts(found[n - 1], before[n - 1], begins)
                 if self.uniform:
                     total[_reach(ids, start, len(part), n, self.bos)] = -np.log10(self.vocab_size - 1)
                 logs = self.tables[n - 1].backoffs, self.tables[n].log_probs
@@ -200,6 +191,14 @@ class BackoffModel:
             own = table.log_probs.range(low, high).astype(np.float64)
             probabilities[table.tokens.range(low, high)] = np.exp(LN10 * own)
         return probabilities
+
+
+def _contexts(found: Ids, before: np.uint32, begins: npt.NDArray[np.bool_]) -> Ids:
+    """Return for each place what ended at the place before; `before` for the first, `NONE` where a sentence begins."""
+    contexts = np.empty_like(found)
+    contexts[0], contexts[1:] = before, found[:-1]
+    contexts[begins] = NONE
+    return contexts
 
 
 def _reach(ids: Ids, start: int, length: int, n: int, bos: int) -> npt.NDArray[np.bool_]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +21,8 @@ class Column:
         self.path = path
         self.length = 0
         self._parts: list[Array] = []
-        self._file = path.open("w+b") if path is not None else None
-        #: two threads may read one file
-        self._lock = threading.Lock()
+        if path is not None:
+            path.touch()
 
     def __len__(self) -> int:
         return self.length
@@ -32,7 +30,7 @@ class Column:
     def append(self, values: Array) -> None:
         """Add values at the end."""
         values = np.ascontiguousarray(values, self.dtype)
-        if self._file is None:
+        if self.path is None:
             self._parts.append(values)
         else:
             self._put(self.length, values)
@@ -41,42 +39,37 @@ class Column:
     def read(self, start: int = 0, stop: int | None = None) -> Array:
         """Return the values from `start` to `stop`; of a column in memory a view."""
         stop = self.length if stop is None else min(stop, self.length)
-        if self._file is None:
+        if self.path is None:
             if len(self._parts) != 1:
                 self._parts = [np.concatenate(self._parts) if self._parts else np.empty(0, self.dtype)]
             return self._parts[0][start:stop]
-        values = np.empty(max(0, stop - start), self.dtype)
-        with self._lock:
-            self._file.seek(start * self.dtype.itemsize)
-            if self._file.readinto(values.data.cast("B")) != values.nbytes:
-                raise ArtifactError(f"{self.path}: cut short while it was in use")
+        # Opened anew each time: of a large text there are more sorted runs than files that may be open at once.
+        values = np.fromfile(self.path, self.dtype, max(0, stop - start), offset=start * self.dtype.itemsize)
+        if len(values) != max(0, stop - start):
+            raise ArtifactError(f"{self.path}: cut short while it was in use")
         return values
 
     def map(self) -> Array:
         """Return all values: of a column in a file as a map of it, in which nothing is to be changed."""
-        if self._file is None or not self.length:
+        if self.path is None or not self.length:
             return self.read()
-        self._file.flush()
-        assert self.path is not None
         return np.memmap(self.path, self.dtype, "c")
 
     def write(self, start: int, values: Array) -> None:
         """Set the values from `start` on, which must be there already."""
-        if self._file is None:
+        if self.path is None:
             self.read(start, start + len(values))[:] = values
         else:
             self._put(start, np.ascontiguousarray(values, self.dtype))
 
     def _put(self, start: int, values: Array) -> None:
-        assert self._file is not None
-        with self._lock:
-            self._file.seek(start * self.dtype.itemsize)
-            self._file.write(values.data.cast("B"))
+        assert self.path is not None
+        with self.path.open("r+b") as file:
+            file.seek(start * self.dtype.itemsize)
+            file.write(values.data.cast("B"))
 
     def drop(self) -> None:
         """Give back what the column takes."""
         self._parts = []
-        if self._file is not None:
-            self._file.close()
-            assert self.path is not None
+        if self.path is not None:
             self.path.unlink(missing_ok=True)

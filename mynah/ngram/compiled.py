@@ -154,6 +154,8 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
     offset_bits, token_bits = np.uint64(offset_bits), np.uint64(token_bits)
     one = np.uint64(1)
     found = np.full(len(parents), _NONE, np.uint32)
+    # A damaged file must not lead beyond the array.
+    limit = np.uint64((len(tokens) - 1) * 64) // token_bits
     low, left, token = (
         np.empty(_BESIDE, np.uint64),
         np.empty(_BESIDE, np.uint64),
@@ -167,7 +169,7 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
             if parents[i] != _NONE:
                 parent = np.uint64(parents[i])
                 begin = _unpack(offsets, offset_bits, parent)
-                end = _unpack(offsets, offset_bits, parent + one)
+                end = min(_unpack(offsets, offset_bits, parent + one), limit)
                 if end > begin:
                     low[beside], left[beside], token[beside], place[beside] = begin, end - begin, wanted[i], i
                     most = max(most, end - begin)
@@ -245,10 +247,15 @@ def _spread(contexts, offsets, offset_bits, tokens, token_bits, values, codes, l
             continue
         context = np.uint64(contexts[b])
         begin = _unpack(offsets, offset_bits, context)
-        end = _unpack(offsets, offset_bits, context + np.uint64(1))
+        end = min(
+            _unpack(offsets, offset_bits, context + np.uint64(1)), np.uint64(max(len(values), len(codes)))
+        )
         for i in range(np.int64(begin), np.int64(end)):
+            token = np.int64(_unpack(tokens, token_bits, np.uint64(i)))
+            if token >= out.shape[1]:  # a damaged file
+                continue
             log_prob = np.float32(_log(values, codes, least, step, i)) * np.float32(LN10)
-            out[b, np.int64(_unpack(tokens, token_bits, np.uint64(i)))] = log_prob + beyond[b]
+            out[b, token] = log_prob + beyond[b]
 
 
 def arpa_lines(log_probs, rows, backoffs, words):

@@ -31,7 +31,9 @@ class NGramConfig(Config):
         "0 for single tokens, never falling, the last one for all higher orders",
     )
     memory: str = Field("50%", description="how much memory may be taken: 2G, 500M, 25%; more goes to disk")
-    compact: bool = Field(False, description="round logarithms to 16 bits: smaller files, off by 0.0001")
+    compact: bool = Field(
+        False, description="round logarithms to 16 bits: a third smaller, off by less than 0.001"
+    )
 
     @field_validator("memory")
     @classmethod

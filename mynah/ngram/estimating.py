@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -100,7 +101,7 @@ def _estimate(
         if smoothing.interpolated and (below is None or smoothing.uniform):
             own += uniform * each
         elif smoothing.interpolated and below is not None:
-            own += each * _lower(level, below, start, stop, workspace)
+            own += each * _gather(below.probabilities, level.suffixes.read(start, stop), workspace)
         contexts = prefixes[starts].astype(np.int64)
         first = int(contexts[0])
         # A context that nothing follows has no n-gram here, but its number is between those that have.
@@ -117,15 +118,14 @@ def _estimate(
         below.weights.append(np.ones(len(below.probabilities) - len(below.weights)))
 
 
-def _lower(level: Level, below: Estimated, start: int, stop: int, workspace: Workspace) -> Floats:
-    """Return the probability of the suffix of each n-gram from `start` to `stop`; the lower order is read in blocks."""
-    suffixes = level.suffixes.read(start, stop)
-    if len(below.probabilities) <= workspace.block:
-        return below.probabilities.read().take(suffixes)
-    found = np.empty(len(suffixes))
-    for low, high in workspace.blocks(len(below.probabilities)):
-        inside = np.flatnonzero((suffixes >= low) & (suffixes < high))
-        found[inside] = below.probabilities.read(low, high).take(suffixes[inside] - np.uint32(low))
+def _gather(column: Column, places: npt.NDArray[np.uint32], workspace: Workspace) -> npt.NDArray[Any]:
+    """Return the values of a column at places in any order; one too long for memory is read in blocks."""
+    if len(column) <= workspace.block:
+        return column.read().take(places)
+    found = np.empty(len(places), column.dtype)
+    for low, high in workspace.blocks(len(column)):
+        inside = np.flatnonzero((places >= low) & (places < high))
+        found[inside] = column.read(low, high).take(places[inside] - np.uint32(low))
     return found
 
 
@@ -197,14 +197,7 @@ def _last_tokens(level: Level, below: Column | None, workspace: Workspace) -> Co
     def piece(start: int, stop: int) -> npt.NDArray[np.uint32]:
         if below is None:
             return np.arange(start, stop, dtype=np.uint32)
-        suffixes = level.suffixes.read(start, stop)
-        if len(below) <= workspace.block:
-            return below.read().take(suffixes)
-        found = np.zeros(len(suffixes), np.uint32)
-        for low, high in workspace.blocks(len(below)):
-            inside = np.flatnonzero((suffixes >= low) & (suffixes < high))
-            found[inside] = below.read(low, high).take(suffixes[inside] - np.uint32(low))
-        return found
+        return _gather(below, level.suffixes.read(start, stop), workspace)
 
     for made in in_order(piece, workspace.pieces(len(level))):
         tokens.append(made)

@@ -21,6 +21,8 @@ from mynah.ngram.vocabulary import MARKS, Vocabulary
 if TYPE_CHECKING:
     from mynah.tokenizer.tokenizer import Tokenizer
 
+#: So many words are not one character each by chance.
+_MANY = 20
 #: What a model is: its tables, how it cuts text, and what is told about it.
 Parts = tuple[BackoffModel, Reader | None, dict[str, Any]]
 
@@ -38,7 +40,12 @@ def write_model(path: Path, tables: BackoffModel, reader: Reader | None, about: 
         return
     if tables.uniform:
         raise ConfigError(f"{path}: add-k falls back to one share for all tokens, which ARPA cannot say")
-    words = _words_of(tables, reader)
+    if not isinstance(reader, WordReader):
+        raise ConfigError(
+            f"{path}: a tokenizer's tokens hold spaces and parts of characters, which ARPA cannot say; "
+            "give a name that does not end in .arpa"
+        )
+    words = [word.encode("utf-8", "surrogatepass") for word in reader.vocabulary]
     with artifacts.replacing(path) as partial, partial.open("wb") as raw:
         if name.endswith(".gz"):
             # Without name and time in its head equal models are equal files.
@@ -46,14 +53,6 @@ def write_model(path: Path, tables: BackoffModel, reader: Reader | None, about: 
                 write_arpa(tables, words, cast(IO[bytes], packed))
         else:
             write_arpa(tables, words, raw)
-
-
-def _words_of(tables: BackoffModel, reader: Reader | None) -> list[bytes]:
-    if isinstance(reader, WordReader):
-        return [word.encode("utf-8", "surrogatepass") for word in reader.vocabulary]
-    # A token of a tokenizer may hold white space or be a part of a character: its number stands for it.
-    special = {tables.bos: b"<s>"}
-    return [special.get(token, b"%d" % token) for token in range(tables.vocab_size)]
 
 
 def _write_binary(path: Path, tables: BackoffModel, reader: Reader | None, about: dict[str, Any]) -> None:
@@ -90,8 +89,9 @@ def read_model(path: Path, tokenizer: Tokenizer | None = None, verify: bool = Fa
     """
     if path.is_file() and looks_like_arpa(path):
         tables, vocabulary = read_arpa(path)
-        # ARPA does not say what its words are; where each is one character, text is cut into characters.
-        single = all(len(word) == 1 for word in list(vocabulary)[len(MARKS) :])
+        # ARPA does not say what its words are; where all of many are one character, text is cut into characters.
+        listed = list(vocabulary)[len(MARKS) :]
+        single = len(listed) >= _MANY and all(len(word) == 1 for word in listed)
         return tables, WordReader("chars" if single else "words", vocabulary), {"smoothing": "arpa"}
     head, columns = open_columns(path, verify)
     made = []

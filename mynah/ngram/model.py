@@ -118,6 +118,7 @@ class NGramModel:
         config: NGramConfig | None = None,
         *,
         watch: Watch | None = None,
+        beside: Path | None = None,
         **settings: Any,
     ) -> NGramModel:
         """Count ids and estimate a model.
@@ -134,7 +135,7 @@ class NGramModel:
         settled = config or build_config(NGramConfig, settings, "n-gram settings")
         column = Column(np.uint32)
         column.append(np.asarray(tokens))
-        return cls._estimate(column, vocab_size, bos, settled, None, watch, None)
+        return cls._estimate(column, vocab_size, bos, settled, None, watch, beside)
 
     @classmethod
     def _estimate(
@@ -151,7 +152,14 @@ class NGramModel:
         # The arrays of a model that was made on disk are maps of files whose names are gone: they last as it does.
         length = len(tokens)
         with workspace_for(length, config.order, config.memory_bytes, beside) as workspace:
-            predicted = sum(int((tokens.read(*at) != bos).sum()) for at in workspace.pieces(len(tokens)))
+            predicted = 0
+            for start, stop in workspace.pieces(length):
+                piece = tokens.read(start, stop)
+                if int(piece.max()) >= vocab_size:
+                    raise DataError(
+                        f"id {int(piece.max())}: expected ids below {vocab_size}, the vocabulary's size"
+                    )
+                predicted += int((piece != bos).sum())
             sentences = length - predicted
             if predicted == 0:
                 raise DataError("no token to count: the text is empty")
@@ -190,8 +198,17 @@ class NGramModel:
         return self.tables.vocab_size
 
     def score_ids(self, tokens: npt.ArrayLike) -> Scores:
-        """Score ids, (N,): sentences laid end to end, each beginning with `tables.bos`."""
-        return self.tables.score(tokens)
+        """Score ids, (N,): sentences laid end to end, each beginning with `tables.bos`.
+
+        Raises:
+            DataError: if an id is not below `vocab_size`.
+        """
+        ids = np.asarray(tokens)
+        if ids.size and int(ids.max()) >= self.vocab_size:
+            raise DataError(
+                f"id {int(ids.max())}: expected ids below {self.vocab_size}, the vocabulary's size"
+            )
+        return self.tables.score(ids)
 
     def score(self, text: str) -> list[TokenScore]:
         """Score one line: for each token log10 of p(token | what stands before it), and which n-gram matched.
@@ -247,7 +264,8 @@ class NGramModel:
         reader = self._reader()
         rng = np.random.default_rng(seed)
         drawing = Drawing(temperature, top_k, top_p)
-        made = sample(self.tables, reader.context(prompt), reader.ends, max_tokens, rng, drawing)
+        proper = self.about.get("smoothing") != "stupid-backoff"
+        made = sample(self.tables, reader.context(prompt), reader.ends, max_tokens, rng, drawing, proper)
         return reader.join(made)
 
     def prune(self, threshold: float) -> NGramModel:
@@ -260,7 +278,7 @@ class NGramModel:
         return replace(self, tables=tables, about={**self.about, "pruned": threshold})
 
     def compact(self) -> NGramModel:
-        """Return the same model with logarithms rounded to 16 bits; what sums to 1 is then off by up to 0.0003."""
+        """Return the same model with logarithms rounded to 16 bits; sums are then 1 up to a thousandth."""
         tables = [
             replace(t, log_probs=t.log_probs.rounded(), backoffs=t.backoffs.rounded())
             for t in self.tables.tables

@@ -8,7 +8,7 @@ was counted on the others (cross-fitting; Chernozhukov et al. 2018, section 1).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,8 +48,10 @@ class NGramPrior:
         self._dense = Dense(model.tables, _FLOOR)
 
     @classmethod
-    def train(cls, tokens: Tokens, vocab_size: int, bos: int, config: NGramConfig) -> NGramPrior:
-        """Count records laid end to end, (N,), each beginning with `bos`.
+    def train(
+        cls, tokens: Tokens, vocab_size: int, bos: int, config: NGramConfig, beside: Path | None = None
+    ) -> NGramPrior:
+        """Count records laid end to end, (N,), each beginning with `bos`; `beside`: a folder with room.
 
         Raises:
             DataError: if there is nothing to count.
@@ -61,7 +63,7 @@ class NGramPrior:
         stream[(np.cumsum(copies) - 1)[begins]] = vocab_size
         if begins.any():
             stream = np.append(stream[int(begins[0]) :], np.uint32(bos))
-        return cls(NGramModel.train_ids(stream, vocab_size + 1, vocab_size, config), bos)
+        return cls(NGramModel.train_ids(stream, vocab_size + 1, vocab_size, config, beside=beside), bos)
 
     def contexts(self, tokens: npt.ArrayLike) -> Ids:
         """Return what `rows` needs to know of the text up to and with each place of a stream.
@@ -72,7 +74,7 @@ class NGramPrior:
         Returns:
             (order - 1, N) uint32.
         """
-        ids = np.asarray(tokens)
+        ids = np.asarray(tokens).astype(np.uint32)  # the mark may not fit the tokens' own dtype
         return contexts_of(self.model.tables, np.where(ids == self.bos, self.vocab_size, ids))
 
     def advance(self, contexts: Ids, tokens: npt.ArrayLike) -> Ids:
@@ -142,7 +144,7 @@ class TextPrior:
         bos: int,
         config: NGramConfig,
         folds: int,
-        watch: Callable[[int], None] | None = None,
+        beside: Path | None = None,
     ) -> TextPrior:
         """Return the prior along the text that the network is trained on, by cross-fitting.
 
@@ -152,7 +154,7 @@ class TextPrior:
             vocab_size, bos: of the tokenizer.
             config: of the models.
             folds: 2 or more.
-            watch: told the number of each fold.
+            beside: a folder with room for what does not fit into memory.
         """
         n, records = len(tokens), len(starts) - 1
         if records >= _RECORDS_PER_FOLD * folds:
@@ -162,10 +164,8 @@ class TextPrior:
         models = []
         contexts = np.full((config.order - 1, n), NONE, np.uint32)
         for number in range(folds):
-            if watch is not None:
-                watch(number)
             inside = fold == number
-            model = NGramPrior.train(tokens[~inside], vocab_size, bos, config)
+            model = NGramPrior.train(tokens[~inside], vocab_size, bos, config, beside)
             places = np.flatnonzero(inside)
             if len(places):
                 # What stands before a stretch is its context, though other models are asked there.

@@ -26,6 +26,8 @@ Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 #: N-grams that are looked at at a time.
 _AT_ONCE = 1 << 18
+#: Less probability than this is rounding.
+_LEAST = 1e-6
 
 
 def prune(model: BackoffModel, threshold: float, opening: float) -> BackoffModel:
@@ -151,15 +153,18 @@ def _filtered(table: Table, kept: Bools, kept_below: Bools | None) -> Table:
 
 def _weights(model: BackoffModel, order: int) -> npt.NDArray[np.float32]:
     """Return log10 of the back-off weights of an order's contexts: what they leave, over what is left below them."""
-    result = np.zeros(len(model.tables[order - 2]), np.float32)
+    below = model.tables[order - 2].backoffs
+    result = below.range(0, len(below)).copy()
     offsets = model.tables[order - 1].offsets
     used = np.flatnonzero(np.diff(offsets.range(0, len(offsets))) > 0)
+    result[np.diff(offsets.range(0, len(offsets))) == 0] = 0.0
     done = 0
     for start, stop, context in _pieces(model, order):
         p = np.exp(LN10 * model.tables[order - 1].log_probs.range(start, stop).astype(np.float64))
         lower = np.exp(LN10 * _last(model, model.ngrams(order, start, stop)[:, 1:]))
-        left = np.maximum(1 - np.bincount(context, p), 1e-30)
-        left_lower = np.maximum(1 - np.bincount(context, lower), 1e-30)
-        result[used[done : done + len(left)]] = np.log10(left / left_lower)
+        left, left_lower = 1 - np.bincount(context, p), 1 - np.bincount(context, lower)
+        # What float32 leaves of nothing is no weight: where all tokens are listed the old one stays, and is not asked.
+        sound = np.flatnonzero((left > _LEAST) & (left_lower > _LEAST))
+        result[used[done + sound]] = np.log10(left[sound] / left_lower[sound])
         done += len(left)
     return result

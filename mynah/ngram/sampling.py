@@ -74,24 +74,61 @@ def sample(
     max_tokens: int,
     rng: np.random.Generator,
     drawing: Drawing,
+    proper: bool = True,
 ) -> list[int]:
-    """Continue a context until one of `ends` is drawn, or by `max_tokens`."""
+    """Continue a context until one of `ends` is drawn, or by `max_tokens`; `proper`: what the model gives sums to 1."""
     # A walk down the orders does not touch the whole vocabulary; what it needs is a proper back-off model.
-    walk = _Walk(model, rng) if drawing.plain and not model.uniform else None
+    walk = _Walk(model, rng) if drawing.plain and proper and not model.uniform else None
+    top = _Top(model, drawing.top_k) if drawing.top_k and not model.uniform else None
     tokens, made = list(context), list[int]()
     rows = model.contexts(tokens)
     while len(made) < max_tokens:
         if walk is not None:
             token = walk.draw([(n, row) for n, row in enumerate(rows, start=1) if row is not None])
         else:
-            shares = drawing.narrowed(model.distribution(tokens))
-            token = min(int(np.searchsorted(np.cumsum(shares), rng.random(), side="right")), len(shares) - 1)
+            if top is not None:
+                places, shares = top.of(rows)
+            else:
+                shares = model.distribution(tokens)
+                places = np.arange(len(shares))
+            narrowed = drawing.narrowed(shares)
+            drawn = int(np.searchsorted(np.cumsum(narrowed), rng.random(), side="right"))
+            token = int(places[min(drawn, len(places) - 1)])
         if token in ends:
             break
         made.append(token)
         tokens.append(token)
         rows = model.advance(rows, token)
     return made
+
+
+class _Top:
+    """Finds the likeliest tokens without looking at the whole vocabulary: what follows the contexts, or is frequent."""
+
+    def __init__(self, model: BackoffModel, count: int) -> None:
+        self.model, self.count = model, count
+        self.logs = model.tables[0].log_probs.range(0, model.vocab_size).astype(np.float64)
+        self.frequent = np.argsort(-self.logs, kind="stable")
+
+    def of(self, rows: list[int | None]) -> tuple[npt.NDArray[np.int64], Floats]:
+        """Return tokens that hold the likeliest after contexts, and the probabilities of them."""
+        tokens: list[npt.NDArray[np.int64]] = []
+        logs: list[Floats] = []
+        beyond = 0.0  # what the longer contexts pass on
+        for order, row in reversed(list(enumerate(rows, start=1))):
+            if row is None:
+                continue
+            table = self.model.tables[order]
+            low, high = table.children(row)
+            tokens.append(table.tokens.range(low, high))
+            logs.append(table.log_probs.range(low, high).astype(np.float64) + beyond)
+            beyond += float(self.model.tables[order - 1].backoffs.range(row, row + 1)[0])
+        # So many of the frequent ones that enough are left when those above are taken out.
+        more = self.frequent[: self.count + sum(map(len, tokens))]
+        every = np.concatenate([*tokens, more])
+        # Of a token that stands here more than once the first, that after the longest context, counts.
+        distinct, first = np.unique(every, return_index=True)
+        return distinct, np.exp(LN10 * np.concatenate([*logs, self.logs[more] + beyond])[first])
 
 
 class _Walk:

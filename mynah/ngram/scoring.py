@@ -58,7 +58,7 @@ class Summary:
         """Bits that the text takes under the model, over its bytes: comparable across units and tokenizers.
 
         An unknown word counts with the probability of `<unk>`, which does not say which word it is; so with unknown
-        words the figure is too low.
+        words the figure is too low. So it is of characters where text has spaces, which they leave out.
         """
         return -self.log_prob / math.log(2) / max(1, self.n_bytes)
 

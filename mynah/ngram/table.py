@@ -101,13 +101,3 @@ class Table:
             else:
                 high = middle
         return low if low < end and self.tokens.one(low) == token else None
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that its columns take."""
-        return int(
-            self.tokens.words.nbytes
-            + self.offsets.words.nbytes
-            + self.log_probs.stored.nbytes
-            + self.backoffs.stored.nbytes
-        )

@@ -49,12 +49,14 @@ def pieces_of(sources: Iterable[str | Path]) -> Iterator[Piece]:
         DataError: if a file is missing, empty or not UTF-8, with the line.
     """
     strings: list[str] = []
+    line = 1
     for source in sources:
         if isinstance(source, str):
             strings.append(source)
             if len(strings) == 10_000:
-                yield _of_strings(strings)
-                strings = []
+                piece = _of_strings(strings, "text", line)
+                yield piece
+                strings, line = [], line + piece.text.count("\n")
             continue
         check_exists(source)
         if source.is_dir() and any(source.glob("part-*.parquet")):
@@ -63,12 +65,12 @@ def pieces_of(sources: Iterable[str | Path]) -> Iterator[Piece]:
             for file in find_inputs([source]).inputs:
                 yield from _of_file(file)
     if strings:
-        yield _of_strings(strings)
+        yield _of_strings(strings, "text", line)
 
 
-def _of_strings(strings: list[str], place: str = "text") -> Piece:
+def _of_strings(strings: list[str], place: str, line: int) -> Piece:
     text = "\n".join(strings) + "\n"
-    return Piece(text, place, 1, len(text.encode("utf-8", "surrogatepass")))
+    return Piece(text, place, line, len(text.encode("utf-8", "surrogatepass")))
 
 
 def _of_records(folder: Path) -> Iterator[Piece]:
@@ -76,10 +78,10 @@ def _of_records(folder: Path) -> Iterator[Piece]:
     for record in read_records(folder):
         waiting += record.texts
         if len(waiting) >= 10_000:
-            yield _of_strings(waiting, str(folder))
+            yield _of_strings(waiting, str(folder), 1)
             waiting = []
     if waiting:
-        yield _of_strings(waiting, str(folder))
+        yield _of_strings(waiting, str(folder), 1)
 
 
 def _of_file(source: Input) -> Iterator[Piece]:
@@ -130,7 +132,7 @@ class WordReader:
         Raises:
             DataError: if `<s>` or `</s>` stands in the text; with the line.
         """
-        _refuse_marks(piece)
+        refuse_marks(piece)
         cut = self._words if self.unit == "words" else self._characters
         return _as_sentences(cut(piece.text, grow))
 
@@ -182,8 +184,14 @@ class WordReader:
         return found if not text or text.endswith("\n") else np.append(found, np.uint32(EOS))
 
 
-def _refuse_marks(piece: Piece) -> None:
-    """`<unk>` in a text is taken for what it says; the other two would begin or end sentences where none does."""
+def refuse_marks(piece: Piece) -> None:
+    """Refuse `<s>` and `</s>` as words: they would begin or end sentences where none does.
+
+    `<unk>` in a text is taken for what it says.
+
+    Raises:
+        DataError: with the line.
+    """
     if BOS_WORD not in piece.text and EOS_WORD not in piece.text:
         return
     for number, shown in enumerate(piece.text.split("\n"), start=piece.line):
@@ -207,7 +215,7 @@ def _as_sentences(ids: Ids) -> Ids:
 
 
 class TokenReader:
-    """Cuts lines with a Mynah tokenizer; ids are the tokenizer's own, its beginning-of-text token begins each line."""
+    """Cuts lines with a Mynah tokenizer; ids are its own, `<|endoftext|>` begins each line and `<|end|>` ends it."""
 
     unit: Unit = "tokens"
 
@@ -218,7 +226,8 @@ class TokenReader:
     def read(self, piece: Piece, grow: bool = False) -> Ids:
         """Return lines laid end to end, uint32; `grow` changes nothing."""
         rows = self.tokenizer.encode_batch([line for line in piece.text.split("\n") if line.strip()])
-        return np.fromiter((token for row in rows for token in (self.bos, *row)), np.uint32)
+        end = self.tokenizer.control.end
+        return np.fromiter((token for row in rows for token in (self.bos, *row, end)), np.uint32)
 
     def context(self, text: str) -> list[int]:
         """Return the ids of a line that goes on, its beginning included."""

@@ -51,14 +51,6 @@ class Vocabulary:
             self._list = list(self._ids)
         return self._list[number]
 
-    def add(self, word: str) -> int:
-        """Return a word's id, a new one if it is not there."""
-        return self._ids[word]
-
-    def known(self, word: str) -> int | None:
-        """Return a word's id, or None."""
-        return self._ids.get(word)
-
     def encode(self, words: Sequence[str], grow: bool) -> npt.NDArray[np.uint32]:
         """Return ids of words, (N,) uint32; a word that is not there gets one if `grow`, else that of `<unk>`."""
         ids = self._ids

@@ -44,6 +44,8 @@ class PlanConfig(Config):
             ("pretrain", self.pretrain, TrainConfig),
             ("tune", self.tune, TrainConfig),
         ):
+            if "prior" in given:
+                raise ValueError(f'{name}: prior is set by [prior] kind = "ngram", or --prior ngram')
             for key in given:
                 if key not in kind.model_fields:
                     close = difflib.get_close_matches(key, kind.model_fields, n=1)

@@ -106,3 +106,21 @@ def test_what_is_wrong_is_told_in_a_line(
     ):
         assert told in refused("ngram", *arguments, capsys=capsys)
     assert sorted(tmp_path.iterdir()) == before
+    assert "is a folder" in refused("ngram", "train", text, "-o", tmp_path, capsys=capsys)
+
+
+def test_a_damaged_model_is_not_made_into_a_sound_one(
+    text: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said(capsys, "ngram", "train", text, "-o", tmp_path / "m.ng")
+    data = bytearray((tmp_path / "m.ng").read_bytes())
+    data[-5] ^= 4
+    (tmp_path / "m.ng").write_bytes(data)
+    for command in (
+        ["info"],
+        ["prune", "--threshold", "1e-8", "-o", tmp_path / "p.ng"],
+        ["convert", "-o", tmp_path / "p.ng"],
+    ):
+        told = refused("ngram", command[0], tmp_path / "m.ng", *command[1:], capsys=capsys)
+        assert "do not match their hash" in told
+    assert not (tmp_path / "p.ng").exists()

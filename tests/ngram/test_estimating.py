@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mynah.errors import ConfigError, DataError
 from mynah.ngram import NGramModel, kernels
 from mynah.ngram.backoff import BackoffModel
+from mynah.ngram.model import quiet
 from mynah.ngram.smoothing import (
     FALLBACK,
     AddK,
@@ -137,7 +138,8 @@ def test_the_memory_limit_holds(shared: Path, tmp_path: Path, monkeypatch: pytes
     peaks, models = [], []
     for memory in ("2G", "12M"):
         tracemalloc.start()
-        models.append(NGramModel.train_ids(tokens, 66, 0, order=6, memory=memory))
+        with quiet():
+            models.append(NGramModel.train_ids(tokens, 66, 0, order=6, memory=memory))
         peaks.append(tracemalloc.get_traced_memory()[1] - tokens.nbytes)
         tracemalloc.stop()
     _same(models[0].tables, models[1].tables)
@@ -240,6 +242,8 @@ def test_settings_out_of_range_are_refused() -> None:
     ):
         with pytest.raises(ConfigError, match=told):
             NGramModel.train(["a b"], **wrong)
+    with pytest.raises(DataError, match="id 7: expected ids below 7"):
+        NGramModel.train_ids([0, 7, 1], vocab_size=7, bos=0)
     with pytest.raises(DataError, match="the text is empty"):
         NGramModel.train([])
     with pytest.raises(DataError, match="the text is empty"):

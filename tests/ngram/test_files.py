@@ -121,6 +121,8 @@ def test_line_ends_of_two_kinds_and_a_missing_unk_are_read(tmp_path: Path) -> No
     model = NGramModel.load(path)
     assert [round(t.log10_prob, 6) for t in model.score("good day")] == [-0.2, -0.05, -0.6]
     assert model.score("bad")[0].log10_prob == pytest.approx(-100.3)  # as KenLM has it
+    model.save(tmp_path / "again.arpa")
+    assert NGramModel.load(tmp_path / "again.arpa").score("bad") == model.score("bad")
 
 
 @pytest.mark.parametrize(
@@ -131,6 +133,8 @@ def test_line_ends_of_two_kinds_and_a_missing_unk_are_read(tmp_path: Path) -> No
         ("ngram 2=4", "ngram 2=5", r":19: the 2-grams end here, earlier than \\data\\ says"),
         ("ngram 2=4", "ngram 2=3", r":18: expected \\3-grams:; \\data\\ says 3 2-grams"),
         ("ngram 3=1", "ngram 3=2", r":22: the 3-grams end here"),
+        ("ngram 2=4", "ngram 2=999999999999999", r":19: the 2-grams end here"),
+        ("ngram 2=4", "ngram 2=" + "9" * 30, r":4: expected \\1-grams:"),
         ("\\end\\", "", r"the file ends before \\end\\: it was cut short"),
         ("-0.05	<s> good day\n\n\\end\\\n", "", r":20: the file ends after 0 of 1 3-grams"),
         ("-0.5	day", "0.5	day", r":12: a log-probability above 0"),
@@ -217,7 +221,8 @@ def test_maximum_likelihood_goes_through_arpa(tmp_path: Path) -> None:
     model.save(tmp_path / "m.arpa")
     again = NGramModel.load(tmp_path / "m.arpa")
     assert again.tables.distribution([1]).tolist() == pytest.approx(model.tables.distribution([1]).tolist())
-    assert np.isinf(again.perplexity(["a flew"]).perplexity)
+    assert np.isinf(model.perplexity(["a flew"]).perplexity)
+    assert again.perplexity(["a flew"]).perplexity > 1e30  # -99 stands for nothing there
 
 
 def test_words_are_read_when_they_are_asked_for(model: NGramModel, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from mynah.data.store import write_records
 from mynah.errors import ConfigError, DataError
 from mynah.ngram import NGramModel
 from mynah.ngram.dense import Dense, contexts_of, most_likely
-from mynah.ngram.sampling import Drawing
+from mynah.ngram.sampling import Drawing, _Top
 from mynah.ngram.smoothing import KneserNey, MaximumLikelihood, WittenBell
 from mynah.ngram.vocabulary import BOS
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -157,6 +157,36 @@ def test_entropy_pruning_by_the_formula() -> None:
         assert {tuple(row) for row in pruned.ngrams(2, 0, pruned.counts[1]).tolist()} == stay
 
 
+def test_pruning_leaves_a_closed_vocabulary_proper(tmp_path: Path) -> None:
+    # After good every word follows, so that nothing is left for others but what float32 makes of nothing.
+    (tmp_path / "m.arpa").write_text(
+        "\\data\\\nngram 1=4\nngram 2=3\n\n\\1-grams:\n-9\t<unk>\t0\n-99\t<s>\t0\n-0.30103\t</s>\n"
+        "-0.30103\tgood\t0\n\n\\2-grams:\n-0.30103\tgood good\n-0.30103\tgood </s>\n-9\tgood <unk>\n\n\\end\\\n"
+    )
+    model = NGramModel.load(tmp_path / "m.arpa")
+    for threshold in (0.0, 1e-3):
+        pruned = model.prune(threshold).tables
+        for context in ([3], [], [BOS]):
+            assert pruned.distribution(context).sum() == pytest.approx(1, abs=1e-6)
+
+
+def test_the_likeliest_are_found_without_the_whole_vocabulary(play: tuple[NGramModel, list[str]]) -> None:
+    model, _ = play
+    for text in ("my good lord , the", "zzz", "", "the king of"):
+        context = model.reader.context(text)
+        top = _Top(model.tables, 40)
+        tokens, shares = top.of(model.tables.contexts(context))
+        whole = model.tables.distribution(context)
+        assert shares == pytest.approx(whole[tokens], rel=1e-6)
+        assert sorted(shares)[-40:] == pytest.approx(sorted(whole)[-40:], rel=1e-6)
+
+
+def test_stupid_backoff_is_drawn_from_as_it_scores() -> None:
+    model = NGramModel.train(["a b", "a b", "c d"], order=2, smoothing="stupid-backoff")
+    drawn = {model.generate("a", max_tokens=1, seed=seed) for seed in range(60)}
+    assert drawn > {"b", "c"}
+
+
 def test_pruning_is_refused_where_nothing_backs_off() -> None:
     model = NGramModel.train(["a b", "b a"], order=2, smoothing="maximum-likelihood")
     with pytest.raises(ConfigError, match="do not back off"):
@@ -212,6 +242,9 @@ def test_bad_text_is_refused_with_its_line(tmp_path: Path) -> None:
     path.write_text("fine\nwell <s> said\n")
     with pytest.raises(DataError, match=r"a.txt:2: <s> stands in the text as a word"):
         NGramModel.train(path)
+    many = (f"line {n}" if n != 15_001 else "a <s> b" for n in range(1, 20_000))
+    with pytest.raises(DataError, match=r"text:15001: <s>"):
+        NGramModel.train(many)
     path.write_text("tags like <s>this</s> are words\n" * 3)
     with pytest.warns(UserWarning, match="too small"):
         assert NGramModel.train(path).tables.counts[0] == 8
@@ -230,7 +263,9 @@ def test_a_tokenizer_cuts_too(tmp_path: Path) -> None:
         model = NGramModel.train(lines, order=3, unit="tokens", tokenizer=tokenizer)
     assert model.vocab_size == tokenizer.vocab_size
     assert model.perplexity(lines).bits_per_byte < 2
-    assert "cat" in model.generate("the ", seed=3, max_tokens=40) + model.generate("a ", temperature=0)
+    assert model.generate("a cat", temperature=0).endswith(("dog", "mat"))
+    with pytest.raises(ConfigError, match="which ARPA cannot say"):
+        model.save(tmp_path / "m.arpa")
     model.save(tmp_path / "m.ng")
     assert NGramModel.load(tmp_path / "m.ng").reader is None
     again = NGramModel.load(tmp_path / "m.ng", tokenizer=tokenizer)

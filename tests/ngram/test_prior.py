@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mynah.errors import ArtifactError
 from mynah.ngram import NGramConfig, NGramModel
+from mynah.ngram.model import quiet
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
 
 BOS, VOCAB_SIZE = 0, 7
@@ -54,6 +55,16 @@ def test_a_text_ends_where_texts_ended() -> None:
     # What stood before a text counts for nothing.
     one = prior.contexts(np.array([5, 6, BOS, 1], np.uint16))[:, -1]
     assert one.tolist() == prior.contexts(np.array([BOS, 1], np.uint16))[:, -1].tolist()
+
+
+def test_the_mark_does_not_wrap_around() -> None:
+    # With 65,536 ids the tokens are uint16, and the mark after the last does not fit them.
+    size = 1 << 16
+    tokens = np.array([BOS, 5, 6, BOS, 5, 7] * 9, np.uint16)
+    with quiet():
+        prior = NGramPrior.train(tokens, size, BOS, NGramConfig(order=2))
+    assert prior.contexts(tokens)[0, :2].tolist() == [size, 5]
+    assert prior.rows(prior.contexts(tokens)[:, :1])[0].argmax() == 5
 
 
 @settings(deadline=None, max_examples=25)

@@ -1,0 +1,45 @@
+"""The n-gram model that a build's network goes on from: counted as a stage, and asked along the run's texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mynah import artifacts
+from mynah.ngram.config import NGramConfig
+from mynah.ngram.model import quiet
+from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.phases import Priors
+
+
+def make_prior(run: Path, out: Path, config: NGramConfig, folds: int) -> dict[str, Any]:
+    """Count the training text of a run, the ends of texts too; return the counts of the stage's manifest.
+
+    Raises:
+        ArtifactError: if a stage is missing, or the model cannot be written.
+    """
+    tokenizer = Tokenizer.load(run / "tokenizer")
+    data = TokenSet.load(run / "tokens" / "train.safetensors")
+    with quiet():
+        prior = NGramPrior.train(data.tokens, tokenizer.vocab_size, tokenizer.control.bos, config, beside=run)
+    prior.save(out / PRIOR)
+    return {"order": config.order, "folds": folds}
+
+
+def priors_of(run: Path, settings: NGramConfig) -> Priors:
+    """Return the prior along the training text, by models that have not counted what they are asked, and held out.
+
+    Raises:
+        ArtifactError: if a stage is missing or damaged.
+    """
+    counts = artifacts.read_manifest(run / "prior").counts
+    whole = NGramPrior.load(run / "prior" / PRIOR, Tokenizer.load(run / "tokenizer").control.bos)
+    data, held_out = (TokenSet.load(run / "tokens" / f"{part}.safetensors") for part in ("train", "held_out"))
+    config = settings.model_copy(update={"order": counts["order"]})
+    with quiet():
+        along = TextPrior.held_out(
+            data.tokens, data.starts, whole.vocab_size, whole.bos, config, counts["folds"], beside=run
+        )
+    return Priors(along, TextPrior.of(whole, held_out.tokens))
