@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah.ngram.packed import PackedInts
-from mynah.ngram.table import Logs, Table
+from mynah.ngram.table import Logs, Table, find_child
 
 Keys = npt.NDArray[np.uint64]
 Ids = npt.NDArray[np.uint32]
 LN10 = float(np.log(10))
+#: Up to so many items are taken one by one.
+_FEW = 8
 #: The id of what is no n-gram.
 NONE = np.uint32(0xFFFFFFFF)
 
@@ -80,6 +82,10 @@ def find_children(
         wanted: (N,) uint32.
     """
     first, last = PackedInts(offsets, offset_bits, 0), PackedInts(tokens, token_bits, 0)
+    if len(parents) <= _FEW:  # as in decoding: plain numbers are faster than arrays of a few
+        pairs = zip(parents.tolist(), wanted.tolist(), strict=True)
+        one_by_one = (NONE if p == NONE else find_child(first, last, p, token) for p, token in pairs)
+        return np.array([NONE if child is None else child for child in one_by_one], np.uint32)
     there = np.flatnonzero(parents != NONE)
     found = np.full(len(parents), NONE, np.uint32)
     parent, token = parents[there].astype(np.int64), wanted[there].astype(np.int64)
@@ -134,6 +140,12 @@ def spread(
         out: (B, V) changed.
     """
     there = np.flatnonzero(contexts != NONE)
+    if len(there) <= _FEW:
+        for row, context in zip(there.tolist(), contexts[there].tolist(), strict=True):
+            begin, end = table.children(context)
+            logs = table.log_probs.range(begin, end) * np.float32(LN10)
+            out[row, table.tokens.range(begin, end)] = logs + beyond[row]
+        return
     low = table.offsets.at(contexts[there])
     sizes = table.offsets.at(contexts[there].astype(np.int64) + 1) - low
     ends = np.cumsum(sizes)

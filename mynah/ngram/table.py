@@ -92,12 +92,17 @@ class Table:
 
     def child(self, context: int, token: int) -> int | None:
         """Return the id of the n-gram that a token makes after a context, or None."""
-        low, high = self.children(context)
-        end = high
-        while low < high:
-            middle = (low + high) // 2
-            if self.tokens.one(middle) < token:
-                low = middle + 1
-            else:
-                high = middle
-        return low if low < end and self.tokens.one(low) == token else None
+        return find_child(self.offsets, self.tokens, context, token)
+
+
+def find_child(offsets: PackedInts, tokens: PackedInts, context: int, token: int) -> int | None:
+    """Return the place of a token among what follows a context, by bisection; None if it does not."""
+    low, end = offsets.one(context), offsets.one(context + 1)
+    high = end
+    while low < high:
+        middle = (low + high) // 2
+        if tokens.one(middle) < token:
+            low = middle + 1
+        else:
+            high = middle
+    return low if low < end and tokens.one(low) == token else None

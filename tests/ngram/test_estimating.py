@@ -173,7 +173,7 @@ def test_both_kinds_of_loops_have_the_same_functions() -> None:
         n for n, f in vars(kernels).items() if inspect.isfunction(f) and f.__module__ == kernels.__name__
     ]
     assert {"sort_pairs", "find_children"} < set(names)
-    assert all(hasattr(compiled, name) for name in names)
+    assert all(hasattr(compiled, name) for name in names if not name.startswith("_"))
 
 
 def test_bigrams_worked_out_by_hand() -> None:
