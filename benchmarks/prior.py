@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from machine import describe
 
-from mynah.model.config import ModelConfig
+from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.ngram import NGramConfig
 from mynah.ngram.prior import NGramPrior, TextPrior
@@ -29,15 +29,6 @@ from mynah.train.batches import Batch, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import held_out_loss, train
 
-PARTS = {
-    "positions": "rotary",
-    "norm": "rms",
-    "norm_weight": False,
-    "mlp": "relu2",
-    "qk_norm": True,
-    "tie_embeddings": False,
-    "init": "zero_out",
-}
 #: An id that stands nowhere in the text: it is one text, without a beginning.
 NO_BOS = 1 << 15
 
@@ -62,7 +53,7 @@ def run(
         along = TextPrior.held_out(text, np.array([0, len(text)]), vocab_size, NO_BOS, config, folds=8)
         beyond = TextPrior.of(NGramPrior.train(text, vocab_size, NO_BOS, config), held_out)
     counted = time.perf_counter() - begun
-    model = new_model(ModelConfig(vocab_size=vocab_size, prior=bool(order), **PARTS, **shape), seed)
+    model = new_model(preset("nano", vocab_size, prior=bool(order), **shape), seed)
     config = TrainConfig(context_length=shape["context_length"], seed=seed, eval_every=10**6, **settings)
     data = TokenSet(text, np.array([0, len(text)]), np.zeros(len(text), np.uint8), np.array([[len(text), 0]]))
     batches = StreamBatches(data, config.batch_size, config.context_length, seed)
@@ -94,9 +85,10 @@ def decoding(path: Path, order: int, vocab_size: int = 2048) -> None:
     ids = [token for row in tokenizer.encode_batch(lines) for token in (bos, *row)]
     prior = NGramPrior.train(np.array(ids, np.uint16), tokenizer.vocab_size, bos, NGramConfig(order=order))
     shape = {"n_layer": 4, "n_head": 4, "n_embd": 192, "context_length": 256}
+    shape |= {"bigram_buckets": 0, "value_embeddings": False}
     models = []
     for with_prior in (False, True):
-        config = ModelConfig(vocab_size=tokenizer.vocab_size, prior=with_prior, **PARTS, **shape)
+        config = preset("nano", tokenizer.vocab_size, prior=with_prior, **shape)
         model = new_model(config, 0).eval()
         model.prior = prior if with_prior else None
         models.append(model)
@@ -130,14 +122,14 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)  # the text has no counts of 1 among its characters
     print(describe())
     alone = {"n_layer": 2, "n_head": 2, "n_embd": 112, "ffn_hidden": 256, "context_length": 64}
-    alone["bigram_buckets"] = 4225  # every pair of the 65 characters
+    alone |= {"bigram_buckets": 4225, "value_embeddings": False}  # every pair of the 65 characters
     fast = {"steps": 340, "batch_size": 12, "learning_rate": 0.06, "matrix_learning_rate": 0.06}
     fast |= {"momentum": 0.9, "weight_decay": 0.0, "warmup": 0.0}
     both = {"n_layer": 4, "n_head": 4, "n_embd": 192, "context_length": 256, "bigram_buckets": 4225}
     steady = {"steps": 400, "batch_size": 8, "learning_rate": 3e-3, "matrix_learning_rate": 0.02}
     for aim, order, shape, settings in (
         (1.88, 0, alone, fast),
-        (1.4697, 6, both | {"value_embeddings": True}, steady),
+        (1.4697, 6, both, steady),
     ):
         if args.only not in (None, "prior" if order else "alone"):
             continue
