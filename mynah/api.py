@@ -32,6 +32,7 @@ from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.generate.chat import ChatSession, continue_text
 from mynah.generate.settings import SamplingConfig
+from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model
@@ -150,6 +151,16 @@ class GPT3:
         finally:
             shutil.rmtree(partial, ignore_errors=True)
         return path
+
+    def export(self, directory: str | Path) -> Path:
+        """Write model and tokenizer as a new directory that `transformers` reads.
+
+        Raises:
+            ConfigError: if the model has not been trained, or has parts that `transformers` cannot run.
+            ArtifactError: if the directory holds something already, or cannot be written.
+        """
+        to_hugging_face(*self._ready(), Path(directory))
+        return Path(directory).resolve()
 
     def _ready(self) -> tuple[Transformer, Tokenizer]:
         if self.model is None or self.tokenizer is None:

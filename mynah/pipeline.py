@@ -23,7 +23,7 @@ from mynah.errors import ConfigError
 from mynah.evaluate.baseline import best_order
 from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run, first_records
-from mynah.interop.huggingface import hash_of_directory, load_hugging_face
+from mynah.interop.huggingface import from_hugging_face, hash_of_directory
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.plan.budget import Plan, make_plan
@@ -405,7 +405,7 @@ class _Build:
     def _base_model(self) -> Transformer | None:
         if self.recipe.base is None:
             return None
-        return load_hugging_face(Path(self.recipe.base))[0]
+        return from_hugging_face(Path(self.recipe.base))[0]
 
     def _watch(self, stage: str) -> Any:
         def watch(step: Step) -> None:

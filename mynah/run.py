@@ -12,7 +12,7 @@ from mynah.data.clean.config import CleanConfig
 from mynah.errors import ArtifactError
 from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
-from mynah.interop.huggingface import load_hugging_face
+from mynah.interop.huggingface import from_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.recipe import load_recipe
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -43,7 +43,7 @@ def open_run(directory: Path, device: torch.device) -> Run:
     if not directory.exists():
         raise ArtifactError(f"{directory}: no such run; make one with: mynah build FILE")
     if (directory / "config.json").is_file():
-        model, tokenizer = load_hugging_face(directory)
+        model, tokenizer = from_hugging_face(directory)
         return Run(model.to(device), tokenizer, False, SamplingConfig(), CleanConfig())
     if is_saved(directory):
         return _open_saved(directory, device)

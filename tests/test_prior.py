@@ -12,6 +12,7 @@ import torch
 from conftest import TINY
 
 from mynah import GPT3
+from mynah.cli.export import export
 from mynah.config import merge
 from mynah.data.records import Conversation, Message
 from mynah.errors import ArtifactError, ConfigError
@@ -218,6 +219,12 @@ def test_a_build_without_one_begins_anew(run: Path, tmp_path: Path) -> None:
     build([run.parent / "chats.csv"], load_recipe(None, TINY), tmp_path / "run")
     assert not (tmp_path / "run" / "prior").exists()
     assert open_run(tmp_path / "run", torch.device("cpu")).model.prior is None
+
+
+def test_a_model_with_a_prior_is_not_exported(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="goes on from an n-gram model, which no other program can run"):
+        export(run, output=tmp_path / "out")
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_base_cannot_have_a_prior(tmp_path: Path) -> None:

@@ -122,6 +122,11 @@ mynah ngram info news.arpa --json""",
         """mynah chat runs/chats
 echo "Where is my parcel?" | mynah chat runs/chats""",
     ),
+    "export": (
+        "mynah.cli.export:export",
+        "Write a model for other programs: a directory as transformers reads it.",
+        "mynah export runs/book -o book-hf",
+    ),
     "generate": (
         "mynah.cli.talk:generate",
         "Continue a text.",

@@ -1,61 +1,38 @@
-"""Read a Hugging Face model directory: GPT-2 and Llama families."""
+"""Read and write Hugging Face model directories: GPT-2 and Llama families."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from mynah import artifacts
+from mynah import __version__, artifacts
+from mynah.artifacts import Manifest
 from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
+from mynah.interop.families import FAMILIES, Family
 from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_tensors, read_tensors
+from mynah.model.weights import load_tensors, model_tensors, read_tensors
 from mynah.tokenizer.tokenizer import Tokenizer
 
-# foreign name -> ours; `{i}` is the layer
-_GPT2_NAMES = {
-    "wte.weight": "embed.weight",
-    "wpe.weight": "position.weight",
-    "ln_f.weight": "norm.weight",
-    "ln_f.bias": "norm.bias",
-    "h.{i}.ln_1.weight": "blocks.{i}.norm1.weight",
-    "h.{i}.ln_1.bias": "blocks.{i}.norm1.bias",
-    "h.{i}.ln_2.weight": "blocks.{i}.norm2.weight",
-    "h.{i}.ln_2.bias": "blocks.{i}.norm2.bias",
-    "h.{i}.attn.c_attn.weight": "blocks.{i}.attention.qkv.weight",
-    "h.{i}.attn.c_attn.bias": "blocks.{i}.attention.qkv.bias",
-    "h.{i}.attn.c_proj.weight": "blocks.{i}.attention.out.weight",
-    "h.{i}.attn.c_proj.bias": "blocks.{i}.attention.out.bias",
-    "h.{i}.mlp.c_fc.weight": "blocks.{i}.mlp.up.weight",
-    "h.{i}.mlp.c_fc.bias": "blocks.{i}.mlp.up.bias",
-    "h.{i}.mlp.c_proj.weight": "blocks.{i}.mlp.down.weight",
-    "h.{i}.mlp.c_proj.bias": "blocks.{i}.mlp.down.bias",
-}
-_LLAMA_NAMES = {
-    "embed_tokens.weight": "embed.weight",
-    "norm.weight": "norm.weight",
-    "layers.{i}.input_layernorm.weight": "blocks.{i}.norm1.weight",
-    "layers.{i}.post_attention_layernorm.weight": "blocks.{i}.norm2.weight",
-    "layers.{i}.self_attn.o_proj.weight": "blocks.{i}.attention.out.weight",
-    "layers.{i}.mlp.gate_proj.weight": "blocks.{i}.mlp.gate.weight",
-    "layers.{i}.mlp.up_proj.weight": "blocks.{i}.mlp.up.weight",
-    "layers.{i}.mlp.down_proj.weight": "blocks.{i}.mlp.down.weight",
-}
-_QKV = "layers.{i}.self_attn.{part}_proj.weight"
+_QKV = "blocks.{i}.attention.qkv.weight"
+#: Fields that say how a model begins or is trained, not what it computes.
+_NOT_SAID = {"init", "dropout"}
 
 
-def load_hugging_face(directory: Path) -> tuple[Transformer, Tokenizer]:
+def from_hugging_face(directory: Path) -> tuple[Transformer, Tokenizer]:
     """Read a directory's model and tokenizer; control tokens it lacks are added to both.
 
     New rows of the embedding and the head begin as the mean of the old ones.
 
     Raises:
         ArtifactError: if files are missing or the tensors are not those of the config.
-        ConfigError: if the family is neither GPT-2 nor Llama.
+        ConfigError: if the family is not one of `FAMILIES`.
     """
     tokenizer = Tokenizer.from_hugging_face(directory)
     config, tensors = read_hugging_face(directory)
@@ -75,22 +52,97 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     """Return a directory's config and float32 tensors under Mynah's names.
 
     Raises:
-        ArtifactError, ConfigError: as `load_hugging_face`.
+        ArtifactError, ConfigError: as `from_hugging_face`.
     """
-    if not (directory / "config.json").is_file():
+    path = directory / "config.json"
+    if not path.is_file():
         raise ArtifactError(f"{directory}: no config.json; expected a Hugging Face model directory")
-    foreign = artifacts.read_json(directory / "config.json")
-    family = foreign.get("model_type") if isinstance(foreign, dict) else None
+    foreign = artifacts.read_json(path)
+    name = foreign.get("model_type") if isinstance(foreign, dict) else None
+    if name not in FAMILIES:
+        known = " and ".join(repr(each) for each in FAMILIES)
+        raise ConfigError(f"{directory}: model_type {name!r}; Mynah reads {known}")
+    family = FAMILIES[name]
     try:
-        if family == "gpt2":
-            config = _gpt2_config(foreign, directory)
-            return config, _gpt2_tensors(_read_weights(directory), config)
-        if family == "llama":
-            config = _llama_config(foreign, directory)
-            return config, _llama_tensors(_read_weights(directory), config, directory)
+        config = build_config(ModelConfig, family.read(foreign, directory), str(path))
+        return config, _from_foreign(_read_weights(directory), family, config)
     except (KeyError, TypeError, AttributeError) as error:
         raise ArtifactError(f"{directory}: a key or tensor is missing or of another kind: {error}") from None
-    raise ConfigError(f"{directory}: model_type {family!r}; Mynah reads 'gpt2' and 'llama'")
+
+
+def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path) -> None:
+    """Write a model and its tokenizer as a directory that `transformers` reads.
+
+    Args:
+        model: of a make that one of `FAMILIES` can say.
+        tokenizer: the one it was trained with.
+        directory: new, or empty; it is there when it is whole.
+
+    Raises:
+        ConfigError: if no family can say what the model computes; what stands against it is named.
+        ArtifactError: if the directory holds something, or cannot be written.
+    """
+    from safetensors.torch import save
+
+    family = family_of(model.config)
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise ArtifactError(f"{directory}: holds something already; name a new folder")
+    control = tokenizer.control
+    settings = {
+        "model_type": family.name,
+        "architectures": [family.architecture],
+        "dtype": "float32",
+        "bos_token_id": control.bos,
+        "eos_token_id": control.end,
+        **family.write(model.config),
+    }
+    tensors = {n: t.detach().cpu() for n, t in _to_foreign(model_tensors(model), family, model.config)}
+    target = directory.resolve()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        tokenizer.save(partial)
+        artifacts.write_json(partial / "config.json", settings)
+        artifacts.write_bytes(partial / "model.safetensors", save(tensors, {"format": "pt"}))
+        artifacts.finish(partial, target, Manifest("export", "", __version__, {}, {}, 0))
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def family_of(config: ModelConfig) -> Family:
+    """Return the family that computes what a config says.
+
+    A family can say it if the config comes back the same from what the family writes of it.
+
+    Raises:
+        ConfigError: if none can; what stands against the nearest is named.
+    """
+    if config.prior:
+        raise ConfigError(
+            "the model goes on from an n-gram model, which no other program can run; "
+            "build one without to export it: mynah build ... --prior none"
+        )
+    unsaid = {name: _lost(config, family) for name, family in FAMILIES.items()}
+    nearest = min(unsaid, key=lambda name: len(unsaid[name]))
+    if unsaid[nearest]:
+        named = ", ".join(f"{field} {getattr(config, field)!r}" for field in unsaid[nearest])
+        raise ConfigError(
+            f"no model of transformers has {named} (the nearest is {nearest!r}); "
+            "for a model that can be exported: mynah build ... --size gpt2"
+        )
+    return FAMILIES[nearest]
+
+
+def _lost(config: ModelConfig, family: Family) -> list[str]:
+    """Return the fields of a config that do not come back from what a family writes of it."""
+    said = json.loads(json.dumps(family.write(config)))
+    try:
+        again = ModelConfig(**family.read(said, Path("config.json")))
+    except ValueError:  # it has no word for a head's width, and the one it works out does not go up
+        return ["head_size"]
+    # Fields that are left to their defaults mean what they are worked out to.
+    filled = {"n_kv_head": "kv_heads", "head_dim": "head_size", "ffn_hidden": "hidden"}
+    names = (filled.get(name, name) for name in ModelConfig.model_fields if name not in _NOT_SAID)
+    return [name for name in names if getattr(config, name) != getattr(again, name)]
 
 
 def _read_weights(directory: Path) -> dict[str, Tensor]:
@@ -105,87 +157,47 @@ def _read_weights(directory: Path) -> dict[str, Tensor]:
     return {name: tensor.float() for name, tensor in tensors.items()}
 
 
-def _gpt2_config(foreign: dict[str, Any], directory: Path) -> ModelConfig:
-    activation = foreign.get("activation_function", "gelu_new")
-    if activation not in ("gelu_new", "gelu_pytorch_tanh", "gelu"):
-        raise ConfigError(f"{directory}: activation {activation!r} is not known")
-    values = {
-        "vocab_size": foreign["vocab_size"],
-        "context_length": foreign["n_positions"],
-        "n_layer": foreign["n_layer"],
-        "n_head": foreign["n_head"],
-        "n_embd": foreign["n_embd"],
-        "ffn_hidden": foreign.get("n_inner"),
-        "positions": "learned",
-        "norm": "layer",
-        "norm_eps": foreign.get("layer_norm_epsilon", 1e-5),
-        "mlp": "gelu" if activation == "gelu" else "gelu_tanh",
-        "bias": True,
-        "tie_embeddings": foreign.get("tie_word_embeddings", True),
-    }
-    return build_config(ModelConfig, values, str(directory / "config.json"))
-
-
-def _gpt2_tensors(foreign: dict[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
-    foreign = {name.removeprefix("transformer."): t for name, t in foreign.items()}
-    tensors = _rename(foreign, _GPT2_NAMES, config.n_layer)
-    for name, tensor in tensors.items():
-        # GPT-2 keeps its linear layers as (in, out); torch has (out, in).
-        if tensor.ndim == 2 and name.startswith("blocks."):
-            tensors[name] = tensor.T.contiguous()
+def _from_foreign(foreign: dict[str, Tensor], family: Family, config: ModelConfig) -> dict[str, Tensor]:
+    foreign = {name.removeprefix(family.prefix): t for name, t in foreign.items()}
+    tensors = {}
+    for theirs, ours in _names(family, config):
+        if (tensor := foreign.get(theirs)) is not None:
+            tensors[ours] = _turned(tensor, ours, family)
+    for i in range(config.n_layer if family.qkv else 0):
+        parts = [foreign[family.qkv.format(i=i, part=part)] for part in "qkv"]
+        tensors[_QKV.format(i=i)] = torch.cat(parts)
     if not config.tie_embeddings:
         tensors["head.weight"] = foreign["lm_head.weight"]
     return tensors
 
 
-def _llama_config(foreign: dict[str, Any], directory: Path) -> ModelConfig:
-    rope = foreign.get("rope_parameters") or {}
-    scaling = foreign.get("rope_scaling") or rope
-    kind = scaling.get("rope_type", scaling.get("type", "default"))
-    if kind != "default":
-        raise ConfigError(f"{directory}: rotary scaling {kind!r} is not supported")
-    if foreign.get("attention_bias") or foreign.get("mlp_bias"):
-        raise ConfigError(f"{directory}: Llama with biases is not supported")
-    values = {
-        "vocab_size": foreign["vocab_size"],
-        "context_length": foreign["max_position_embeddings"],
-        "n_layer": foreign["num_hidden_layers"],
-        "n_head": foreign["num_attention_heads"],
-        "n_kv_head": foreign.get("num_key_value_heads"),
-        "n_embd": foreign["hidden_size"],
-        "head_dim": foreign.get("head_dim"),
-        "ffn_hidden": foreign["intermediate_size"],
-        "positions": "rotary",
-        "rope_theta": rope.get("rope_theta", foreign.get("rope_theta", 10_000.0)),
-        "norm": "rms",
-        "norm_eps": foreign.get("rms_norm_eps", 1e-6),
-        "mlp": "swiglu",
-        "tie_embeddings": foreign.get("tie_word_embeddings", False),
-    }
-    return build_config(ModelConfig, values, str(directory / "config.json"))
-
-
-def _llama_tensors(foreign: dict[str, Tensor], config: ModelConfig, directory: Path) -> dict[str, Tensor]:
-    foreign = {name.removeprefix("model."): t for name, t in foreign.items()}
-    tensors = _rename(foreign, _LLAMA_NAMES, config.n_layer)
-    for i in range(config.n_layer):
-        try:
-            parts = [foreign[_QKV.format(i=i, part=part)] for part in "qkv"]
-        except KeyError as error:
-            raise ArtifactError(f"{directory}: tensor {error} is missing") from None
-        tensors[f"blocks.{i}.attention.qkv.weight"] = torch.cat(parts)
+def _to_foreign(tensors: dict[str, Tensor], family: Family, config: ModelConfig) -> list[tuple[str, Tensor]]:
+    made = [
+        (family.prefix + theirs, _turned(tensors[ours], ours, family))
+        for theirs, ours in _names(family, config)
+    ]
+    queries, keys = config.n_head * config.head_size, config.kv_heads * config.head_size
+    for i in range(config.n_layer if family.qkv else 0):
+        parts = torch.split(tensors[_QKV.format(i=i)], [queries, keys, keys])
+        names = (family.prefix + family.qkv.format(i=i, part=part) for part in "qkv")
+        made += [(name, part.contiguous()) for name, part in zip(names, parts, strict=True)]
     if not config.tie_embeddings:
-        tensors["head.weight"] = foreign["lm_head.weight"]
-    return tensors
+        made.append(("lm_head.weight", tensors["head.weight"]))
+    return made
 
 
-def _rename(foreign: dict[str, Tensor], names: dict[str, str], n_layer: int) -> dict[str, Tensor]:
-    renamed = {}
-    for theirs, ours in names.items():
-        for i in range(n_layer if "{i}" in theirs else 1):
-            if (tensor := foreign.get(theirs.format(i=i))) is not None:
-                renamed[ours.format(i=i)] = tensor
-    return renamed
+def _names(family: Family, config: ModelConfig) -> list[tuple[str, str]]:
+    """Return pairs (theirs without prefix, ours) of all tensors that have one name each."""
+    return [
+        (theirs.format(i=i), ours.format(i=i))
+        for theirs, ours in family.tensors.items()
+        for i in range(config.n_layer if "{i}" in theirs else 1)
+    ]
+
+
+def _turned(tensor: Tensor, ours: str, family: Family) -> Tensor:
+    turned = family.transposed and tensor.ndim == 2 and ours.startswith("blocks.")
+    return tensor.T.contiguous() if turned else tensor
 
 
 def hash_of_directory(base: Path) -> str:

@@ -9,9 +9,11 @@ import torch
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.engine import generate
 from mynah.generate.settings import SamplingConfig
-from mynah.interop.huggingface import load_hugging_face, read_hugging_face
+from mynah.interop.huggingface import from_hugging_face, read_hugging_face, to_hugging_face
+from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_tensors
+from mynah.model.weights import load_tensors, new_model
+from mynah.tokenizer.tokenizer import Tokenizer
 
 transformers = pytest.importorskip("transformers")
 
@@ -47,9 +49,62 @@ def test_logits_are_those_of_transformers(tmp_path: Path, kind: str, values: dic
         )
 
 
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("gpt2", {}),
+        ("gpt2", {"mlp": "gelu", "tie_embeddings": False, "ffn_hidden": 70}),
+        ("llama", {"n_kv_head": 2, "head_dim": 10}),
+        ("llama", {"tie_embeddings": True, "rope_theta": 500.0, "norm_eps": 1e-6}),
+    ],
+)
+def test_transformers_reads_what_is_exported(tmp_path: Path, name: str, values: dict[str, object]) -> None:
+    tokenizer = Tokenizer.train(["ein kleines Beispiel, 一个小例子"], 300)
+    llama = {"positions": "rotary", "norm": "rms", "mlp": "swiglu", "tie_embeddings": False, "bias": False}
+    shape = {"n_layer": 3, "n_head": 4, "n_embd": 48, "context_length": 40}
+    config = preset("gpt2", tokenizer.vocab_size, **{**shape, **(llama if name == "llama" else {}), **values})
+    ours = new_model(config, seed=1)
+    with torch.no_grad():
+        for p in ours.parameters():
+            p.add_(0.05 * torch.randn_like(p))
+    to_hugging_face(ours.eval(), tokenizer, tmp_path / "out")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "out").eval()
+    tokens = torch.randint(0, tokenizer.vocab_size, (2, 40))
+    with torch.no_grad():
+        expected = ours.logits(ours(tokens))
+        torch.testing.assert_close(theirs(tokens).logits, expected, rtol=1e-4, atol=1e-5)
+        back, cutter = from_hugging_face(tmp_path / "out")
+        assert torch.equal(back.logits(back(tokens)), expected)
+    text = "一个 small Beispiel"
+    fast = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    assert tokenizer.encode(text) == cutter.encode(text) == fast.encode(text, add_special_tokens=False)
+    assert theirs.config.model_type == name
+    with pytest.raises(ArtifactError, match="holds something already"):
+        to_hugging_face(ours, tokenizer, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "reason"),
+    [
+        ("gpt2", {"prior": True}, "goes on from an n-gram model, which no other program can run"),
+        ("gpt2", {"windows": (0, 16)}, r"windows \(0, 16\)"),
+        ("nano", {}, "bigram_buckets 20480"),
+        ("gpt3-xl", {"windows": (0,), "n_layer": 1, "n_embd": 50, "n_head": 4, "head_dim": 8}, "head_size 8"),
+    ],
+)
+def test_what_transformers_cannot_run_is_refused(
+    tmp_path: Path, name: str, values: dict[str, object], reason: str
+) -> None:
+    tokenizer = Tokenizer.train(["ein kleines Beispiel"], 300)
+    model = new_model(preset(name, tokenizer.vocab_size, **values), seed=1)
+    with pytest.raises(ConfigError, match=reason):
+        to_hugging_face(model, tokenizer, tmp_path / "out")
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_real_model_tells_its_documented_story(shared: Path) -> None:
     folder = shared / "model_stories260k"
-    model, tokenizer = load_hugging_face(folder / "hf")
+    model, tokenizer = from_hugging_face(folder / "hf")
     told = (folder / "stories260K.md").read_text(encoding="utf-8")
     story = told[told.index("Once upon a time") :].split("```")[0].rstrip()
     config = SamplingConfig(max_tokens=400)
@@ -65,4 +120,4 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="model_type 'bert'"):
         read_hugging_face(tmp_path)
     with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
-        load_hugging_face(tmp_path)
+        from_hugging_face(tmp_path)
