@@ -33,9 +33,10 @@ from mynah.ngram.backoff import BackoffModel
 from mynah.ngram.config import MAX_ORDER
 from mynah.ngram.kernels import NONE, Ids, Words
 from mynah.ngram.loops import loops
+from mynah.ngram.marks import BOS, BOS_WORD, EOS_WORD, MARKS, UNK
 from mynah.ngram.packed import PackedInts
 from mynah.ngram.table import Float32s, Logs, Table
-from mynah.ngram.vocabulary import BOS, BOS_WORD, EOS_WORD, MARKS, UNK, Vocabulary
+from mynah.ngram.vocabulary import Vocabulary
 from mynah.ngram.workspace import cut, in_order
 
 #: What stands for the logarithm of nothing.
@@ -45,6 +46,8 @@ _UNKNOWN = -100.0
 _COUNT = re.compile(rb"ngram\s+(\d{1,4})\s*=\s*(\d{1,18})")
 #: Lines that are read or written at a time.
 _LINES = 1 << 17
+#: After so many times as many, what was read of the model's file is given back.
+_PIECES_HELD = 64
 _GZIP = b"\x1f\x8b"
 
 
@@ -114,8 +117,8 @@ class _Reader:
             line = self.next_line()
         if line != b"\\end\\":
             raise self.fail(f"expected \\end\\; \\data\\ says {counts[-1]:,} {len(counts)}-grams")
-        words = self.words
-        return BackoffModel(tuple(self.tables), BOS), Vocabulary(lambda: words)
+        words = "\n".join(self.words)
+        return BackoffModel(tuple(self.tables), BOS), Vocabulary(words.encode)
 
     def section(self, order: int, count: int, last: bool) -> None:
         """Read the n-grams of one order."""
@@ -283,23 +286,26 @@ def _number(text: bytes) -> float:
         return float("nan")
 
 
-def write_arpa(model: BackoffModel, words: Sequence[bytes], file: IO[bytes]) -> None:
+def write_arpa(model: BackoffModel, words: Words, file: IO[bytes]) -> None:
     """Write a model as ARPA; logarithms with eight decimals, which tell float32 apart.
 
     Args:
         model: one that falls back to shorter contexts.
-        words: of each id.
+        words: by id.
         file: open for writing.
     """
-    known = Words(words)
     chosen = loops(sum(model.counts))
     file.write(b"\\data\\\n")
     for order, count in enumerate(model.counts, start=1):
         file.write(b"ngram %d=%d\n" % (order, count))
     for order, table in enumerate(model.tables, start=1):
         file.write(b"\n\\%d-grams:\n" % order)
-        for lines in in_order(partial(_lines_of, model, order, known, chosen), cut(len(table), _LINES)):
+        pieces = in_order(partial(_lines_of, model, order, words, chosen), cut(len(table), _LINES))
+        for number, lines in enumerate(pieces, start=1):
             file.write(lines)
+            if number % _PIECES_HELD == 0:
+                for each in model.tables[:order]:
+                    each.let_go()
     file.write(b"\n\\end\\\n")
 
 

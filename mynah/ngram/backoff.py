@@ -105,25 +105,70 @@ class BackoffModel:
             tokens: (N,) ids below vocab_size.
         """
         ids = np.ascontiguousarray(tokens, np.uint32)
-        result = Scores(np.empty(len(ids)), np.ones(len(ids), np.uint8))
+        result = Scores(np.zeros(len(ids)), np.zeros(len(ids), np.uint8))
         before = [NONE] * self.order
         for start, found in self.matches(ids):
             part = found[0]
             begins = part == self.bos
-            total = self.tables[0].log_probs.at(part).astype(np.float64)
+            total = result.log_probs[start : start + len(part)]
             orders = result.orders[start : start + len(part)]
-            for n in range(1, self.order):
-                contexts = _contexts(found[n - 1], before[n - 1], begins)
-                if self.uniform:
-                    total[_reach(ids, start, len(part), n, self.bos)] = -np.log10(self.vocab_size - 1)
-                logs = self.tables[n - 1].backoffs, self.tables[n].log_probs
-                loops(len(ids)).add_order(n + 1, contexts, found[n], *logs, total, orders)
+            contexts = [_contexts(*each, begins) for each in zip(found[:-1], before, strict=False)]
+            if self.uniform:
+                far = [_reach(ids, start, len(part), n, self.bos) for n in range(1, self.order)]
+                self._score_or_share(found, contexts, far, total, orders)
+            else:
+                self.settle(found, contexts, total, orders, len(ids))
             total *= LN10
             total[begins] = 0.0
             orders[begins] = 0
-            result.log_probs[start : start + len(part)] = total
             before = [each[-1] for each in found]
         return result
+
+    def settle(
+        self,
+        found: Sequence[Ids],
+        contexts: Sequence[Ids],
+        total: Floats,
+        orders: npt.NDArray[np.uint8],
+        work: int,
+    ) -> None:
+        """Write log10 of the probabilities of n-grams, and the longest of each that is in the model.
+
+        Args:
+            found: for each order from 1 on, (N,) ids of the n-grams.
+            contexts: for each order from 2 on, (N,) ids of their contexts.
+            total: (N,) zeros.
+            orders: (N,) zeros.
+            work: as in `find`.
+        """
+        chosen = loops(work)
+        for n in range(len(found), 1, -1):
+            logs = self.tables[n - 2].backoffs, self.tables[n - 1].log_probs
+            chosen.settle(n, contexts[n - 2], found[n - 1], *logs, total, orders)
+        nothing = np.full(len(total), NONE)
+        chosen.settle(1, nothing, found[0], self.tables[0].backoffs, self.tables[0].log_probs, total, orders)
+
+    def _score_or_share(
+        self,
+        found: Sequence[Ids],
+        contexts: Sequence[Ids],
+        far: Sequence[npt.NDArray[np.bool_]],
+        total: Floats,
+        orders: npt.NDArray[np.uint8],
+    ) -> None:
+        """Do as `settle` where the longest context that a place has passes on to the uniform distribution.
+
+        Args:
+            found, contexts, total, orders: as there.
+            far: for each order from 2 on, (N,) whether so many tokens stand before a place.
+        """
+        total[:], orders[:] = self.tables[0].log_probs.at(found[0]), 1
+        for n, reached in enumerate(far, start=2):
+            total[reached] = -np.log10(self.vocab_size - 1)
+            known = reached & (contexts[n - 2] != NONE)
+            total[known] += self.tables[n - 2].backoffs.at(contexts[n - 2][known])
+            hit = found[n - 1] != NONE
+            total[hit], orders[hit] = self.tables[n - 1].log_probs.at(found[n - 1][hit]), n
 
     def ngrams(self, order: int, start: int, stop: int) -> Ids:
         """Return the n-grams of an order with the ids from `start` to `stop`, (stop - start, order) uint32."""

@@ -23,6 +23,7 @@ import numpy.typing as npt
 
 from mynah import artifacts
 from mynah.errors import ArtifactError
+from mynah.ngram.columns import let_go
 
 MAGIC, VERSION = b"MYNAHNG", 1
 _ALIGN, _FRONT = 64, 48
@@ -48,6 +49,7 @@ def write_columns(path: Path, about: dict[str, Any], columns: dict[str, Array]) 
         listed.append({"name": name, "dtype": stored, "place": place, "length": len(column)})
         for piece in _pieces(column):
             digest.update(piece)
+        let_go(column)
         place = _aligned(place + column.nbytes)
     head = json.dumps({**about, "columns": listed, "sha256": digest.hexdigest()}, sort_keys=True).encode()
     front = MAGIC + bytes([VERSION]) + len(head).to_bytes(8, "little") + hashlib.sha256(head).digest()
@@ -58,6 +60,7 @@ def write_columns(path: Path, about: dict[str, Any], columns: dict[str, Array]) 
             file.write(bytes(begin + known["place"] - file.tell()))
             for piece in _pieces(column):
                 file.write(piece)
+            let_go(column)
 
 
 def _pieces(column: Array) -> Iterator[memoryview]:

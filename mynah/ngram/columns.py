@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,9 @@ class Column:
         self._parts = []
         if self.path is not None:
             self.path.unlink(missing_ok=True)
+
+
+def let_go(array: Array) -> None:
+    """Give back the memory of a map in which nothing was changed; what is read again is read from its file again."""
+    if isinstance(array.base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        array.base.madvise(mmap.MADV_DONTNEED)

@@ -144,8 +144,10 @@ def _unpack(words, bits, place):
     return ((words[word] >> shift) | upper) & ((np.uint64(1) << bits) - np.uint64(1))
 
 
-#: Searches that go on side by side, so that one works while another waits for memory.
+#: Searches that go on side by side, so that one works while another waits for memory; each beside those that take
+#: about as many steps: sizes 1, to 8, to 64, ...
 _BESIDE = 16
+_SIZES = 8
 
 
 @numba.njit(cache=True, nogil=True)
@@ -156,41 +158,56 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
     found = np.full(len(parents), _NONE, np.uint32)
     # A damaged file must not lead beyond the array.
     limit = np.uint64((len(tokens) - 1) * 64) // token_bits
-    low, left, token = (
-        np.empty(_BESIDE, np.uint64),
-        np.empty(_BESIDE, np.uint64),
-        np.empty(_BESIDE, np.uint64),
-    )
-    place = np.empty(_BESIDE, np.int64)
-    i = 0
-    while i < len(parents):
-        beside, most = 0, one
-        while beside < _BESIDE and i < len(parents):
-            if parents[i] != _NONE:
-                parent = np.uint64(parents[i])
-                begin = _unpack(offsets, offset_bits, parent)
-                end = min(_unpack(offsets, offset_bits, parent + one), limit)
-                if end > begin:
-                    low[beside], left[beside], token[beside], place[beside] = begin, end - begin, wanted[i], i
-                    most = max(most, end - begin)
-                    beside += 1
-            i += 1
-        while most > one:
-            for n in range(beside):
-                half = left[n] >> one
-                middle = low[n] + half
-                low[n] = middle if _unpack(tokens, token_bits, middle) <= token[n] else low[n]
-                left[n] -= half
-            most -= most >> one
-        for n in range(beside):
-            if _unpack(tokens, token_bits, low[n]) == token[n]:
-                found[place[n]] = low[n]
+    low = np.empty((_SIZES, _BESIDE), np.uint64)
+    left, token = np.empty_like(low), np.empty_like(low)
+    place = np.empty((_SIZES, _BESIDE), np.int64)
+    waiting = np.zeros(_SIZES, np.int64)
+    for i in range(len(parents)):
+        if parents[i] == _NONE:
+            continue
+        parent = np.uint64(parents[i])
+        begin = _unpack(offsets, offset_bits, parent)
+        end = min(_unpack(offsets, offset_bits, parent + one), limit)
+        if end <= begin:
+            continue
+        size, beyond = 0, end - begin - one
+        while beyond and size < _SIZES - 1:
+            beyond >>= np.uint64(3)
+            size += 1
+        n = waiting[size]
+        low[size, n], left[size, n], token[size, n], place[size, n] = begin, end - begin, wanted[i], i
+        waiting[size] = n + 1
+        if n + 1 == _BESIDE:
+            _search(tokens, token_bits, low[size], left[size], token[size], place[size], _BESIDE, found)
+            waiting[size] = 0
+    for size in range(_SIZES):
+        row = low[size], left[size], token[size], place[size]
+        _search(tokens, token_bits, *row, waiting[size], found)
     return found
 
 
-def add_order(order, contexts, found, backoffs, log_probs, total, orders):
-    """See `kernels.add_order`."""
-    _add_order(order, contexts, found, *_parts(backoffs), *_parts(log_probs), total, orders)
+@numba.njit(cache=True, nogil=True)
+def _search(tokens, token_bits, low, left, token, place, beside, found):
+    """Look for a token from `low` on, among `left`; write where it stands to its place of `found`."""
+    one = np.uint64(1)
+    most = one
+    for n in range(beside):
+        most = max(most, left[n])
+    while most > one:
+        for n in range(beside):
+            half = left[n] >> one
+            middle = low[n] + half
+            low[n] = middle if _unpack(tokens, token_bits, middle) <= token[n] else low[n]
+            left[n] -= half
+        most -= most >> one
+    for n in range(beside):
+        if _unpack(tokens, token_bits, low[n]) == token[n]:
+            found[place[n]] = low[n]
+
+
+def settle(order, contexts, found, backoffs, log_probs, total, orders):
+    """See `kernels.settle`."""
+    _settle(order, contexts, found, *_parts(backoffs), *_parts(log_probs), total, orders)
 
 
 def _parts(logs):
@@ -210,7 +227,7 @@ def _log(values, codes, least, step, place):
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_order(
+def _settle(
     order,
     contexts,
     found,
@@ -226,8 +243,10 @@ def _add_order(
     orders,
 ):
     for i in range(len(contexts)):
+        if orders[i]:
+            continue
         if found[i] != _NONE:
-            total[i] = _log(p_values, p_codes, p_least, p_step, found[i])
+            total[i] += _log(p_values, p_codes, p_least, p_step, found[i])
             orders[i] = order
         elif contexts[i] != _NONE:
             total[i] += _log(b_values, b_codes, b_least, b_step, contexts[i])

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import gzip
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from mynah import artifacts
 from mynah.errors import ArtifactError, ConfigError
 from mynah.ngram.arpa import looks_like_arpa, read_arpa, write_arpa
 from mynah.ngram.backoff import BackoffModel
 from mynah.ngram.binary import open_columns, write_columns
+from mynah.ngram.kernels import Words
+from mynah.ngram.marks import MARKS
 from mynah.ngram.packed import PackedInts
 from mynah.ngram.table import Logs, Table
 from mynah.ngram.text import Reader, TokenReader, WordReader
-from mynah.ngram.vocabulary import MARKS, Vocabulary
+from mynah.ngram.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from mynah.tokenizer.tokenizer import Tokenizer
@@ -45,7 +49,7 @@ def write_model(path: Path, tables: BackoffModel, reader: Reader | None, about: 
             f"{path}: a tokenizer's tokens hold spaces and parts of characters, which ARPA cannot say; "
             "give a name that does not end in .arpa"
         )
-    words = [word.encode("utf-8", "surrogatepass") for word in reader.vocabulary]
+    words = Words(*reader.vocabulary.laid_out())
     with artifacts.replacing(path) as partial, partial.open("wb") as raw:
         if name.endswith(".gz"):
             # Without name and time in its head equal models are equal files.
@@ -75,8 +79,7 @@ def _write_binary(path: Path, tables: BackoffModel, reader: Reader | None, about
         )
     unit = reader.unit if reader is not None else "ids"
     if isinstance(reader, WordReader):
-        text = "\n".join(reader.vocabulary).encode("utf-8", "surrogatepass")
-        columns["words"] = np.frombuffer(text, np.uint8)
+        columns["words"] = reader.vocabulary.joined()
     head = {"unit": unit, "bos": tables.bos, "uniform": tables.uniform, "orders": orders, "about": about}
     write_columns(path, head, columns)
 
@@ -107,9 +110,8 @@ def read_model(path: Path, tokenizer: Tokenizer | None = None, verify: bool = Fa
         )
     reader: Reader | None = None
     if head["unit"] in ("words", "chars"):
-        stored = columns["words"]
-        words = Vocabulary(lambda: stored.tobytes().decode("utf-8", "surrogatepass").split("\n"))
-        reader = WordReader(head["unit"], words)
+        words = partial(_words_of, path, columns["words"], len(made[0]))
+        reader = WordReader(head["unit"], Vocabulary(words))
     elif tokenizer is not None:
         if tokenizer.vocab_size != head["orders"][0]["count"]:
             raise ArtifactError(
@@ -118,3 +120,18 @@ def read_model(path: Path, tokenizer: Tokenizer | None = None, verify: bool = Fa
             )
         reader = TokenReader(tokenizer)
     return BackoffModel(tuple(made), head["bos"], head["uniform"]), reader, head["about"]
+
+
+def _words_of(path: Path, column: npt.NDArray[np.uint8], expected: int) -> bytes:
+    """Return the words of a file, a line end between two."""
+    words = column.tobytes()
+    try:
+        words.decode("utf-8", "surrogatepass")
+        found = words.count(b"\n") + 1
+    except UnicodeDecodeError:
+        found = -1
+    if found != expected:
+        raise ArtifactError(
+            f"{path}: is damaged, its words are not those that it was made with; train it again"
+        )
+    return words

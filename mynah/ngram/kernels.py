@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -102,7 +103,7 @@ def find_children(
     return found
 
 
-def add_order(
+def settle(
     order: int,
     contexts: Ids,
     found: Ids,
@@ -111,20 +112,23 @@ def add_order(
     total: npt.NDArray[np.float64],
     orders: npt.NDArray[np.uint8],
 ) -> None:
-    """Go on from the score of a lower order to that of the next.
+    """Go on from the score of a higher order to that of the next lower one, until an n-gram is there.
+
+    So no probability is read but the one that counts.
 
     Args:
-        order: the next one.
+        order: the lower one.
         contexts, found: (N,) ids of the contexts and of the n-grams, `NONE` for what is not there.
         backoffs: of the order below.
         log_probs: of this order.
-        total: (N,) log10 of the probability so far; changed.
-        orders: (N,) the longest n-gram so far; changed.
+        total: (N,) log10 of what the higher orders leave for this one; changed.
+        orders: (N,) the n-gram that was there, 0 where none was so far; changed.
     """
-    hit = np.flatnonzero(found != NONE)
-    missed = np.flatnonzero((found == NONE) & (contexts != NONE))
+    open_ = orders == 0
+    hit = np.flatnonzero(open_ & (found != NONE))
+    missed = np.flatnonzero(open_ & (found == NONE) & (contexts != NONE))
     total[missed] += backoffs.at(contexts[missed])
-    total[hit] = log_probs.at(found[hit])
+    total[hit] += log_probs.at(found[hit])
     orders[hit] = order
 
 
@@ -158,14 +162,21 @@ def spread(
 
 
 class Words:
-    """Words by id, as a list and end to end."""
+    """Words by id: end to end, and as a list.
 
-    def __init__(self, listed: Sequence[bytes]) -> None:
-        self.listed = listed
-        #: (bytes,) uint8
-        self.flat = np.frombuffer(b"".join(listed), np.uint8)
-        #: (V + 1,) int64: where each word begins
-        self.begins = np.cumsum([0, *map(len, listed)])
+    Args:
+        flat: (bytes,) uint8.
+        begins: (V + 1,) int64: where each word begins.
+    """
+
+    def __init__(self, flat: npt.NDArray[np.uint8], begins: npt.NDArray[np.int64]) -> None:
+        self.flat, self.begins = flat, begins
+
+    @cached_property
+    def listed(self) -> list[bytes]:
+        """The words."""
+        whole = self.flat.tobytes()
+        return [whole[begin:end] for begin, end in pairwise(self.begins.tolist())]
 
 
 def arpa_lines(

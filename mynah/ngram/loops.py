@@ -17,10 +17,13 @@ def loops(items: int) -> ModuleType:
 
     The environment variable MYNAH_NUMBA overrules it: 0 for never, 1 for always.
     """
+    return importlib.import_module(f"mynah.ngram.{'compiled' if compiling_pays(items) else 'kernels'}")
+
+
+def compiling_pays(items: int) -> bool:
+    """Return whether compiled loops are to be used for so many items; see `loops`."""
     wanted = os.environ.get("MYNAH_NUMBA", "")
-    if wanted == "1" or (wanted != "0" and items >= WORTH_COMPILING and _numba_is_there()):
-        return importlib.import_module("mynah.ngram.compiled")
-    return importlib.import_module("mynah.ngram.kernels")
+    return wanted == "1" or (wanted != "0" and items >= WORTH_COMPILING and _numba_is_there())
 
 
 @cache

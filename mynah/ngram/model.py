@@ -29,12 +29,13 @@ from mynah.ngram.config import NGramConfig
 from mynah.ngram.counting import count
 from mynah.ngram.estimating import estimate, to_tables
 from mynah.ngram.files import read_model, write_model
+from mynah.ngram.marks import BOS, EOS
 from mynah.ngram.pruning import prune
 from mynah.ngram.sampling import Drawing, sample
 from mynah.ngram.scoring import Summary, TokenScore, score_line, summarise
 from mynah.ngram.smoothing import FALLBACK, KneserNey, smoothing_of
 from mynah.ngram.text import Reader, TokenReader, WordReader, pieces_of
-from mynah.ngram.vocabulary import BOS, EOS, Vocabulary
+from mynah.ngram.vocabulary import Vocabulary
 from mynah.ngram.workspace import Watch, spooled, workspace_for
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ class NGramModel:
         with spooled(np.uint32, config.memory_bytes // 8, beside) as tokens:
             for piece in pieces_of([sources] if isinstance(sources, Path) else sources):
                 tokens.append(reader.read(piece, grow=True))
-                read += piece.n_bytes
+                read += len(piece.data)
                 if watch is not None:
                     watch("reading", read, 0)
             size = len(reader.vocabulary) if isinstance(reader, WordReader) else reader.vocab_size

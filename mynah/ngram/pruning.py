@@ -18,7 +18,6 @@ import numpy.typing as npt
 from mynah.errors import ConfigError
 from mynah.ngram.backoff import BackoffModel
 from mynah.ngram.kernels import LN10, Ids
-from mynah.ngram.loops import loops
 from mynah.ngram.packed import PackedInts
 from mynah.ngram.table import Logs, Table
 
@@ -108,13 +107,10 @@ def _last(model: BackoffModel, rows: Ids) -> Floats:
     """Return log10 p(last token | those before it) of each row, (M,)."""
     length = rows.shape[1]
     tokens = np.ascontiguousarray(rows[:, -1])
-    total = model.tables[0].log_probs.at(tokens).astype(np.float64)
-    orders = np.ones(len(rows), np.uint8)
-    for n in range(2, length + 1):
-        contexts = _find(model, rows[:, length - n : -1])
-        found = model.find(n, contexts, tokens, len(rows))
-        logs = model.tables[n - 2].backoffs, model.tables[n - 1].log_probs
-        loops(len(rows)).add_order(n, contexts, found, *logs, total, orders)
+    contexts = [_find(model, rows[:, length - n : -1]) for n in range(2, length + 1)]
+    longer = [model.find(n, context, tokens, len(rows)) for n, context in enumerate(contexts, start=2)]
+    total = np.zeros(len(rows))
+    model.settle([tokens, *longer], contexts, total, np.zeros(len(rows), np.uint8), len(rows))
     return total
 
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from mynah.ngram.backoff import BackoffModel
 from mynah.ngram.kernels import Ids
+from mynah.ngram.marks import UNK
 from mynah.ngram.text import Piece, Reader, WordReader
-from mynah.ngram.vocabulary import UNK
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ def summarise(tables: BackoffModel, reader: Reader, pieces: Iterable[Piece]) -> 
     total = Summary()
     for piece in pieces:
         add_scores(total, tables, reader.read(piece), unknown=UNK if isinstance(reader, WordReader) else None)
-        total.n_bytes += piece.n_bytes
+        total.n_bytes += len(piece.data)
     return total
 
 
@@ -103,7 +103,7 @@ def add_scores(total: Summary, tables: BackoffModel, ids: Ids, unknown: int | No
 
 def score_line(tables: BackoffModel, reader: Reader, text: str) -> list[TokenScore]:
     """Score one line, token by token, its end included."""
-    ids = reader.read(Piece(text.replace("\n", " "), "text", 1, 0))
+    ids = reader.read(Piece(text.replace("\n", " ").encode("utf-8", "surrogatepass"), "text", 1))
     scores = tables.score(ids)
     words = reader.shown(text, ids[1:])
     unknown = ids[1:] == UNK if isinstance(reader, WordReader) else np.zeros(max(0, len(ids) - 1), np.bool_)

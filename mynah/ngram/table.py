@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mynah.ngram.columns import let_go
 from mynah.ngram.packed import PackedInts
 
 Float32s = npt.NDArray[np.float32]
@@ -85,6 +86,11 @@ class Table:
 
     def __len__(self) -> int:
         return len(self.tokens)
+
+    def let_go(self) -> None:
+        """Give back memory, if the table lies in a file: it is read again where it is asked for."""
+        for array in (self.tokens.words, self.log_probs.stored, self.backoffs.stored, self.offsets.words):
+            let_go(array)
 
     def children(self, context: int) -> tuple[int, int]:
         """Return from where to where the n-grams lie that follow a context."""

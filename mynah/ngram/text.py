@@ -5,8 +5,10 @@ A line is a sentence: `<s>`, its tokens, `</s>`; lines without tokens are left o
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,7 +18,9 @@ from mynah.data.readers.inputs import Input, check_exists, find_inputs
 from mynah.data.store import read_records
 from mynah.errors import DataError
 from mynah.ngram.kernels import NONE, Ids
-from mynah.ngram.vocabulary import BOS, BOS_WORD, EOS, EOS_WORD, Vocabulary
+from mynah.ngram.loops import compiling_pays
+from mynah.ngram.marks import BOS, BOS_WORD, EOS, EOS_WORD, UNK
+from mynah.ngram.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from mynah.tokenizer.tokenizer import Tokenizer
@@ -24,19 +28,29 @@ if TYPE_CHECKING:
 Unit = Literal["words", "chars", "tokens"]
 #: Bytes that are read at a time.
 _PIECE = 8 << 20
+#: Of a text, roughly.
+_BYTES_A_WORD = 6
+#: Of a character without an id.
+_NEW = NONE - np.uint32(1)
+#: No character from here on is white space.
+_BEYOND_WHITE = 0x3001
 
 
 @dataclass(frozen=True)
 class Piece:
     """Some whole lines."""
 
-    text: str
+    #: UTF-8
+    data: bytes
     #: as people are told it: a file
     place: str
     #: number of the first line
     line: int
-    #: of the text in UTF-8
-    n_bytes: int
+
+    @cached_property
+    def text(self) -> str:
+        """The same as a string."""
+        return self.data.decode("utf-8", "surrogatepass")
 
 
 def pieces_of(sources: Iterable[str | Path]) -> Iterator[Piece]:
@@ -56,7 +70,7 @@ def pieces_of(sources: Iterable[str | Path]) -> Iterator[Piece]:
             if len(strings) == 10_000:
                 piece = _of_strings(strings, "text", line)
                 yield piece
-                strings, line = [], line + piece.text.count("\n")
+                strings, line = [], line + piece.data.count(b"\n")
             continue
         check_exists(source)
         if source.is_dir() and any(source.glob("part-*.parquet")):
@@ -69,8 +83,7 @@ def pieces_of(sources: Iterable[str | Path]) -> Iterator[Piece]:
 
 
 def _of_strings(strings: list[str], place: str, line: int) -> Piece:
-    text = "\n".join(strings) + "\n"
-    return Piece(text, place, line, len(text.encode("utf-8", "surrogatepass")))
+    return Piece(("\n".join(strings) + "\n").encode("utf-8", "surrogatepass"), place, line)
 
 
 def _of_records(folder: Path) -> Iterator[Piece]:
@@ -96,13 +109,13 @@ def _of_file(source: Input) -> Iterator[Piece]:
             data, left = left + read[:cut], read[cut:]
             if data:
                 try:
-                    text = data.decode()
+                    data.decode()
                 except UnicodeDecodeError as error:
                     at = line + data.count(b"\n", 0, error.start)
                     raise DataError(
                         f"{source.path}:{at}: byte {data[error.start]:#04x} is not UTF-8; expected UTF-8 text"
                     ) from None
-                yield Piece(text, str(source.path), line, len(data))
+                yield Piece(data, str(source.path), line)
                 line += data.count(b"\n")
             if not read:
                 break
@@ -132,9 +145,22 @@ class WordReader:
         Raises:
             DataError: if `<s>` or `</s>` stands in the text; with the line.
         """
+        if self.unit == "words" and (
+            self.vocabulary.indexed or compiling_pays(len(piece.data) // _BYTES_A_WORD)
+        ):
+            return self._compiled(piece, grow)
         refuse_marks(piece)
         cut = self._words if self.unit == "words" else self._characters
         return _as_sentences(cut(piece.text, grow))
+
+    def _compiled(self, piece: Piece, grow: bool) -> Ids:
+        from mynah.ngram.compiled_text import MarkInText
+
+        try:
+            return self.vocabulary.read(piece.data, grow)
+        except MarkInText:
+            refuse_marks(piece)
+            raise
 
     def context(self, text: str) -> list[int]:
         """Return the ids of a line that goes on, its beginning included; a word that is not known is `<unk>`."""
@@ -171,17 +197,27 @@ class WordReader:
 
     def _characters(self, text: str, grow: bool) -> Ids:
         codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
-        different, first, which = np.unique(codes, return_index=True, return_inverse=True)
-        ids = np.full(len(different), NONE, np.uint32)
-        for place in np.argsort(first).tolist():
-            char = chr(different[place])
-            if char == "\n":
-                ids[place] = EOS
-            elif not char.isspace():
-                ids[place] = self.vocabulary.encode([char], grow)[0]
-        found = ids[which]
+        found = self._ids_by_code[codes]
+        if grow and (found == _NEW).any():
+            new = codes[found == _NEW]
+            first = np.sort(np.unique(new, return_index=True)[1])
+            chars = [chr(code) for code in new[first]]
+            self._ids_by_code[new[first]] = self.vocabulary.encode(chars, grow=True)
+            found = self._ids_by_code[codes]
+        found[found == _NEW] = UNK
         found = found[found != NONE]
         return found if not text or text.endswith("\n") else np.append(found, np.uint32(EOS))
+
+    @cached_property
+    def _ids_by_code(self) -> Ids:
+        """The id of each character by its code, (0x110000,): `NONE` for white space, `_NEW` for what has none."""
+        ids = np.full(sys.maxunicode + 1, _NEW, np.uint32)
+        for number, word in enumerate(self.vocabulary):
+            if len(word) == 1:
+                ids[ord(word)] = number
+        ids[[code for code in range(_BEYOND_WHITE) if chr(code).isspace()]] = NONE
+        ids[ord("\n")] = EOS
+        return ids
 
 
 def refuse_marks(piece: Piece) -> None:
@@ -192,7 +228,7 @@ def refuse_marks(piece: Piece) -> None:
     Raises:
         DataError: with the line.
     """
-    if BOS_WORD not in piece.text and EOS_WORD not in piece.text:
+    if BOS_WORD.encode() not in piece.data and EOS_WORD.encode() not in piece.data:
         return
     for number, shown in enumerate(piece.text.split("\n"), start=piece.line):
         for mark in (BOS_WORD, EOS_WORD):

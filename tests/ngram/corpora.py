@@ -12,8 +12,8 @@ from mynah.ngram.backoff import BackoffModel
 from mynah.ngram.columns import Column
 from mynah.ngram.counting import count
 from mynah.ngram.estimating import estimate, to_tables
+from mynah.ngram.marks import BOS, EOS
 from mynah.ngram.smoothing import Smoothing
-from mynah.ngram.vocabulary import BOS, EOS
 from mynah.ngram.workspace import Workspace
 
 #: Sentences over the ids 3 to 8; 0 to 2 are <unk>, <s>, </s>.

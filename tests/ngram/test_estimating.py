@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from mynah.errors import ConfigError, DataError
 from mynah.ngram import NGramModel, kernels
 from mynah.ngram.backoff import BackoffModel
+from mynah.ngram.marks import BOS
 from mynah.ngram.model import quiet
 from mynah.ngram.smoothing import (
     FALLBACK,
@@ -25,7 +26,6 @@ from mynah.ngram.smoothing import (
     WittenBell,
     discounts_of,
 )
-from mynah.ngram.vocabulary import BOS
 from mynah.ngram.workspace import Workspace
 
 METHODS = [KneserNey, WittenBell, AddK, MaximumLikelihood]

@@ -16,9 +16,9 @@ from mynah.data.store import write_records
 from mynah.errors import ConfigError, DataError
 from mynah.ngram import NGramModel
 from mynah.ngram.dense import Dense, contexts_of, most_likely
+from mynah.ngram.marks import BOS
 from mynah.ngram.sampling import Drawing, _Top
 from mynah.ngram.smoothing import KneserNey, MaximumLikelihood, WittenBell
-from mynah.ngram.vocabulary import BOS
 from mynah.tokenizer.tokenizer import Tokenizer
 
 

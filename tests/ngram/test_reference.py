@@ -47,7 +47,7 @@ def test_characters_as_one_line(shared: Path, order: int, expected: float) -> No
         model = NGramModel.train(train, order=order)
     assert model.about["fell_back"] == [1]  # as with lmplz --discount_fallback
     assert isinstance(model.reader, WordReader)
-    ids = model.reader.read(Piece(test[0] + "\n", "test", 1, 0))
+    ids = model.reader.read(Piece(test[0].encode() + b"\n", "test", 1))
     log_probs = model.score_ids(ids).log_probs[1:]
     assert len(log_probs) == 111541
     # KenLM's query adds up a line's logarithms in float32; over a line of 111,541 tokens that shows in the fifth

@@ -1,0 +1,211 @@
+"""Words of a text and their ids in Numba: cut out of bytes and looked up in one pass, without a string for each.
+
+The ids are those of `text.WordReader` without Numba; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+import numpy.typing as npt
+
+from mynah.ngram.columns import Array
+from mynah.ngram.marks import BOS, EOS, UNK
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int64]
+#: Places of the state of a pass: the next byte, words known, ids made, whether a sentence has begun.
+_AT, _KNOWN, _MADE, _BEGUN = range(4)
+#: How a pass ended.
+_DONE, _FULL, _MARK = range(3)
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+class MarkInText(Exception):
+    """`<s>` or `</s>` stands in a text as a word."""
+
+
+class WordIndex:
+    """Words by id end to end, and a hash table of them by what they say.
+
+    Args:
+        flat: (bytes,) uint8, the words in UTF-8.
+        begins: (V + 1,) int64: where each begins.
+    """
+
+    def __init__(self, flat: Bytes, begins: Ints) -> None:
+        self._count = len(begins) - 1
+        #: room for the words of a text is made before it is read
+        self._flat, self._begins = flat, begins
+        self._slots = np.empty(0, np.uint64)
+        self._widen()
+
+    def __len__(self) -> int:
+        return self._count
+
+    def words(self) -> tuple[Bytes, Ints]:
+        """Return all words end to end, (bytes,), and where each begins, (V + 1,)."""
+        begins = self._begins[: self._count + 1]
+        return self._flat[: begins[-1]], begins
+
+    def read(self, data: bytes, grow: bool) -> npt.NDArray[np.uint32]:
+        """Return the sentences of a text, uint32: for each line with words `<s>`, the words, `</s>`.
+
+        Args:
+            data: UTF-8.
+            grow: whether words that are new get a number; else they are `<unk>`.
+
+        Raises:
+            MarkInText: if `<s>` or `</s>` is among the words.
+        """
+        # Arrays of bytes can only be read, for which everything would be compiled once more.
+        text = np.frombuffer(data, np.uint8).copy()
+        if grow:
+            used = int(self._begins[self._count])
+            if used + len(text) > len(self._flat):
+                self._flat = _longer(self._flat, used, 2 * used + len(text))
+        # At worst every second byte is a line of its own, of three ids.
+        ids = np.empty(len(text) // 2 * 3 + 3, np.uint32)
+        state = np.array([0, self._count, 0, 0])
+        while True:
+            ended = _read(text, grow, self._flat, self._begins, self._slots, ids, state)
+            self._count = int(state[_KNOWN])
+            if ended == _MARK:
+                raise MarkInText
+            if ended == _DONE:
+                return ids[: state[_MADE]].copy()
+            self._widen()
+
+    def _widen(self) -> None:
+        """Make a table with room for twice the words, and more."""
+        slots = 1 << max(16, (4 * self._count).bit_length())
+        self._begins = _longer(self._begins, self._count + 1, slots // 2 + 1)
+        self._slots = np.zeros(slots, np.uint64)
+        _fill(self._flat, self._begins, self._count, self._slots)
+
+
+def _longer(array: Array, used: int, length: int) -> Array:
+    longer = np.empty(length, array.dtype)
+    longer[:used] = array[:used]
+    return longer
+
+
+@numba.njit(cache=True, nogil=True)
+def _white(data, at):
+    """Return how many bytes of white space, as Python has it, begin at a place of UTF-8; 0 for none."""
+    first = data[at]
+    if first < 0x80:
+        return 1 if first == 0x20 or 0x09 <= first <= 0x0D or 0x1C <= first <= 0x1F else 0
+    if first == 0xC2:  # next line, no-break space
+        return 2 if at + 1 < len(data) and (data[at + 1] == 0x85 or data[at + 1] == 0xA0) else 0
+    if (first != 0xE1 and first != 0xE2 and first != 0xE3) or at + 2 >= len(data):
+        return 0
+    second, third = data[at + 1], data[at + 2]
+    if first == 0xE1:  # ogham space mark
+        white = second == 0x9A and third == 0x80
+    elif first == 0xE3:  # ideographic space
+        white = second == 0x80 and third == 0x80
+    elif second == 0x80:  # spaces of all widths, line and paragraph separators
+        white = 0x80 <= third <= 0x8A or third == 0xA8 or third == 0xA9 or third == 0xAF
+    else:  # medium mathematical space
+        white = second == 0x81 and third == 0x9F
+    return 3 if white else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _mixed(hashed):
+    """Return a hash of which every bit depends on every byte (the finaliser of MurmurHash3)."""
+    hashed ^= hashed >> np.uint64(33)
+    hashed *= np.uint64(0xFF51AFD7ED558CCD)
+    hashed ^= hashed >> np.uint64(33)
+    return hashed
+
+
+@numba.njit(cache=True, nogil=True)
+def _fill(flat, begins, count, slots):
+    """Put words into an empty table: high 32 bits of the hash, then the id plus one."""
+    mask = np.uint64(len(slots) - 1)
+    for word in range(count):
+        hashed = np.uint64(0xCBF29CE484222325)  # FNV-1a
+        for place in range(begins[word], begins[word + 1]):
+            hashed = (hashed ^ np.uint64(flat[place])) * np.uint64(0x100000001B3)
+        hashed = _mixed(hashed)
+        slot = hashed & mask
+        while slots[slot]:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = (hashed & ~_LOW) | np.uint64(word + 1)
+
+
+@numba.njit(cache=True, nogil=True)
+def _same(data, begin, end, flat, place, place_end):
+    length = end - begin
+    if length != place_end - place:
+        return False
+    n = 0
+    while n < length and data[begin + n] == flat[place + n]:
+        n += 1
+    return n == length
+
+
+@numba.njit(cache=True, nogil=True)
+def _read(data, grow, flat, begins, slots, ids, state):
+    """Go on from where the state says; stop where the table is full, a mark stands, or all is done."""
+    mask = np.uint64(len(slots) - 1)
+    at, known, made, begun = state[_AT], state[_KNOWN], state[_MADE], state[_BEGUN]
+    ended = _DONE
+    while at < len(data):
+        if data[at] == 0x0A:
+            if begun:
+                ids[made] = EOS
+                made += 1
+                begun = 0
+            at += 1
+            continue
+        white = _white(data, at)
+        if white:
+            at += white
+            continue
+        begin = at
+        hashed = np.uint64(0xCBF29CE484222325)
+        while at < len(data) and not _white(data, at):
+            hashed = (hashed ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+            at += 1
+        hashed = _mixed(hashed)
+        slot = hashed & mask
+        found = np.int64(-1)
+        while slots[slot]:
+            if (slots[slot] ^ hashed) & ~_LOW == 0:
+                word = np.int64(slots[slot] & _LOW) - 1
+                if _same(data, begin, at, flat, begins[word], begins[word + 1]):
+                    found = word
+                    break
+            slot = (slot + np.uint64(1)) & mask
+        if found < 0 and grow:
+            if 2 * (known + 1) > len(slots):
+                at, ended = begin, _FULL
+                break
+            place = begins[known]
+            for n in range(begin, at):
+                flat[place] = data[n]
+                place += 1
+            found = known
+            known += 1
+            begins[known] = place
+            slots[slot] = (hashed & ~_LOW) | np.uint64(known)
+        elif found < 0:
+            found = np.int64(UNK)
+        if found in (BOS, EOS):
+            ended = _MARK
+            break
+        if not begun:
+            ids[made] = BOS
+            made += 1
+            begun = 1
+        ids[made] = found
+        made += 1
+    if ended == _DONE and begun:
+        ids[made] = EOS
+        made += 1
+        begun = 0
+    state[_AT], state[_KNOWN], state[_MADE], state[_BEGUN] = at, known, made, begun
+    return ended
