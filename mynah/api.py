@@ -69,7 +69,7 @@ class GPT3:
         """Open a model.
 
         Args:
-            source: a run of `mynah build`, a folder made by `save`, a Hugging Face directory (GPT-2, Llama),
+            source: a run of `mynah build`, a folder made by `save`, a Hugging Face directory (of `FAMILIES`),
                 another model, or a preset's name. "gpt3" is the family: its size follows the data. OpenAI
                 never published GPT-3's weights, so a name starts from random ones, and says so once.
             seed: of random weights and of training.

@@ -34,7 +34,7 @@ class Flags:
     runs: Annotated[Path, Parameter(group=_DIAL)] = Path("runs")
     "Folder for runs."
     base: Annotated[Path | None, Parameter(group=_DIAL)] = None
-    "Start from a trained model: a Hugging Face directory (GPT-2 or Llama family)."
+    "Start from a trained model: a Hugging Face directory (GPT-2, GPT-Neo, Llama, Qwen3)."
     prior: Annotated[Literal["none", "ngram"] | None, Parameter(group=_DIAL)] = None
     "ngram: the network learns what an n-gram model misses, and goes on from it. Default: none."
     sample: Annotated[str | None, Parameter(group=_DIAL)] = None

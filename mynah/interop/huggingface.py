@@ -1,8 +1,9 @@
-"""Read and write Hugging Face model directories: GPT-2 and Llama families."""
+"""Read and write Hugging Face model directories."""
 
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from pathlib import Path
@@ -60,7 +61,7 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     foreign = artifacts.read_json(path)
     name = foreign.get("model_type") if isinstance(foreign, dict) else None
     if name not in FAMILIES:
-        known = " and ".join(repr(each) for each in FAMILIES)
+        known = ", ".join(FAMILIES)
         raise ConfigError(f"{directory}: model_type {name!r}; Mynah reads {known}")
     family = FAMILIES[name]
     try:
@@ -140,7 +141,13 @@ def _lost(config: ModelConfig, family: Family) -> list[str]:
     except ValueError:  # it has no word for a head's width, and the one it works out does not go up
         return ["head_size"]
     # Fields that are left to their defaults mean what they are worked out to.
-    filled = {"n_kv_head": "kv_heads", "head_dim": "head_size", "ffn_hidden": "hidden"}
+    filled = {
+        "n_kv_head": "kv_heads",
+        "head_dim": "head_size",
+        "ffn_hidden": "hidden",
+        "qkv_bias": "bias_of_qkv",
+        "windows": "layer_windows",
+    }
     names = (filled.get(name, name) for name in ModelConfig.model_fields if name not in _NOT_SAID)
     return [name for name in names if getattr(config, name) != getattr(again, name)]
 
@@ -164,8 +171,10 @@ def _from_foreign(foreign: dict[str, Tensor], family: Family, config: ModelConfi
         if (tensor := foreign.get(theirs)) is not None:
             tensors[ours] = _turned(tensor, ours, family)
     for i in range(config.n_layer if family.qkv else 0):
-        parts = [foreign[family.qkv.format(i=i, part=part)] for part in "qkv"]
-        tensors[_QKV.format(i=i)] = torch.cat(parts)
+        q, k, v = (foreign[family.qkv.format(i=i, part=part)] for part in "qkv")
+        tensors[_QKV.format(i=i)] = torch.cat(
+            [q * math.sqrt(config.head_size) if family.unscaled else q, k, v]
+        )
     if not config.tie_embeddings:
         tensors["head.weight"] = foreign["lm_head.weight"]
     return tensors
@@ -178,9 +187,11 @@ def _to_foreign(tensors: dict[str, Tensor], family: Family, config: ModelConfig)
     ]
     queries, keys = config.n_head * config.head_size, config.kv_heads * config.head_size
     for i in range(config.n_layer if family.qkv else 0):
-        parts = torch.split(tensors[_QKV.format(i=i)], [queries, keys, keys])
-        names = (family.prefix + family.qkv.format(i=i, part=part) for part in "qkv")
-        made += [(name, part.contiguous()) for name, part in zip(names, parts, strict=True)]
+        q, k, v = torch.split(tensors[_QKV.format(i=i)], [queries, keys, keys])
+        if family.unscaled:
+            q = q / math.sqrt(config.head_size)
+        for part, tensor in (("q", q), ("k", k), ("v", v)):
+            made.append((family.prefix + family.qkv.format(i=i, part=part), tensor.contiguous()))
     if not config.tie_embeddings:
         made.append(("lm_head.weight", tensors["head.weight"]))
     return made

@@ -52,7 +52,7 @@ class Attention(nn.Module):
         self.dropout = config.dropout
         queries, keys = self.n_head * self.head_size, self.n_kv_head * self.head_size
         self.splits = (queries, keys, keys)
-        self.qkv = nn.Linear(config.n_embd, queries + 2 * keys, bias=config.bias)
+        self.qkv = nn.Linear(config.n_embd, queries + 2 * keys, bias=config.bias_of_qkv)
         self.out = nn.Linear(queries, config.n_embd, bias=config.bias)
         self.qk_norm = config.qk_norm
         self.eps = config.norm_eps

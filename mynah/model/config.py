@@ -27,6 +27,7 @@ class ModelConfig(Config):
     norm_eps: float = Field(1e-5, gt=0)
     mlp: Literal["gelu", "gelu_tanh", "relu2", "swiglu"] = "gelu_tanh"
     bias: bool = Field(False, description="linear layers of the blocks have biases")
+    qkv_bias: bool | None = Field(None, description="those of queries, keys and values; None: as the others")
     qk_norm: bool = Field(False, description="queries and keys are RMS-normalised, head by head")
     tie_embeddings: bool = Field(True, description="the output head is the token embedding")
     windows: tuple[int, ...] = Field(
@@ -70,6 +71,11 @@ class ModelConfig(Config):
         return self.head_dim or self.n_embd // self.n_head
 
     @property
+    def bias_of_qkv(self) -> bool:
+        """Whether queries, keys and values have biases."""
+        return self.bias if self.qkv_bias is None else self.qkv_bias
+
+    @property
     def hidden(self) -> int:
         """Width inside the MLP."""
         return self.ffn_hidden or 4 * self.n_embd
@@ -77,6 +83,11 @@ class ModelConfig(Config):
     def window(self, layer: int) -> int:
         """Attention window of a layer in tokens, 0 for all."""
         return self.windows[layer % len(self.windows)]
+
+    @property
+    def layer_windows(self) -> tuple[int, ...]:
+        """Attention windows of all layers."""
+        return tuple(self.window(layer) for layer in range(self.n_layer))
 
     def n_params(self, *, embeddings: bool = True) -> int:
         """Number of parameters, by the formula (a test holds it against the built model)."""
@@ -86,9 +97,9 @@ class ModelConfig(Config):
         attention = width * (queries + 2 * keys) + queries * width
         matrices = 3 if self.mlp == "swiglu" else 2
         mlp = matrices * width * self.hidden
-        biases = 0
+        biases = queries + 2 * keys if self.bias_of_qkv else 0
         if self.bias:
-            biases = queries + 2 * keys + width + (matrices - 1) * self.hidden + width
+            biases += width + (matrices - 1) * self.hidden + width
         scales = 2 * head if self.qk_norm and self.norm_weight else 0
         total = self.n_layer * (attention + mlp + biases + 2 * norm + scales) + norm
         if self.value_embeddings:

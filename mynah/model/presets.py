@@ -23,6 +23,23 @@ _GPT2: dict[str, Any] = {
     "init": "gpt2",
 }
 _GPT3: dict[str, Any] = _GPT2 | {"context_length": 2048, "windows": (0, 256)}
+#: Black et al. 2021: GPT-3's make, with queries, keys and values without biases.
+_GPT_NEO: dict[str, Any] = _GPT3 | {"qkv_bias": False}
+_LLAMA: dict[str, Any] = {
+    "positions": "rotary",
+    "norm": "rms",
+    "mlp": "swiglu",
+    "tie_embeddings": False,
+    "init": "gpt2",
+}
+_QWEN3: dict[str, Any] = _LLAMA | {
+    "context_length": 40_960,
+    "rope_theta": 1e6,
+    "norm_eps": 1e-6,
+    "qk_norm": True,
+    "head_dim": 128,
+    "tie_embeddings": True,
+}
 _MYNAH: dict[str, Any] = {
     "context_length": 256,
     "positions": "rotary",
@@ -60,6 +77,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "gpt3-nano": _GPT3 | _shape(4, 128, 4, context_length=256, windows=(0, 64)),
     "gpt3-micro": _GPT3 | _shape(4, 192, 6, context_length=256, windows=(0, 64)),
     "gpt3-mini": _GPT3 | _shape(6, 384, 6, context_length=256, windows=(0, 64)),
+    # GPT-Neo (Black et al. 2021), Llama (Touvron et al. 2023; TinyLlama: Zhang et al. 2024), Qwen3 (Yang et al. 2025)
+    "gpt-neo-125m": _GPT_NEO | _shape(12, 768, 12),
+    "gpt-neo-1.3b": _GPT_NEO | _shape(24, 2048, 16),
+    "gpt-neo-2.7b": _GPT_NEO | _shape(32, 2560, 20),
+    "tinyllama-1.1b": _LLAMA | _shape(22, 2048, 32, n_kv_head=4, ffn_hidden=5632, context_length=2048),
+    "llama2-7b": _LLAMA | _shape(32, 4096, 32, ffn_hidden=11_008, context_length=4096),
+    "llama2-13b": _LLAMA | _shape(40, 5120, 40, ffn_hidden=13_824, context_length=4096),
+    "qwen3-0.6b": _QWEN3 | _shape(28, 1024, 16, n_kv_head=8, ffn_hidden=3072),
+    "qwen3-1.7b": _QWEN3 | _shape(28, 2048, 16, n_kv_head=8, ffn_hidden=6144),
     # the modern small default
     "nano": _MYNAH | _shape(2, 128, 2),
     "micro": _MYNAH | _shape(4, 192, 3),

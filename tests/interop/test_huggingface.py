@@ -22,6 +22,9 @@ GPT2 = {"vocab_size": 99, "n_positions": 40, "n_embd": 48, "n_layer": 3, "n_head
 LLAMA = {"vocab_size": 99, "hidden_size": 48, "intermediate_size": 100, "num_hidden_layers": 3,
          "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 40}  # fmt: skip
 
+NEO = {"vocab_size": 99, "hidden_size": 48, "num_layers": 3, "num_heads": 4, "max_position_embeddings": 40,
+       "attention_types": [[["global", "local"], 1], [["global"], 1]], "window_size": 7}  # fmt: skip
+
 
 @pytest.mark.parametrize(
     ("kind", "values"),
@@ -30,6 +33,9 @@ LLAMA = {"vocab_size": 99, "hidden_size": 48, "intermediate_size": 100, "num_hid
         ("GPT2Config", {**GPT2, "n_inner": 64, "activation_function": "gelu"}),
         ("LlamaConfig", LLAMA),
         ("LlamaConfig", {**LLAMA, "tie_word_embeddings": True, "head_dim": 16, "rms_norm_eps": 1e-5}),
+        ("Qwen3Config", {**LLAMA, "head_dim": 20, "tie_word_embeddings": True, "rope_theta": 1e6}),
+        ("GPTNeoConfig", NEO),
+        ("GPTNeoConfig", {**NEO, "attention_types": [[["local"], 2], [["global"], 1]], "window_size": 9}),
     ],
 )
 def test_logits_are_those_of_transformers(tmp_path: Path, kind: str, values: dict[str, object]) -> None:
@@ -56,13 +62,18 @@ def test_logits_are_those_of_transformers(tmp_path: Path, kind: str, values: dic
         ("gpt2", {"mlp": "gelu", "tie_embeddings": False, "ffn_hidden": 70}),
         ("llama", {"n_kv_head": 2, "head_dim": 10}),
         ("llama", {"tie_embeddings": True, "rope_theta": 500.0, "norm_eps": 1e-6}),
+        ("qwen3", {"n_kv_head": 2, "head_dim": 10, "qk_norm": True}),
+        ("gpt_neo", {"windows": (0, 7), "qkv_bias": False}),
+        ("gpt_neo", {"windows": (9, 9, 0), "qkv_bias": False, "tie_embeddings": False}),
     ],
 )
 def test_transformers_reads_what_is_exported(tmp_path: Path, name: str, values: dict[str, object]) -> None:
     tokenizer = Tokenizer.train(["ein kleines Beispiel, 一个小例子"], 300)
     llama = {"positions": "rotary", "norm": "rms", "mlp": "swiglu", "tie_embeddings": False, "bias": False}
     shape = {"n_layer": 3, "n_head": 4, "n_embd": 48, "context_length": 40}
-    config = preset("gpt2", tokenizer.vocab_size, **{**shape, **(llama if name == "llama" else {}), **values})
+    config = preset(
+        "gpt2", tokenizer.vocab_size, **{**shape, **(llama if name in ("llama", "qwen3") else {}), **values}
+    )
     ours = new_model(config, seed=1)
     with torch.no_grad():
         for p in ours.parameters():
@@ -74,7 +85,7 @@ def test_transformers_reads_what_is_exported(tmp_path: Path, name: str, values: 
         expected = ours.logits(ours(tokens))
         torch.testing.assert_close(theirs(tokens).logits, expected, rtol=1e-4, atol=1e-5)
         back, cutter = from_hugging_face(tmp_path / "out")
-        assert torch.equal(back.logits(back(tokens)), expected)
+        torch.testing.assert_close(back.logits(back(tokens)), expected)
     text = "一个 small Beispiel"
     fast = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     assert tokenizer.encode(text) == cutter.encode(text) == fast.encode(text, add_special_tokens=False)
@@ -87,7 +98,8 @@ def test_transformers_reads_what_is_exported(tmp_path: Path, name: str, values: 
     ("name", "values", "reason"),
     [
         ("gpt2", {"prior": True}, "goes on from an n-gram model, which no other program can run"),
-        ("gpt2", {"windows": (0, 16)}, r"windows \(0, 16\)"),
+        ("gpt2", {"windows": (0, 16, 24), "qkv_bias": False, "n_layer": 3}, r"layer_windows \(0, 16, 24\)"),
+        ("gpt3-nano", {}, r"layer_windows \(0, 64, 0, 64\)"),
         ("nano", {}, "bigram_buckets 20480"),
         ("gpt3-xl", {"windows": (0,), "n_layer": 1, "n_embd": 50, "n_head": 4, "head_dim": 8}, "head_size 8"),
     ],
