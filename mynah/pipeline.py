@@ -255,7 +255,7 @@ class _Build:
             "prior",
             settings,
             {"tokens": tokens.output},
-            lambda out: make_prior(self.dir, out, chosen, config.folds),
+            lambda out: make_prior(self.dir, out, chosen, config.folds, self.recipe),
         )
         self.reporter.note(
             f"the network goes on from an n-gram model of order {order}: it cannot be exported alone"

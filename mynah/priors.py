@@ -5,17 +5,31 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mynah import artifacts
+from mynah.data.split import TRAIN, fold_folder
 from mynah.ngram.config import NGramConfig
 from mynah.ngram.model import quiet
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
+from mynah.recipe import Recipe
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.phases import Priors
 
+#: The fold of each record, beside the model.
+FOLDS = "folds.npy"
 
-def make_prior(run: Path, out: Path, config: NGramConfig, folds: int) -> dict[str, Any]:
+
+def make_prior(run: Path, out: Path, config: NGramConfig, folds: int, recipe: Recipe) -> dict[str, Any]:
     """Count the training text of a run, the ends of texts too; return the counts of the stage's manifest.
+
+    Args:
+        run: the run's folder.
+        out: the stage's.
+        config: of the model.
+        folds: into which the text is cut for training.
+        recipe: says how the text was split, and how it is worked on.
 
     Raises:
         ArtifactError: if a stage is missing, or the model cannot be written.
@@ -25,6 +39,9 @@ def make_prior(run: Path, out: Path, config: NGramConfig, folds: int) -> dict[st
     with quiet():
         prior = NGramPrior.train(data.tokens, tokenizer.vocab_size, tokenizer.control.bos, config, beside=run)
     prior.save(out / PRIOR)
+    fold_of = fold_folder(run / "split" / TRAIN, out, recipe.split, recipe.seed + 1, folds, recipe.engine)
+    assert len(fold_of) == len(data)
+    np.save(out / FOLDS, fold_of, allow_pickle=False)
     return {"order": config.order, "folds": folds}
 
 
@@ -38,8 +55,9 @@ def priors_of(run: Path, settings: NGramConfig) -> Priors:
     whole = NGramPrior.load(run / "prior" / PRIOR, Tokenizer.load(run / "tokenizer").control.bos)
     data, held_out = (TokenSet.load(run / "tokens" / f"{part}.safetensors") for part in ("train", "held_out"))
     config = settings.model_copy(update={"order": counts["order"]})
+    fold_of = np.load(run / "prior" / FOLDS, allow_pickle=False)
     with quiet():
         along = TextPrior.held_out(
-            data.tokens, data.starts, whole.vocab_size, whole.bos, config, counts["folds"], beside=run
+            data.tokens, data.starts, whole.vocab_size, whole.bos, config, counts["folds"], run, fold_of
         )
     return Priors(along, TextPrior.of(whole, held_out.tokens))

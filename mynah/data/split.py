@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -124,23 +125,9 @@ def split_folder(
     shards = shards_of(source)
     starts = starts_of(map(count_in_shard, shards))
     workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
-    facts = [out / FACTS / f"{number:05}" for number in range(len(shards))]
-    settings = config.model_dump(mode="json")
-    tasks: list[Task] = [
-        {"shard": str(shard), "out": str(folder), "config": settings, "seed": seed, "evaluation": evaluation}
-        for shard, folder in zip(shards, facts, strict=True)
-    ]
-    for _ in run_tasks(facts_task, tasks, workers, engine.ray):
-        pass
-
-    def looked(name: str) -> Rows:
-        found = group(facts, name, starts, joined, out / SIDES / name, engine.workers, engine.ray)
-        return join(found.astype(np.int64).reshape(-1, 2))
-
-    links = [looked(name) for name in _grouped_by(config)]
-    known = _Known(*(np.concatenate([np.load(f / f"{name}.npy") for f in facts]) for name in _FACTS))
+    known, looked = _look(shards, out, config, seed, engine, evaluation)
     try:
-        sides, together = _decide(known, np.concatenate([np.empty((0, 2), dtype=np.int64), *links]), config)
+        sides, together = _decide(known, _links(looked, config), config)
     except DataError:  # other records or settings are needed, so nothing here is of use to a later run
         for name in (FACTS, SIDES):
             shutil.rmtree(out / name, ignore_errors=True)
@@ -148,7 +135,7 @@ def split_folder(
     _leave_out_learned(sides, looked(_EQUAL))
     np.save(out / SIDES / "sides.npy", sides, allow_pickle=False)
     parts = [out / PARTS / f"{number:05}" for number in range(len(shards))]
-    tasks = [
+    tasks: list[Task] = [
         {"shard": str(shard), "out": str(folder), "sides": str(out / SIDES / "sides.npy"), "start": start}
         for shard, folder, start in zip(shards, parts, starts, strict=True)
     ]
@@ -167,9 +154,77 @@ def split_folder(
     )
 
 
-def _grouped_by(config: SplitConfig) -> list[str]:
-    """Return the names of the keys that keep records together."""
-    return [_ALIKE] * config.alike + [_PERSON] * (config.by == "person")
+def fold_folder(
+    source: Path,
+    work: Path,
+    config: SplitConfig,
+    seed: int,
+    folds: int,
+    engine: EngineConfig = EngineConfig(),
+) -> Sides:
+    """Return a fold for each record of a folder, (N,) uint8: groups are kept together as the split keeps them.
+
+    So a model that was made without a fold knows as little of it as one that was made of all knows of what was held
+    out. Members of a group larger than half a fold, which the split never holds out, go their own ways.
+
+    Args:
+        source: the folder of records.
+        work: a folder for what is found on the way.
+        config: how what is held out was chosen; by time, what is alike is kept together and nothing else.
+        seed: another than the split's, whose order ends where its share ended.
+        folds: 2 to 255.
+        engine: where it runs.
+
+    Raises:
+        ArtifactError: if the records are damaged.
+    """
+    known, looked = _look(shards_of(source), work, config, seed, engine, ())
+    groups = _groups(len(known.places), _links(looked, config))
+    large = np.bincount(groups)[groups] > max(1.0, 0.5 * len(groups) / folds)
+    groups[large] = np.flatnonzero(large)
+    return (known.places[groups] * folds).astype(np.uint8)
+
+
+def _look(
+    shards: list[Path],
+    out: Path,
+    config: SplitConfig,
+    seed: int,
+    engine: EngineConfig,
+    evaluation: tuple[tuple[str, str], ...],
+) -> tuple[_Known, Callable[[str], Rows]]:
+    """Return what is known of each record, and a function that finds which of them share keys of a name."""
+    facts = [out / FACTS / f"{number:05}" for number in range(len(shards))]
+    settings = config.model_dump(mode="json")
+    tasks: list[Task] = [
+        {"shard": str(shard), "out": str(folder), "config": settings, "seed": seed, "evaluation": evaluation}
+        for shard, folder in zip(shards, facts, strict=True)
+    ]
+    workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
+    for _ in run_tasks(facts_task, tasks, workers, engine.ray):
+        pass
+    starts = starts_of(map(count_in_shard, shards))
+
+    def looked(name: str) -> Rows:
+        found = group(facts, name, starts, joined, out / SIDES / name, engine.workers, engine.ray)
+        return join(found.astype(np.int64).reshape(-1, 2))
+
+    known = _Known(*(np.concatenate([np.load(f / f"{name}.npy") for f in facts]) for name in _FACTS))
+    return known, looked
+
+
+def _links(looked: Callable[[str], Rows], config: SplitConfig) -> Rows:
+    """Return the rows that belong together, (M, 2) int64."""
+    names = [_ALIKE] * config.alike + [_PERSON] * (config.by == "person")
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *map(looked, names)])
+
+
+def _groups(count: int, links: Rows) -> Rows:
+    """Return the first member of each row's group, (N,)."""
+    groups = np.arange(count)
+    moved, first = join(links).T
+    groups[moved] = first
+    return groups
 
 
 @lru_cache(maxsize=1)
@@ -294,9 +349,7 @@ def _decide(known: _Known, links: Rows, config: SplitConfig) -> tuple[Sides, int
         config: settings.
     """
     count = len(known.places)
-    groups = np.arange(count)
-    moved, first = join(links).T
-    groups[moved] = first
+    groups = _groups(count, links)
     usable = ~known.contaminated
     sizes = np.bincount(groups[usable], minlength=count)
     heads = np.flatnonzero(sizes)

@@ -145,6 +145,7 @@ class TextPrior:
         config: NGramConfig,
         folds: int,
         beside: Path | None = None,
+        fold_of: npt.NDArray[np.uint8] | None = None,
     ) -> TextPrior:
         """Return the prior along the text that the network is trained on, by cross-fitting.
 
@@ -155,10 +156,12 @@ class TextPrior:
             config: of the models.
             folds: 2 or more.
             beside: a folder with room for what does not fit into memory.
+            fold_of: (R,) the fold of each record; None: the next of the one before. Of few records each is cut.
         """
         n, records = len(tokens), len(starts) - 1
         if records >= _RECORDS_PER_FOLD * folds:
-            fold = np.repeat(np.arange(records) % folds, np.diff(starts)).astype(np.uint8)
+            chosen = np.arange(records) % folds if fold_of is None else fold_of
+            fold = np.repeat(chosen, np.diff(starts)).astype(np.uint8)
         else:
             fold = (np.arange(n) * folds // max(1, n)).astype(np.uint8)
         models = []

@@ -74,9 +74,7 @@ def train(
     if checkpoints is not None and (resumed := load_checkpoint(checkpoints, model, optimizers)):
         progress, best = resumed
     begun, saved, tokens_done = time.monotonic() - progress.seconds, time.monotonic(), 0
-    # held-out measurements since the best one, or since the rate began to fall early
-    since_step = max(progress.best_step, progress.fall[0] if progress.fall else 0)
-    waited = sum(float(row["step"] or 0) > since_step for row in progress.history)
+    waited = _waited(progress)
 
     def save() -> None:
         if checkpoints is not None:
@@ -92,11 +90,10 @@ def train(
         if held_out is None:
             return None
         if progress.best_loss is None or held_out < progress.best_loss:
-            progress.best_loss, progress.best_step, waited = held_out, progress.step, 0
+            progress.best_loss, progress.best_step = held_out, progress.step
             best = {name: t.clone() for name, t in model_tensors(model).items()}
-        else:
-            waited += 1
-            progress.stopped_early = waited >= config.patience
+        waited = _waited(progress)
+        progress.stopped_early = waited >= config.patience
         return held_out
 
     with torch.random.fork_rng(), _ctrl_c() as pressed:
@@ -187,6 +184,21 @@ def _ctrl_c() -> Iterator[threading.Event]:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, former)
+
+
+def _waited(progress: Progress) -> int:
+    """Return how many measurements there were since the lowest one, or since the rate began to fall early.
+
+    What training begins with is left aside: a model that begins well, from a prior or a base, is first shaken by the
+    full rate, and what it gains shows when the rate falls. The weights it began with are kept all the same.
+    """
+    first = progress.fall[0] if progress.fall else 0
+    losses = [
+        float(row["held_out"])
+        for row in progress.history
+        if row["held_out"] is not None and float(row["step"] or 0) > first
+    ]
+    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
 
 
 def last_step(progress: Progress, config: TrainConfig) -> int:

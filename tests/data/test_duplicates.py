@@ -19,7 +19,7 @@ from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
 from mynah.data.clean.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
 from mynah.data.clean.run import WORK, clean, clean_folder, clean_shard
 from mynah.data.records import Conversation, Document, Labelled, Message, Record
-from mynah.data.split import SplitConfig, SplitCounts, asked, split_folder
+from mynah.data.split import SplitConfig, SplitCounts, asked, fold_folder, split_folder
 from mynah.data.store import read_changes, read_records, shards_of, write_records
 from mynah.errors import DataError
 
@@ -227,6 +227,20 @@ def test_a_group_of_most_records_is_never_held_out() -> None:
     parts = split(timed, SplitConfig(by="time"), seed=0)
     assert 1 <= len(parts.held_out) <= 20
     assert not any(asked(r) == "hello" for r in parts.held_out)
+
+
+def test_folds_keep_together_what_the_split_does(tmp_path: Path) -> None:
+    records = [talk(f"Where is my parcel number {i // 3} please tell me{'!' * (i % 3)}") for i in range(600)]
+    records += [talk("the same question of many words here", f"reply {i}") for i in range(400)]
+    write_records(tmp_path / "in", records)
+    fold = fold_folder(tmp_path / "in", tmp_path / "work", SplitConfig(), seed=1, folds=8)
+    assert (fold[:600:3] == fold[1:600:3]).all()
+    assert (fold[:600:3] == fold[2:600:3]).all()
+    # Too many for one fold, they are spread; so all folds are of about the same size.
+    assert set(fold[600:].tolist()) == set(range(8))
+    assert np.bincount(fold, minlength=8).min() > 60
+    loose = fold_folder(tmp_path / "in", tmp_path / "other", SplitConfig(alike=False), seed=1, folds=8)
+    assert (loose[:600:3] != loose[1:600:3]).any()
 
 
 def test_the_same_text_of_another_class_is_no_repeat() -> None:

@@ -87,6 +87,15 @@ def test_no_place_is_asked_of_a_model_that_counted_it(rows: list[list[int]], ord
             assert along.rows(places) == pytest.approx(again.rows(known), abs=1e-6)
 
 
+def test_folds_can_be_given() -> None:
+    rows = [[1 + i % 5, 2, 3] for i in range(32)]
+    tokens, starts = lay(rows)
+    fold_of = np.repeat(np.arange(2, dtype=np.uint8), 16)
+    with quiet():
+        along = TextPrior.held_out(tokens, starts, VOCAB_SIZE, BOS, NGramConfig(order=2), 2, fold_of=fold_of)
+    assert along.fold.tolist() == np.repeat(fold_of, np.diff(starts)).tolist()
+
+
 def test_held_out_loss_is_honest(shared: Path) -> None:
     text = (shared / "text_tinyshakespeare" / "input.txt").read_text(encoding="utf-8")[:200_000]
     _, ids = np.unique(np.frombuffer(text.encode("utf-32-le"), np.uint32), return_inverse=True)
