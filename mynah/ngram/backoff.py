@@ -22,8 +22,8 @@ from mynah.ngram.loops import loops
 from mynah.ngram.table import Table
 
 Floats = npt.NDArray[np.float64]
-#: Tokens that are scored at a time, so that what is at work stays in the processor's cache.
-_AT_ONCE = 1 << 16
+#: Tokens that are scored at a time: many, so that one order after another has the processor's cache to itself.
+_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import numba
+import numba.extending
 import numpy as np
+from llvmlite import ir
 
 from mynah.ngram.kernels import LN10, NONE, Ids, Keys
 
@@ -144,10 +146,35 @@ def _unpack(words, bits, place):
     return ((words[word] >> shift) | upper) & ((np.uint64(1) << bits) - np.uint64(1))
 
 
+@numba.njit(cache=True, nogil=True)
+def _word_of(place, bits):
+    """Return which word the number at a place begins in."""
+    return np.int64((place * bits) >> np.uint64(6))
+
+
+@numba.extending.intrinsic
+def _prefetch(typing, array, place):
+    """Ask for the memory of an item that will be read soon."""
+
+    def generate(context, builder, signature, given):
+        data = context.make_array(signature.args[0])(context, builder, given[0]).data
+        pointer = builder.gep(data, [given[1]])
+        i32 = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+        function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+        # to be read; to be kept near; data
+        builder.call(function, [pointer, i32(0), i32(3), i32(1)])
+        return context.get_dummy_value()
+
+    return numba.types.void(array, place), generate
+
+
 #: Searches that go on side by side, so that one works while another waits for memory; each beside those that take
 #: about as many steps: sizes 1, to 8, to 64, ...
 _BESIDE = 16
 _SIZES = 8
+#: So many places before memory is needed it is asked for.
+_AHEAD = 16
 
 
 @numba.njit(cache=True, nogil=True)
@@ -163,6 +190,9 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
     place = np.empty((_SIZES, _BESIDE), np.int64)
     waiting = np.zeros(_SIZES, np.int64)
     for i in range(len(parents)):
+        soon = i + _AHEAD
+        if soon < len(parents) and parents[soon] != _NONE:
+            _prefetch(offsets, _word_of(np.uint64(parents[soon]), offset_bits))
         if parents[i] == _NONE:
             continue
         parent = np.uint64(parents[i])
@@ -176,6 +206,7 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
             size += 1
         n = waiting[size]
         low[size, n], left[size, n], token[size, n], place[size, n] = begin, end - begin, wanted[i], i
+        _prefetch(tokens, _word_of(begin + ((end - begin) >> one), token_bits))
         waiting[size] = n + 1
         if n + 1 == _BESIDE:
             _search(tokens, token_bits, low[size], left[size], token[size], place[size], _BESIDE, found)
@@ -243,6 +274,18 @@ def _settle(
     orders,
 ):
     for i in range(len(contexts)):
+        soon = i + _AHEAD
+        if soon < len(contexts) and not orders[soon]:
+            if found[soon] != _NONE:
+                if len(p_values):
+                    _prefetch(p_values, np.int64(found[soon]))
+                else:
+                    _prefetch(p_codes, np.int64(found[soon]))
+            elif contexts[soon] != _NONE:
+                if len(b_values):
+                    _prefetch(b_values, np.int64(contexts[soon]))
+                else:
+                    _prefetch(b_codes, np.int64(contexts[soon]))
         if orders[i]:
             continue
         if found[i] != _NONE:

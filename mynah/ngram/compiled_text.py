@@ -18,7 +18,11 @@ Ints = npt.NDArray[np.int64]
 _AT, _KNOWN, _MADE, _BEGUN = range(4)
 #: How a pass ended.
 _DONE, _FULL, _MARK = range(3)
-_LOW = np.uint64(0xFFFFFFFF)
+#: A slot of the table: the first bytes of a word, and its length with its id plus one. So words of up to eight bytes,
+#: which most are, are told apart without a look at their letters.
+_HEAD, _WORD = range(2)
+_LOW, _LENGTH = np.uint64(0xFFFFFFFF), np.uint64(32)
+_EIGHT = np.uint64(8)
 
 
 class MarkInText(Exception):
@@ -37,7 +41,7 @@ class WordIndex:
         self._count = len(begins) - 1
         #: room for the words of a text is made before it is read
         self._flat, self._begins = flat, begins
-        self._slots = np.empty(0, np.uint64)
+        self._slots = np.empty((0, 2), np.uint64)
         self._widen()
 
     def __len__(self) -> int:
@@ -78,10 +82,22 @@ class WordIndex:
 
     def _widen(self) -> None:
         """Make a table with room for twice the words, and more."""
-        slots = 1 << max(16, (4 * self._count).bit_length())
+        slots = 1 << max(16, (3 * self._count).bit_length())
         self._begins = _longer(self._begins, self._count + 1, slots // 2 + 1)
-        self._slots = np.zeros(slots, np.uint64)
+        self._slots = np.zeros((slots, 2), np.uint64)
         _fill(self._flat, self._begins, self._count, self._slots)
+
+
+def _kinds() -> Bytes:
+    """Return for each byte whether it is white space, (256,): 0 no, 1 yes, 2 if the bytes after it say so."""
+    kinds = np.zeros(256, np.uint8)
+    kinds[[byte for byte in range(128) if chr(byte).isspace()]] = 1
+    kinds[[0xC2, 0xE1, 0xE2, 0xE3]] = _PERHAPS
+    return kinds
+
+
+_PERHAPS = 2
+_KINDS = _kinds()
 
 
 def _longer(array: Array, used: int, length: int) -> Array:
@@ -94,8 +110,8 @@ def _longer(array: Array, used: int, length: int) -> Array:
 def _white(data, at):
     """Return how many bytes of white space, as Python has it, begin at a place of UTF-8; 0 for none."""
     first = data[at]
-    if first < 0x80:
-        return 1 if first == 0x20 or 0x09 <= first <= 0x0D or 0x1C <= first <= 0x1F else 0
+    if _KINDS[first] != _PERHAPS:
+        return _KINDS[first]
     if first == 0xC2:  # next line, no-break space
         return 2 if at + 1 < len(data) and (data[at + 1] == 0x85 or data[at + 1] == 0xA0) else 0
     if (first != 0xE1 and first != 0xE2 and first != 0xE3) or at + 2 >= len(data):
@@ -113,38 +129,39 @@ def _white(data, at):
 
 
 @numba.njit(cache=True, nogil=True)
-def _mixed(hashed):
-    """Return a hash of which every bit depends on every byte (the finaliser of MurmurHash3)."""
-    hashed ^= hashed >> np.uint64(33)
-    hashed *= np.uint64(0xFF51AFD7ED558CCD)
-    hashed ^= hashed >> np.uint64(33)
-    return hashed
+def _mixed(hashed, eight):
+    """Return a hash that goes on with eight bytes, every bit of which depends on all of them."""
+    hashed = (hashed ^ eight) * np.uint64(0xFF51AFD7ED558CCD)  # as MurmurHash3 ends
+    return hashed ^ (hashed >> np.uint64(33))
 
 
 @numba.njit(cache=True, nogil=True)
 def _fill(flat, begins, count, slots):
-    """Put words into an empty table: high 32 bits of the hash, then the id plus one."""
+    """Put words into an empty table."""
     mask = np.uint64(len(slots) - 1)
     for word in range(count):
-        hashed = np.uint64(0xCBF29CE484222325)  # FNV-1a
-        for place in range(begins[word], begins[word + 1]):
-            hashed = (hashed ^ np.uint64(flat[place])) * np.uint64(0x100000001B3)
-        hashed = _mixed(hashed)
-        slot = hashed & mask
-        while slots[slot]:
+        begin, length = begins[word], begins[word + 1] - begins[word]
+        head, hashed, eight = np.uint64(0), np.uint64(0), np.uint64(0)
+        for n in range(length):
+            eight |= np.uint64(flat[begin + n]) << (_EIGHT * np.uint64(n & 7))
+            if n & 7 == 7:
+                head = eight if n == 7 else head
+                hashed, eight = _mixed(hashed, eight), np.uint64(0)
+        head = eight if length < 8 else head
+        slot = _mixed(hashed, eight) & mask
+        while slots[slot, _WORD]:
             slot = (slot + np.uint64(1)) & mask
-        slots[slot] = (hashed & ~_LOW) | np.uint64(word + 1)
+        slots[slot, _HEAD] = head
+        slots[slot, _WORD] = (np.uint64(length) << _LENGTH) | np.uint64(word + 1)
 
 
 @numba.njit(cache=True, nogil=True)
-def _same(data, begin, end, flat, place, place_end):
-    length = end - begin
-    if length != place_end - place:
-        return False
-    n = 0
+def _same(data, begin, flat, place, length):
+    """Whether two words of one length, whose first eight bytes are the same, are the same."""
+    n = 8
     while n < length and data[begin + n] == flat[place + n]:
         n += 1
-    return n == length
+    return n >= length
 
 
 @numba.njit(cache=True, nogil=True)
@@ -161,22 +178,27 @@ def _read(data, grow, flat, begins, slots, ids, state):
                 begun = 0
             at += 1
             continue
-        white = _white(data, at)
+        white = _white(data, at) if _KINDS[data[at]] else 0
         if white:
             at += white
             continue
-        begin = at
-        hashed = np.uint64(0xCBF29CE484222325)
-        while at < len(data) and not _white(data, at):
-            hashed = (hashed ^ np.uint64(data[at])) * np.uint64(0x100000001B3)
+        begin, n = at, 0
+        head, hashed, eight = np.uint64(0), np.uint64(0), np.uint64(0)
+        # The table first: it is all that most bytes need.
+        while at < len(data) and not (_KINDS[data[at]] and _white(data, at)):
+            eight |= np.uint64(data[at]) << (_EIGHT * np.uint64(n & 7))
+            if n & 7 == 7:
+                head = eight if n == 7 else head
+                hashed, eight = _mixed(hashed, eight), np.uint64(0)
+            n += 1
             at += 1
-        hashed = _mixed(hashed)
-        slot = hashed & mask
+        head = eight if n < 8 else head
+        slot = _mixed(hashed, eight) & mask
         found = np.int64(-1)
-        while slots[slot]:
-            if (slots[slot] ^ hashed) & ~_LOW == 0:
-                word = np.int64(slots[slot] & _LOW) - 1
-                if _same(data, begin, at, flat, begins[word], begins[word + 1]):
+        while slots[slot, _WORD]:
+            if slots[slot, _HEAD] == head and slots[slot, _WORD] >> _LENGTH == np.uint64(n):
+                word = np.int64(slots[slot, _WORD] & _LOW) - 1
+                if n <= 8 or _same(data, begin, flat, begins[word], n):
                     found = word
                     break
             slot = (slot + np.uint64(1)) & mask
@@ -185,13 +207,14 @@ def _read(data, grow, flat, begins, slots, ids, state):
                 at, ended = begin, _FULL
                 break
             place = begins[known]
-            for n in range(begin, at):
-                flat[place] = data[n]
+            for byte in range(begin, at):
+                flat[place] = data[byte]
                 place += 1
             found = known
             known += 1
             begins[known] = place
-            slots[slot] = (hashed & ~_LOW) | np.uint64(known)
+            slots[slot, _HEAD] = head
+            slots[slot, _WORD] = (np.uint64(n) << _LENGTH) | np.uint64(known)
         elif found < 0:
             found = np.int64(UNK)
         if found in (BOS, EOS):
