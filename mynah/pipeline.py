@@ -258,7 +258,7 @@ class _Build:
             lambda out: make_prior(self.dir, out, chosen, config.folds, self.recipe),
         )
         self.reporter.note(
-            f"the network goes on from an n-gram model of order {order}: it cannot be exported alone"
+            f"the network goes on from an n-gram model of order {order}: mynah export cannot write it"
         )
         return manifest
 
