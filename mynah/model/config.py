@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from mynah.config import Config
 
+#: Groups of parameters of which a token uses a row, and the head.
+_TABLES = {"token embedding", "positions", "value embedding", "pair embedding", "head"}
+
 
 class ModelConfig(Config):
     """Shape and parts of a decoder. A family (GPT-2, Llama, ...) is nothing but values of these fields."""
@@ -89,28 +92,33 @@ class ModelConfig(Config):
         """Attention windows of all layers."""
         return tuple(self.window(layer) for layer in range(self.n_layer))
 
-    def n_params(self, *, embeddings: bool = True) -> int:
-        """Number of parameters, by the formula (a test holds it against the built model)."""
+    def n_params_by_group(self) -> dict[str, int]:
+        """Number of parameters of each part, by the formula (a test holds it against the built model)."""
         width, head = self.n_embd, self.head_size
-        norm = width * (1 + (self.norm == "layer")) if self.norm_weight else 0
         queries, keys = self.n_head * head, self.kv_heads * head
-        attention = width * (queries + 2 * keys) + queries * width
         matrices = 3 if self.mlp == "swiglu" else 2
-        mlp = matrices * width * self.hidden
-        biases = queries + 2 * keys if self.bias_of_qkv else 0
-        if self.bias:
-            biases += width + (matrices - 1) * self.hidden + width
-        scales = 2 * head if self.qk_norm and self.norm_weight else 0
-        total = self.n_layer * (attention + mlp + biases + 2 * norm + scales) + norm
-        if self.value_embeddings:
-            total += (self.n_layer // 2) * self.kv_heads
-        if self.bigram_buckets:
-            total += self.n_layer
-        if self.prior:
-            total += width + 1
-        if embeddings:
-            total += self.bigram_buckets * width
-            total += self.vocab_size * width * (1 if self.tie_embeddings else 2)
-            total += self.context_length * width if self.positions == "learned" else 0
-            total += self.vocab_size * keys if self.value_embeddings else 0
-        return total
+        attention = width * (queries + 2 * keys) + queries * width
+        attention += (queries + 2 * keys) * self.bias_of_qkv + width * self.bias
+        attention += 2 * head * (self.qk_norm and self.norm_weight)
+        mlp = matrices * width * self.hidden + ((matrices - 1) * self.hidden + width) * self.bias
+        norm = width * (1 + (self.norm == "layer")) * self.norm_weight
+        mixed = self.n_layer // 2 if self.value_embeddings else 0  # layers that a value embedding is added in
+        return {
+            "token embedding": self.vocab_size * width,
+            "positions": self.context_length * width * (self.positions == "learned"),
+            "value embedding": self.vocab_size * keys * self.value_embeddings,
+            "pair embedding": self.bigram_buckets * width,
+            "attention": self.n_layer * attention + mixed * self.kv_heads,
+            "mlp": self.n_layer * mlp,
+            "norms": (2 * self.n_layer + 1) * norm,
+            "pair scales": self.n_layer * (self.bigram_buckets > 0),
+            "prior gate": (width + 1) * self.prior,
+            "head": 0 if self.tie_embeddings else self.vocab_size * width,
+        }
+
+    def n_params(self, *, embeddings: bool = True) -> int:
+        """Number of parameters; without `embeddings`, of what is neither looked up by token or place nor the head."""
+        groups = self.n_params_by_group()
+        if not embeddings:
+            groups = {name: n for name, n in groups.items() if name not in _TABLES}
+        return sum(groups.values())

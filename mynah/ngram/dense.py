@@ -49,6 +49,8 @@ class Dense:
         assert not model.uniform
         self.model, self.floor = model, np.float32(floor)
         self.unigrams = _natural(model.tables[0].log_probs, slice(0, model.vocab_size))
+        #: how many numbers were asked for so far: few at a time, as in decoding, come to many
+        self.asked = 0
 
     def rows(self, contexts: Ids) -> Float32s:
         """Return natural log-probabilities of all tokens, (B, V) float32.
@@ -57,20 +59,19 @@ class Dense:
             contexts: (order - 1, B), as `contexts_of` gives them.
         """
         model = self.model
-        weights = np.zeros(contexts.shape, np.float32)
-        for n, row in enumerate(contexts):
-            known = np.flatnonzero(row != NONE)
+        # What the contexts longer than each one pass on, from the longest, beyond which there is none.
+        beyond = np.zeros((len(contexts) + 1, contexts.shape[1]), np.float32)
+        for n in range(len(contexts) - 1, -1, -1):
+            beyond[n] = beyond[n + 1]
+            known = np.flatnonzero(contexts[n] != NONE)
             if len(known):
-                weights[n, known] = _natural(model.tables[n].backoffs, row[known])
-        # What the contexts longer than each one pass on.
-        beyond = np.vstack(
-            [np.cumsum(weights[::-1], axis=0)[::-1], np.zeros((1, contexts.shape[1]), np.float32)]
-        )
+                beyond[n, known] += _natural(model.tables[n].backoffs, contexts[n, known])
         out: Float32s = self.unigrams + beyond[0][:, None]
+        self.asked += out.size
         for n, row in enumerate(contexts):
             table = model.tables[n + 1]
             if len(table):
-                loops(out.size).spread(row, table, beyond[n + 1], out)
+                loops(self.asked).spread(row, table, beyond[n + 1], out)
         return np.maximum(out, self.floor, out=out)
 
 

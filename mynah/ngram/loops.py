@@ -17,7 +17,12 @@ def loops(items: int) -> ModuleType:
 
     The environment variable MYNAH_NUMBA overrules it: 0 for never, 1 for always.
     """
-    return importlib.import_module(f"mynah.ngram.{'compiled' if compiling_pays(items) else 'kernels'}")
+    return _module("compiled" if compiling_pays(items) else "kernels")
+
+
+@cache
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"mynah.ngram.{name}")
 
 
 def compiling_pays(items: int) -> bool:

@@ -90,7 +90,7 @@ class NGramPrior:
         after = np.full_like(contexts, NONE)
         for n in range(1, len(contexts)):
             before = np.where(begins, NONE, contexts[n - 1])
-            after[n] = self.model.tables.find(n + 1, before, last, len(ids))
+            after[n] = self.model.tables.find(n + 1, before, last, self._dense.asked)
         if len(after):
             after[0] = last
         return after

@@ -20,6 +20,7 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Step, train
+from mynah.train.ramp import ramp_of
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
 #: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
@@ -150,7 +151,7 @@ def make_plan(
             values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
-    passes = built.steps * rows[0] * rows[1] / max(1, n_tokens)
+    passes = ramp_of(built).before(built.steps) * rows[1] / max(1, n_tokens)
     reasons.append(
         f"{built.steps:,} steps of {rows[0]} x {rows[1]} tokens, {passes:.1f} passes over the data"
         + (f", then {tune.steps:,} steps on replies" if tune else "")

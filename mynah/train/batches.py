@@ -17,6 +17,7 @@ from mynah.errors import DataError
 from mynah.model.transformer import IGNORE, PriorAt
 from mynah.ngram.prior import TextPrior
 from mynah.tokenizer.dataset import HEARD, SAID, TokenSet
+from mynah.train.ramp import BatchRamp, batch_ramp
 
 
 @dataclass(frozen=True)
@@ -51,12 +52,12 @@ class StreamBatches:
     Each epoch begins its cuts at another offset and takes the rows in another order.
     """
 
-    def __init__(self, data: TokenSet, batch_size: int, context_length: int, seed: int) -> None:
+    def __init__(self, data: TokenSet, batch_size: int | BatchRamp, context_length: int, seed: int) -> None:
         """Raises DataError if there are fewer than two tokens."""
         if len(data.tokens) < 2:
             raise DataError("fewer than two tokens to train on")
         self.tokens = data.tokens
-        self.batch_size, self.seed = batch_size, seed
+        self.ramp, self.seed = _ramp(batch_size), seed
         self.context_length = min(context_length, len(data.tokens) - 1)
         # The offset of an epoch is below one row, so every epoch has this many whole rows.
         self.rows = max(1, (len(self.tokens) - self.context_length) // self.context_length)
@@ -65,7 +66,7 @@ class StreamBatches:
         """Return the batch of a step."""
         T = self.context_length
         rows, begins = [], []
-        for number in range(step * self.batch_size, (step + 1) * self.batch_size):
+        for number in self.ramp.rows(step):
             epoch, place = divmod(number, self.rows)
             offset, order = self._epoch(epoch)
             begin = offset + int(order[place]) * T
@@ -94,13 +95,13 @@ class PackedBatches:
     def __init__(
         self,
         data: TokenSet,
-        batch_size: int,
+        batch_size: int | BatchRamp,
         context_length: int,
         seed: int,
         word_dropout: float = 0.0,
     ) -> None:
         """Raises DataError if no record holds a reply."""
-        self.batch_size, self.seed, self.context_length = batch_size, seed, context_length
+        self.ramp, self.seed, self.context_length = _ramp(batch_size), seed, context_length
         self.word_dropout = word_dropout
         #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
         self.blank = int(data.tokens[0])
@@ -113,13 +114,14 @@ class PackedBatches:
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
-        B, T = self.batch_size, self.context_length
+        numbers = self.ramp.rows(step)
+        B, T = len(numbers), self.context_length
         tokens = torch.zeros(B, T, dtype=torch.int64)
         targets = torch.full((B, T), IGNORE, dtype=torch.int64)
         segments = torch.full((B, T), -1, dtype=torch.int64)
         heard = torch.zeros(B, T, dtype=torch.bool)
         places = np.full((B, T), -1, np.int64)
-        for b, number in enumerate(range(step * B, (step + 1) * B)):
+        for b, number in enumerate(numbers):
             epoch, place = divmod(number, self.rows)
             order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
             t = 0
@@ -136,6 +138,10 @@ class PackedBatches:
             blanked = torch.rand(B, T, generator=generator) < self.word_dropout
             tokens = torch.where(blanked & heard, self.blank, tokens)
         return Batch(tokens, targets, segments, places)
+
+
+def _ramp(batch_size: int | BatchRamp) -> BatchRamp:
+    return batch_ramp(batch_size) if isinstance(batch_size, int) else batch_size
 
 
 #: ids, targets, which of the ids somebody else than the assistant says, and where the first stands in the text

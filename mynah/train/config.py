@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mynah.config import Config
 
@@ -14,6 +14,10 @@ class TrainConfig(Config):
 
     steps: int = Field(ge=1, description="optimizer steps")
     batch_size: int = Field(8, ge=1, description="rows a step")
+    batch_start: int | None = Field(None, ge=1, description="rows of the first step; None: batch_size")
+    batch_ramp_tokens: int = Field(
+        0, ge=0, description="tokens in which the batch grows from batch_start to batch_size"
+    )
     context_length: int = Field(256, ge=2, description="tokens a row")
     grad_accum_steps: int = Field(1, ge=1, description="a step's rows are taken in so many parts")
     optimizer: Literal["muon", "adamw"] = Field(
@@ -27,6 +31,7 @@ class TrainConfig(Config):
     eps: float = Field(1e-8, gt=0)
     momentum: float = Field(0.95, ge=0, lt=1, description="Muon")
     warmup: float = Field(0.02, ge=0, le=1, description="share of the steps")
+    warmup_tokens: int | None = Field(None, ge=0, description="the same in tokens; None: as `warmup` says")
     schedule: Literal["linear", "cosine", "wsd"] = Field(
         "linear", description="how the rate falls after warm-up; wsd: flat, then linear"
     )
@@ -37,7 +42,10 @@ class TrainConfig(Config):
         description="wsd: measurements without gain after which it goes back to the best weights and the "
         "rate begins to fall at once; 0: never before its time",
     )
-    final: float = Field(0.0, ge=0, le=1, description="share of the learning rate at the last step")
+    decay_end: float = Field(
+        1.0, gt=0, le=1, description="linear, cosine: share of the text after which the rate has fallen"
+    )
+    final: float = Field(0.0, ge=0, le=1, description="share of the learning rate when it has fallen")
     grad_clip: float = Field(1.0, ge=0, description="largest norm of the gradient, 0: no limit")
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
@@ -46,3 +54,14 @@ class TrainConfig(Config):
     patience: int = Field(10, ge=1, description="measurements without gain before it stops early")
     checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints")
     seed: int = 0
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainConfig:
+        if self.batch_start is not None and self.batch_size % self.batch_start:
+            raise ValueError(
+                f"batch_start {self.batch_start} does not divide batch_size {self.batch_size}; "
+                "the batch grows by multiples of it"
+            )
+        if self.batch_start is None and self.batch_ramp_tokens:
+            raise ValueError("batch_ramp_tokens: expected batch_start beside it, the rows of the first step")
+        return self

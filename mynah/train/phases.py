@@ -14,6 +14,7 @@ from mynah.train.batches import Batch, BatchAt, PackedBatches, StreamBatches
 from mynah.train.checkpoint import Progress
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Step, held_out_loss, train
+from mynah.train.ramp import ramp_of
 
 #: Held-out tokens looked at in each measurement while training; the evaluation reads all.
 MEASURED_TOKENS = 8192
@@ -43,7 +44,7 @@ def pretrain(
     Raises:
         DataError, TrainingError, ArtifactError, Interrupted: as `train`.
     """
-    batch_at = StreamBatches(data, config.batch_size, config.context_length, config.seed)
+    batch_at = StreamBatches(data, ramp_of(config), config.context_length, config.seed)
     return _train(model, batch_at, held_out, config, checkpoints, watch, StreamBatches, priors)
 
 
@@ -61,7 +62,7 @@ def tune(
     Raises:
         DataError: if no conversation holds a reply; otherwise as `train`.
     """
-    batch_at = PackedBatches(data, config.batch_size, config.context_length, config.seed, config.word_dropout)
+    batch_at = PackedBatches(data, ramp_of(config), config.context_length, config.seed, config.word_dropout)
     return _train(model, batch_at, held_out, config, checkpoints, watch, PackedBatches, priors)
 
 

@@ -1,23 +1,35 @@
-"""The learning rate as a factor of its peak: a pure function of the step."""
+"""The learning rate as a factor of its peak: a pure function of the step.
+
+Shares are of rows taken, not of steps, which are the same thing unless the batch grows.
+"""
 
 from __future__ import annotations
 
 import math
 
 from mynah.train.config import TrainConfig
+from mynah.train.ramp import ramp_of
 
 
 def rate_factor(step: int, config: TrainConfig, fall: tuple[int, int] | None = None) -> float:
     """Return the factor for a step (from 0): linear warm-up, then linear, cosine or flat-then-linear decay.
 
-    cosine is GPT-3's (Brown et al. 2020, appendix B, with `final` 0.1); wsd is warm-up-stable-decay
-    (Hu et al. 2024), which can begin to fall at any step: `fall` says at which it does and where it ends.
+    cosine is GPT-3's (Brown et al. 2020, appendix B: `final` 0.1, `decay_end` 260/300, `warmup_tokens` 375 million);
+    wsd is warm-up-stable-decay (Hu et al. 2024), which can begin to fall at any step: `fall` says at which it does and
+    where it ends.
     """
-    warmup = round(config.warmup * config.steps)
+    ramp = ramp_of(config)
+    if config.warmup_tokens is None:
+        warmup = ramp.before(round(config.warmup * config.steps))
+    else:
+        warmup = config.warmup_tokens // config.context_length
     begin, end = fall or planned_fall(config)
-    if step < min(warmup, begin):
-        return (step + 1) / (warmup + 1)
-    done = (step - warmup) / max(1, config.steps - warmup)
+    taken = ramp.before(step)
+    if taken < warmup and step < begin:
+        rows = len(ramp.rows(step))
+        return (taken + rows) / (warmup + rows)
+    last = round(config.decay_end * ramp.before(config.steps))
+    done = min(1.0, (taken - warmup) / max(1, last - warmup))
     if config.schedule == "cosine":
         left = 0.5 * (1 + math.cos(math.pi * done))
     elif config.schedule == "wsd":

@@ -59,7 +59,23 @@ def test_the_formula_counts_what_is_built(name: str) -> None:
     config = preset(name, 1000)
     with torch.device("meta"):
         model = Transformer(config)
+    counted = dict.fromkeys(config.n_params_by_group(), 0)
+    for part, parameter in model.named_parameters():
+        counted[group_of(part)] += parameter.numel()
+    assert config.n_params_by_group() == counted
     assert config.n_params() == sum(p.numel() for p in model.parameters())
+
+
+def group_of(name: str) -> str:
+    """Return the group that a parameter of a built model belongs to."""
+    if ".attention." in name or ".mlp." in name:
+        return "attention" if ".attention." in name else "mlp"
+    first = name.split(".")[0]
+    named = {
+        "embed": "token embedding", "position": "positions", "value_embed": "value embedding",
+        "bigram_embed": "pair embedding", "bigram_scale": "pair scales", "gate": "prior gate", "head": "head",
+    }  # fmt: skip
+    return named.get(first, "norms")
 
 
 def test_unknown_preset_gets_the_nearest() -> None:

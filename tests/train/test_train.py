@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from mynah.train.config import TrainConfig
 from mynah.train.loop import Interrupted, Step, train
 from mynah.train.optim import Optimizers, orthogonalize
 from mynah.train.phases import pretrain, tune
+from mynah.train.ramp import batch_ramp, ramp_of
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
 
 TALKS = [
@@ -141,6 +143,46 @@ def test_schedules() -> None:
     assert rate_factor(55, cosine) == pytest.approx(0.1 + 0.9 * 0.5)
     wsd = TrainConfig(steps=100, warmup=0.0, schedule="wsd", decay=0.5)
     assert [rate_factor(s, wsd) for s in (0, 49, 75, 100)] == pytest.approx([1, 1, 0.5, 0])
+
+
+def test_a_batch_that_grows() -> None:
+    ramp = batch_ramp(32, 4, 200)
+    sizes = [len(ramp.rows(step)) for step in range(40)]
+    assert sizes[0] == 4
+    assert sizes[-1] == 32
+    assert all(a <= b and b % 4 == 0 for a, b in itertools.pairwise(sizes))
+    # Linear in the rows taken: half of the growth is done when half of the rows are.
+    half = next(step for step in range(40) if ramp.before(step) >= 100)
+    assert sizes[half] in (16, 20)
+    assert [n for step in range(40) for n in ramp.rows(step)] == list(range(ramp.before(40)))
+    constant = TrainConfig(steps=9, batch_size=3)
+    assert [ramp_of(constant).before(step) for step in (0, 1, 9)] == [0, 3, 27]
+
+
+def test_rates_go_by_what_was_read_not_by_steps(data: TokenSet) -> None:
+    grows = TrainConfig(
+        steps=100, batch_size=8, batch_start=1, batch_ramp_tokens=1600, context_length=16,
+        schedule="cosine", final=0.1, warmup_tokens=64, decay_end=0.8,
+    )  # fmt: skip
+    ramp = ramp_of(grows)
+    assert ramp.before(4) == 4
+    assert rate_factor(3, grows) == pytest.approx(4 / 5)  # three of four warm-up rows were taken before it
+    assert rate_factor(4, grows) == 1
+    last = 0.8 * ramp.before(100)
+    middle = next(step for step in range(100) if ramp.before(step) >= (4 + last) / 2)
+    assert rate_factor(middle, grows) == pytest.approx(0.55, abs=0.02)
+    assert rate_factor(99, grows) == pytest.approx(0.1)
+    assert StreamBatches(data, ramp, 16, 0)(0).tokens.shape == (1, 16)
+    assert StreamBatches(data, ramp, 16, 0)(99).tokens.shape == (8, 16)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [({"batch_start": 3}, "does not divide"), ({"batch_ramp_tokens": 5}, "expected batch_start")],
+)
+def test_a_growth_that_does_not_fit_is_refused(wrong: dict[str, int], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        TrainConfig(steps=1, batch_size=8, **wrong)  # type: ignore[arg-type]
 
 
 def test_a_fall_brought_forward_is_as_long_as_its_share() -> None:
