@@ -250,7 +250,12 @@ class _Build:
             return None
         order = config.order or max(2, int(ngram.counts["order"]))
         chosen = self.recipe.ngram.model_copy(update={"order": order})
-        settings = {"order": order, "folds": config.folds, "smoothing": chosen.smoothing}
+        settings = {
+            "order": order,
+            "folds": config.folds,
+            "smoothing": chosen.smoothing,
+            "split": self.recipe.split.model_dump(mode="json"),  # says what is kept together in a fold
+        }
         manifest = self.stages.run(
             "prior",
             settings,

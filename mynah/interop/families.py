@@ -79,7 +79,10 @@ def _write_gpt2(config: ModelConfig) -> Settings:
 
 
 def _read_gpt_neo(foreign: Settings, path: Path) -> Settings:
-    kinds = [kind for pattern, times in foreign["attention_types"] for kind in list(pattern) * times]
+    try:
+        kinds = [kind for pattern, times in foreign["attention_types"] for kind in list(pattern) * times]
+    except ValueError:
+        kinds = []
     if set(kinds) - {"global", "local"} or len(kinds) != foreign["num_layers"]:
         raise ConfigError(f"{path}: attention_types: expected global or local for each of num_layers layers")
     return {
@@ -127,6 +130,8 @@ def _read_llama(foreign: Settings, path: Path) -> Settings:
     kind = scaling.get("rope_type", scaling.get("type", "default"))
     if kind != "default":
         raise ConfigError(f"{path}: rotary scaling {kind!r} is not supported")
+    if (activation := foreign.get("hidden_act", "silu")) not in ("silu", "swish"):
+        raise ConfigError(f"{path}: activation {activation!r} is not known; expected silu")
     if foreign.get("attention_bias") or foreign.get("mlp_bias"):
         raise ConfigError(f"{path}: biases are not supported")
     return {

@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -125,7 +126,7 @@ def family_of(config: ModelConfig) -> Family:
     unsaid = {name: _lost(config, family) for name, family in FAMILIES.items()}
     nearest = min(unsaid, key=lambda name: len(unsaid[name]))
     if unsaid[nearest]:
-        named = ", ".join(f"{field} {getattr(config, field)!r}" for field in unsaid[nearest])
+        named = ", ".join(f"{field} {value!r}" for field, value in unsaid[nearest].items())
         raise ConfigError(
             f"no model of transformers has {named} (the nearest is {nearest!r}); "
             "for a model that can be exported: mynah build ... --size gpt2"
@@ -133,13 +134,14 @@ def family_of(config: ModelConfig) -> Family:
     return FAMILIES[nearest]
 
 
-def _lost(config: ModelConfig, family: Family) -> list[str]:
-    """Return the fields of a config that do not come back from what a family writes of it."""
+def _lost(config: ModelConfig, family: Family) -> dict[str, Any]:
+    """Return the fields of a config, and their values, that do not come back from what a family writes of it."""
     said = json.loads(json.dumps(family.write(config)))
     try:
         again = ModelConfig(**family.read(said, Path("config.json")))
-    except ValueError:  # it has no word for a head's width, and the one it works out does not go up
-        return ["head_size"]
+    except ValueError:  # it has no word for a head's width, and the one that it works out is no whole number
+        whole = config.model_copy(update={"n_head": 1, "n_kv_head": 1, "head_dim": None})
+        return {"head_dim": config.head_size, **_lost(whole, family)}
     # Fields that are left to their defaults mean what they are worked out to.
     filled = {
         "n_kv_head": "kv_heads",
@@ -148,8 +150,12 @@ def _lost(config: ModelConfig, family: Family) -> list[str]:
         "qkv_bias": "bias_of_qkv",
         "windows": "layer_windows",
     }
-    names = (filled.get(name, name) for name in ModelConfig.model_fields if name not in _NOT_SAID)
-    return [name for name in names if getattr(config, name) != getattr(again, name)]
+    lost = {}
+    for field in ModelConfig.model_fields:
+        name = filled.get(field, field)
+        if field not in _NOT_SAID and getattr(config, name) != getattr(again, name):
+            lost[field] = getattr(config, name)
+    return lost
 
 
 def _read_weights(directory: Path) -> dict[str, Tensor]:

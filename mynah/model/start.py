@@ -53,7 +53,7 @@ class StartSignal:
         if not abs(self.loss - self.uniform) < _LOSS:
             found.append(f"the first loss is {self.loss:.2f}, a uniform guess has {self.uniform:.2f}")
         last = self.layers[-1].stream
-        if not 1 / _GROWTH < last / self.embedded < _GROWTH:
+        if not self.embedded / _GROWTH < last < self.embedded * _GROWTH:
             found.append(
                 f"the stream goes from {self.embedded:.3g} before the blocks to {last:.3g} after them"
             )
@@ -73,7 +73,7 @@ class StartSignal:
 
 
 def start_signal(model: Transformer, tokens: Tensor) -> StartSignal:
-    """Send a batch through a network and back.
+    """Send a batch through a network and back, in the mode that it is in (with dropout, or without).
 
     Args:
         model: without a prior; its gradients are cleared.

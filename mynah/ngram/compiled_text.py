@@ -130,9 +130,19 @@ def _white(data, at):
 
 @numba.njit(cache=True, nogil=True)
 def _mixed(hashed, eight):
-    """Return a hash that goes on with eight bytes, every bit of which depends on all of them."""
-    hashed = (hashed ^ eight) * np.uint64(0xFF51AFD7ED558CCD)  # as MurmurHash3 ends
+    """Return a hash that goes on with eight bytes (a round of how MurmurHash3 ends)."""
+    hashed = (hashed ^ eight) * np.uint64(0xFF51AFD7ED558CCD)
     return hashed ^ (hashed >> np.uint64(33))
+
+
+@numba.njit(cache=True, nogil=True)
+def _first_slot(hashed, eight, mask):
+    """Return where to look first for a word whose last bytes are `eight`.
+
+    A round carries the upper bits of what it is given to the lower half, and those of that half upwards; the second
+    one lets all of them reach the lowest bits.
+    """
+    return _mixed(_mixed(hashed, eight), np.uint64(0)) & mask
 
 
 @numba.njit(cache=True, nogil=True)
@@ -148,7 +158,7 @@ def _fill(flat, begins, count, slots):
                 head = eight if n == 7 else head
                 hashed, eight = _mixed(hashed, eight), np.uint64(0)
         head = eight if length < 8 else head
-        slot = _mixed(hashed, eight) & mask
+        slot = _first_slot(hashed, eight, mask)
         while slots[slot, _WORD]:
             slot = (slot + np.uint64(1)) & mask
         slots[slot, _HEAD] = head
@@ -193,7 +203,7 @@ def _read(data, grow, flat, begins, slots, ids, state):
             n += 1
             at += 1
         head = eight if n < 8 else head
-        slot = _mixed(hashed, eight) & mask
+        slot = _first_slot(hashed, eight, mask)
         found = np.int64(-1)
         while slots[slot, _WORD]:
             if slots[slot, _HEAD] == head and slots[slot, _WORD] >> _LENGTH == np.uint64(n):

@@ -144,6 +144,7 @@ class WordReader:
 
         Raises:
             DataError: if `<s>` or `</s>` stands in the text; with the line.
+            ArtifactError: if the words of the model's file, which are read when they are first needed, are damaged.
         """
         if self.unit == "words" and (
             self.vocabulary.indexed or compiling_pays(len(piece.data) // _BYTES_A_WORD)

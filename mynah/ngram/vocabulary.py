@@ -80,7 +80,7 @@ class Vocabulary:
         return encoded
 
     def read(self, data: bytes, grow: bool) -> npt.NDArray[np.uint32]:
-        """Return the sentences of a text, by the compiled loops: see `WordIndex.read`."""
+        """Return the sentences of a text, by the compiled loops: see `WordIndex.read`, which raises `MarkInText`."""
         from mynah.ngram.compiled_text import WordIndex
 
         if self._index is None:

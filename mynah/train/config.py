@@ -62,6 +62,11 @@ class TrainConfig(Config):
                 f"batch_start {self.batch_start} does not divide batch_size {self.batch_size}; "
                 "the batch grows by multiples of it"
             )
+        if self.batch_start not in (None, self.batch_size) and self.batch_ramp_tokens < self.context_length:
+            raise ValueError(
+                f"batch_start {self.batch_start}: expected batch_ramp_tokens beside it, the tokens in which the batch "
+                f"grows to {self.batch_size}; at least context_length, {self.context_length}"
+            )
         if self.batch_start is None and self.batch_ramp_tokens:
             raise ValueError("batch_ramp_tokens: expected batch_start beside it, the rows of the first step")
         return self

@@ -187,7 +187,7 @@ def _ctrl_c() -> Iterator[threading.Event]:
 
 
 def _waited(progress: Progress) -> int:
-    """Return how many measurements there were since the lowest one, or since the rate began to fall early.
+    """Return how many measurements there were since the lowest one; once the rate fell early, of those since then.
 
     What training begins with is left aside: a model that begins well, from a prior or a base, is first shaken by the
     full rate, and what it gains shows when the rate falls. The weights it began with are kept all the same.
@@ -198,7 +198,7 @@ def _waited(progress: Progress) -> int:
         for row in progress.history
         if row["held_out"] is not None and float(row["step"] or 0) > first
     ]
-    return len(losses) - 1 - int(np.argmin(losses)) if losses else 0
+    return len(losses) - 1 - int(np.argmin(np.nan_to_num(losses, nan=np.inf))) if losses else 0
 
 
 def last_step(progress: Progress, config: TrainConfig) -> int:

@@ -42,6 +42,13 @@ class BatchRamp:
             return (int(self._ends[-1]) if grown else 0) + (step - grown) * self.full
         return int(self._ends[step - 1]) if step else 0
 
+    def step_of(self, row: int) -> int:
+        """Return the first step before which so many rows were taken, or more."""
+        grown = int(self._ends[-1]) if len(self._ends) else 0
+        if row > grown:
+            return len(self._ends) + -(-(row - grown) // self.full)
+        return int(np.searchsorted(self._ends, row)) + 1 if row > 0 else 0
+
     def rows(self, step: int) -> range:
         """Return the numbers of a step's rows."""
         return range(self.before(step), self.before(step + 1))

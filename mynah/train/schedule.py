@@ -19,17 +19,17 @@ def rate_factor(step: int, config: TrainConfig, fall: tuple[int, int] | None = N
     where it ends.
     """
     ramp = ramp_of(config)
+    total = ramp.before(config.steps)
     if config.warmup_tokens is None:
-        warmup = ramp.before(round(config.warmup * config.steps))
+        warmup = round(config.warmup * total)
     else:
         warmup = config.warmup_tokens // config.context_length
     begin, end = fall or planned_fall(config)
     taken = ramp.before(step)
-    if taken < warmup and step < begin:
+    if taken < warmup and (step < begin or config.schedule != "wsd"):
         rows = len(ramp.rows(step))
         return (taken + rows) / (warmup + rows)
-    last = round(config.decay_end * ramp.before(config.steps))
-    done = min(1.0, (taken - warmup) / max(1, last - warmup))
+    done = min(1.0, (taken - warmup) / max(1, round(config.decay_end * total) - warmup))
     if config.schedule == "cosine":
         left = 0.5 * (1 + math.cos(math.pi * done))
     elif config.schedule == "wsd":
@@ -41,7 +41,9 @@ def rate_factor(step: int, config: TrainConfig, fall: tuple[int, int] | None = N
 
 def planned_fall(config: TrainConfig) -> tuple[int, int]:
     """Return the steps at which the rate of wsd begins to fall and has fallen, if nothing stalls."""
-    return config.steps - round(config.decay * config.steps), config.steps
+    ramp = ramp_of(config)
+    total = ramp.before(config.steps)
+    return ramp.step_of(total - round(config.decay * total)), config.steps
 
 
 def early_fall(step: int, config: TrainConfig) -> tuple[int, int]:

@@ -98,10 +98,10 @@ def test_transformers_reads_what_is_exported(tmp_path: Path, name: str, values: 
     ("name", "values", "reason"),
     [
         ("gpt2", {"prior": True}, "goes on from an n-gram model, which no other program can run"),
-        ("gpt2", {"windows": (0, 16, 24), "qkv_bias": False, "n_layer": 3}, r"layer_windows \(0, 16, 24\)"),
-        ("gpt3-nano", {}, r"layer_windows \(0, 64, 0, 64\)"),
+        ("gpt2", {"windows": (0, 16, 24), "qkv_bias": False, "n_layer": 3}, r"windows \(0, 16, 24\)"),
+        ("gpt3-nano", {}, r"windows \(0, 64, 0, 64\)"),
         ("nano", {}, "bigram_buckets 20480"),
-        ("gpt3-xl", {"windows": (0,), "n_layer": 1, "n_embd": 50, "n_head": 4, "head_dim": 8}, "head_size 8"),
+        ("gpt3-xl", {"windows": (0,), "n_layer": 1, "n_embd": 50, "n_head": 4, "head_dim": 8}, "head_dim 8"),
     ],
 )
 def test_what_transformers_cannot_run_is_refused(
@@ -130,6 +130,14 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         read_hugging_face(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "bert"}), encoding="utf-8")
     with pytest.raises(ConfigError, match="model_type 'bert'"):
+        read_hugging_face(tmp_path)
+    neo = {"model_type": "gpt_neo", **NEO, "attention_types": [["global"]]}
+    (tmp_path / "config.json").write_text(json.dumps(neo), encoding="utf-8")
+    with pytest.raises(ConfigError, match="expected global or local for each"):
+        read_hugging_face(tmp_path)
+    llama = {"model_type": "llama", **LLAMA, "hidden_act": "gelu"}
+    (tmp_path / "config.json").write_text(json.dumps(llama), encoding="utf-8")
+    with pytest.raises(ConfigError, match="activation 'gelu'"):
         read_hugging_face(tmp_path)
     with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
         from_hugging_face(tmp_path)

@@ -78,6 +78,20 @@ def test_the_table_grows_with_the_words_and_between_the_ways_to_read(monkeypatch
     ]
 
 
+def test_words_that_differ_in_one_letter_spread_over_the_table() -> None:
+    pytest.importorskip("numba")
+    from mynah.ngram.compiled_text import _first_slot
+
+    for head in (b"abcdef", b"12345678abcdef"):
+        slots = set()
+        for last in range(256):
+            word = head + bytes([last])
+            first = np.uint64(int.from_bytes(word[:8], "little")) if len(word) > 8 else np.uint64(0)
+            rest = np.uint64(int.from_bytes(word[-7:], "little"))
+            slots.add(int(_first_slot(first, rest, np.uint64(0xFFFF))))
+        assert len(slots) > 250
+
+
 @pytest.mark.parametrize("wanted", ["0", "1"])
 def test_marks_are_refused_with_their_line(monkeypatch: pytest.MonkeyPatch, wanted: str) -> None:
     if wanted == "1":

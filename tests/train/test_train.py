@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from pathlib import Path
 
 import numpy as np
@@ -166,6 +167,7 @@ def test_rates_go_by_what_was_read_not_by_steps(data: TokenSet) -> None:
     )  # fmt: skip
     ramp = ramp_of(grows)
     assert ramp.before(4) == 4
+    assert [ramp.step_of(n) for n in (0, 1, 4, ramp.before(60), ramp.before(60) + 1)] == [0, 1, 4, 60, 61]
     assert rate_factor(3, grows) == pytest.approx(4 / 5)  # three of four warm-up rows were taken before it
     assert rate_factor(4, grows) == 1
     last = 0.8 * ramp.before(100)
@@ -178,11 +180,31 @@ def test_rates_go_by_what_was_read_not_by_steps(data: TokenSet) -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"batch_start": 3}, "does not divide"), ({"batch_ramp_tokens": 5}, "expected batch_start")],
+    [
+        ({"batch_start": 3}, "does not divide"),
+        ({"batch_ramp_tokens": 5}, "expected batch_start"),
+        ({"batch_start": 2}, "expected batch_ramp_tokens"),
+        ({"batch_start": 2, "batch_ramp_tokens": 255}, "at least context_length, 256"),
+    ],
 )
 def test_a_growth_that_does_not_fit_is_refused(wrong: dict[str, int], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         TrainConfig(steps=1, batch_size=8, **wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("schedule", ["linear", "cosine", "wsd"])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"warmup_tokens": 375_000_000},
+        {"warmup": 0.9, "decay_end": 0.5},
+        {"warmup": 1.0},
+        {"batch_start": 2, "batch_ramp_tokens": 256 * 300, "warmup": 0.3, "decay": 0.9},
+    ],
+)
+def test_no_rate_is_above_its_peak(schedule: str, values: dict[str, float]) -> None:
+    config = TrainConfig(steps=100, batch_size=8, schedule=schedule, **values)  # type: ignore[arg-type]
+    assert all(0 <= rate_factor(step, config) <= 1 for step in range(101))
 
 
 def test_a_fall_brought_forward_is_as_long_as_its_share() -> None:
@@ -245,6 +267,21 @@ def test_training_that_only_harms_changes_nothing(tokenizer: Tokenizer, data: To
     done = train(model, StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
     assert (done.step, done.best_step, done.best_loss) == (4, 0, 1.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_one_measurement_that_is_no_number_does_not_count(tokenizer: Tokenizer, data: TokenSet) -> None:
+    values = iter([5.0, math.nan, 4.0, 3.5, 3.0, 2.5])
+    config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
+    done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    assert not done.stopped_early
+    assert done.best_loss == 2.5
+
+
+def test_what_training_begins_with_is_no_measure_of_patience(tokenizer: Tokenizer, data: TokenSet) -> None:
+    values = iter([1.0, 3.0, 2.8, 2.6, 2.4, 0.9])
+    config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
+    done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    assert (done.best_loss, done.best_step, done.stopped_early) == (0.9, 10, False)
 
 
 def test_it_stops_early(tokenizer: Tokenizer, data: TokenSet) -> None:
