@@ -24,7 +24,7 @@ from mynah.model.weights import new_model
 from mynah.plan.flops import training_flops_per_token
 from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
-from mynah.train.loop import train
+from mynah.train.loop import Session, train
 
 #: name -> layers, width, heads, vocabulary, rows, tokens a row
 SHAPES = {
@@ -95,7 +95,9 @@ def mynah_turn(
             schedule="cosine",
             eval_every=10**6,
         )
-        train(model, lambda step: batch, settings, watch=lambda _: stamps.append(time.perf_counter()))
+        train(
+            model, lambda step: batch, settings, Session(watch=lambda _: stamps.append(time.perf_counter()))
+        )
         return (stamps[-1] - stamps[0]) / steps
 
     return turn

@@ -8,6 +8,7 @@ or it does not count.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -24,7 +25,13 @@ from mynah.errors import ArtifactError
 MANIFEST = "manifest.json"
 #: Observations about a stage (seconds, memory, date): beside the manifest, never part of a hash.
 TIMING = "timing.json"
+#: The manifest's own SHA-256, over its other fields.
+DIGEST = "digest"
+#: Folder of what was observed on the way, as event files for TensorBoard: beside the manifest as well.
+OBSERVED = "events"
 FORMAT = 1
+#: A file is written in pieces of this many bytes.
+PIECE = 1 << 23
 #: In a stage's partial directory: what a later run of the same work goes on with; gone when the stage is done.
 CHECKPOINTS = "checkpoints"
 
@@ -92,7 +99,28 @@ def write_bytes(path: Path, data: bytes) -> None:
         ArtifactError: if it cannot be written; the former file, if any, is untouched.
     """
     with replacing(path) as temporary:
-        temporary.write_bytes(data)
+        _write(temporary, data, path)
+
+
+def _write(temporary: Path, data: bytes, path: Path) -> None:
+    """Write all of `data`, however little the system takes at once, and see that all of it is there."""
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    done, view = 0, memoryview(data)
+    try:
+        while done < len(data):
+            written = os.write(descriptor, view[done : done + PIECE])
+            if written <= 0:
+                raise OSError(errno.EIO, "nothing was written")
+            done += written
+        done = os.fstat(descriptor).st_size
+        if done != len(data):
+            raise OSError(errno.EIO, "a part of it is not on the disk")
+    except OSError as error:
+        raise ArtifactError(
+            f"{path}: cannot be written: {error.strerror or error}, after {done:,} of {len(data):,} bytes"
+        ) from None
+    finally:
+        os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -159,6 +187,9 @@ def read_manifest(directory: Path, *, verify: bool = True) -> Manifest:
     value = read_json(path)
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise ArtifactError(f"{path}: not a manifest of format {FORMAT}")
+    digest = value.pop(DIGEST, None)  # manifests of earlier versions have none
+    if digest is not None and digest != sha256_of_json(value):
+        raise ArtifactError(f"{path}: damaged: its digest is not that of its fields; {_mend(path)}")
     try:
         manifest = Manifest(**value)
     except TypeError:
@@ -198,11 +229,11 @@ def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[
         files = {}
         for path in sorted(p for p in partial.rglob("*") if p.is_file()):
             name = path.relative_to(partial).as_posix()
-            if name.split("/")[0] not in (MANIFEST, TIMING, *leave_out):
+            if name.split("/")[0] not in (MANIFEST, TIMING, OBSERVED, *leave_out):
                 sync_file(path)
                 files[name] = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
         done = Manifest(**{**asdict(manifest), "files": files})
-        write_json(partial / MANIFEST, asdict(done))
+        write_json(partial / MANIFEST, {**asdict(done), DIGEST: sha256_of_json(asdict(done))})
         sync_directory(partial)
         shutil.rmtree(former, ignore_errors=True)
         if directory.exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.artifacts import CHECKPOINTS, Manifest
+from mynah.artifacts import Manifest
 from mynah.data.readers.inputs import check_exists
 from mynah.data.reading import AskSpeaker, is_url
 from mynah.data.records import as_conversation
@@ -35,9 +34,9 @@ from mynah.report import write_report
 from mynah.stages import Reporter, Silent, Stages
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
-from mynah.train.checkpoint import Progress
-from mynah.train.loop import Step
+from mynah.train.loop import Session
 from mynah.train.phases import Priors, pretrain, tune
+from mynah.train.state import Progress
 
 #: Stages whose time is gone when the plan is made.
 BEFORE_PLAN = ("collect", "clean", "split", "tokenizer", "tokens", "ngram", "prior")
@@ -312,7 +311,7 @@ class _Build:
     def _pretrain(self, tokens: Manifest, prior: Manifest | None, plan: Plan) -> Manifest:
         settings = {
             "model": plan.model.model_dump(mode="json"),
-            "train": plan.pretrain.model_dump(mode="json"),
+            "train": plan.pretrain.deciding(),
         }
         inputs = _inputs(tokens, prior)
         if self.recipe.base is not None:
@@ -326,8 +325,7 @@ class _Build:
                 data,
                 held_out,
                 plan.pretrain,
-                out / CHECKPOINTS,
-                self._watch("pretrain"),
+                self._session("pretrain", out),
                 self._priors,
             )
             return _keep(model, done, out)
@@ -345,12 +343,11 @@ class _Build:
         def work(out: Path) -> dict[str, Any]:
             data, held_out = self._read_tokens()
             model = load_model(self.dir / "pretrain").to(self.device)
-            watch = self._watch("tune")
-            done = tune(model, data, held_out, config, out / CHECKPOINTS, watch, self._priors)
+            done = tune(model, data, held_out, config, self._session("tune", out), self._priors)
             return _keep(model, done, out)
 
         inputs = {**_inputs(tokens, prior), "pretrain": base.output}
-        settings = config.model_dump(mode="json")
+        settings = config.deciding()
         return self._trained("tune", self.stages.run("tune", settings, inputs, work))
 
     def _trained(self, stage: str, manifest: Manifest) -> Manifest:
@@ -412,11 +409,8 @@ class _Build:
             return None
         return from_hugging_face(Path(self.recipe.base))[0]
 
-    def _watch(self, stage: str) -> Any:
-        def watch(step: Step) -> None:
-            self.reporter.training(stage, step)
-
-        return watch
+    def _session(self, stage: str, out: Path) -> Session:
+        return Session(out, lambda step: self.reporter.training(stage, step), self.reporter.note)
 
 
 def _inputs(tokens: Manifest, prior: Manifest | None) -> dict[str, str]:
@@ -425,10 +419,8 @@ def _inputs(tokens: Manifest, prior: Manifest | None) -> dict[str, str]:
 
 
 def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
-    """Write a trained model and its curve; return the counts of the manifest."""
+    """Write a trained model; return the counts of the manifest."""
     save_model(model.cpu(), out)
-    lines = "".join(json.dumps(row, sort_keys=True) + "\n" for row in done.history)
-    artifacts.write_text(out / "metrics.jsonl", lines)
     return {
         "steps": done.step,
         "best_step": done.best_step,

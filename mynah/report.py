@@ -150,15 +150,17 @@ def _curves(run: Path) -> str:
         path = run / stage / "metrics.jsonl"
         if not path.is_file():
             continue
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        rows = [row for row in lines if "held_out" in row]
         if not rows:
             continue
         with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}):
             figure, axes = pyplot.subplots(figsize=(7.5, 3))
             steps = [row["step"] for row in rows]
             axes.plot(steps, [row["loss"] for row in rows], label="training", color="#9aa7b1")
-            if rows[0]["held_out"] is not None:
-                axes.plot(steps, [row["held_out"] for row in rows], label="held out", color="#2b7a4b")
+            measured = [(row["step"], row["held_out"]) for row in rows if row["held_out"] is not None]
+            if measured:
+                axes.plot(*zip(*measured, strict=True), label="held out", color="#2b7a4b")
             axes.set_xlabel("step")
             axes.set_ylabel("nats per token")
             axes.legend(frameon=False)

@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from mynah.data.records import Conversation, Message
+from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from mynah.model.transformer import Transformer
+
 SHARED = Path(os.environ.get("MYNAH_SHARED", Path(__file__).parents[2] / "shared")) / "data"
+
+TALKS = [
+    Conversation((Message("user", f"say {i}"), Message("assistant", f"{i} it is, and {i} again")))
+    for i in range(40)
+]
 
 TINY = {
     "plan": {
@@ -62,3 +76,32 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tiny")
     build([write_chats(folder / "chats.csv")], load_recipe(None, TINY), folder / "run")
     return folder / "run"
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> Tokenizer:
+    """A vocabulary of 300 learned from `TALKS`."""
+    return Tokenizer.train([t for talk in TALKS for t in talk.texts], 300)
+
+
+@pytest.fixture(scope="session")
+def data(tokenizer: Tokenizer) -> TokenSet:
+    """`TALKS`, encoded."""
+    return encode_records(TALKS, tokenizer)
+
+
+@pytest.fixture(scope="session")
+def tiny(tokenizer: Tokenizer) -> Callable[..., Transformer]:
+    """Make a model of 2 layers with fields of its config changed; equal changes give equal weights."""
+    from mynah.model.config import ModelConfig
+    from mynah.model.weights import new_model
+
+    def make(**changes: object) -> Transformer:
+        values = {
+            "vocab_size": tokenizer.vocab_size, "context_length": 32, "n_layer": 2, "n_head": 2, "n_embd": 32,
+            "norm_weight": False, "qk_norm": True, "tie_embeddings": False, "init": "zero_out", "mlp": "relu2",
+            "dropout": 0.1,
+        }  # fmt: skip
+        return new_model(ModelConfig(**{**values, **changes}), 0)  # type: ignore[arg-type]
+
+    return make

@@ -14,7 +14,6 @@ from conftest import TINY
 from mynah import GPT3
 from mynah.cli.export import export
 from mynah.config import merge
-from mynah.data.records import Conversation, Message
 from mynah.errors import ArtifactError, ConfigError
 from mynah.evaluate.language_model import score_network
 from mynah.generate.engine import generate, generate_all
@@ -27,28 +26,14 @@ from mynah.ngram.prior import NGramPrior, TextPrior
 from mynah.pipeline import build
 from mynah.recipe import load_recipe
 from mynah.run import open_run
-from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.batches import Batch, PackedBatches, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import held_out_loss
 from mynah.train.phases import Priors, pretrain
 
-TALKS = [
-    Conversation((Message("user", f"say {i}"), Message("assistant", f"{i} it is, and {i} again")))
-    for i in range(40)
-]
 PRIORED = merge(TINY, {"prior": {"kind": "ngram", "folds": 3}})
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.train([t for talk in TALKS for t in talk.texts], 300)
-
-
-@pytest.fixture(scope="module")
-def data(tokenizer: Tokenizer) -> TokenSet:
-    return encode_records(TALKS, tokenizer)
 
 
 @pytest.fixture(scope="module")

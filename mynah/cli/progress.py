@@ -100,9 +100,14 @@ def run_build(sources: list[Path | str], recipe: Recipe, directory: Path, *, aga
     reporter = TerminalReporter(console)
     try:
         result = build(sources, recipe, directory, reporter, ask_on_terminal())
-    except Interrupted:
+    except (Interrupted, KeyboardInterrupt) as stop:
         reporter.close()
-        console.print("Stopped; everything so far is saved. To go on, run the same command again:")
+        saved = (
+            "everything so far"
+            if isinstance(stop, Interrupted)
+            else "what was finished, and the last checkpoint,"
+        )
+        console.print(f"Stopped; {saved} is saved. To go on, run the same command again:", highlight=False)
         console.print(f"  {again}", markup=False, highlight=False)
         sys.exit(130)
     finally:

@@ -135,6 +135,8 @@ class Transformer(nn.Module):
         #: how far the prior is trusted at each position
         self.gate = nn.Linear(config.n_embd, 1) if config.prior else None
         self.rotary: tuple[Tensor, Tensor] | None = None  # made at first use, on the right device
+        #: in training, keep what enters each block and compute the rest again for the backward pass (Chen et al. 2016)
+        self.recompute = False
 
     def forward(
         self,
@@ -180,7 +182,12 @@ class Transformer(nn.Module):
         for layer, block in enumerate(self.blocks):
             if pairs is not None and self.bigram_scale is not None:
                 x = x + self.bigram_scale[layer] * pairs
-            x = block(x, rotary, mask, values, cache)
+            if self.recompute and self.training:
+                x = torch.utils.checkpoint.checkpoint(
+                    block, x, rotary, mask, values, cache, use_reentrant=False
+                )
+            else:
+                x = block(x, rotary, mask, values, cache)
         hidden: Tensor = self.norm(x)
         return hidden
 

@@ -19,7 +19,7 @@ from mynah.plan.settings import LADDER, PlanConfig
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
-from mynah.train.loop import Step, train
+from mynah.train.loop import Session, Step, train
 from mynah.train.ramp import ramp_of
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
@@ -48,6 +48,8 @@ PAPER_RATES = {
 #: Fine-tuning's learning rate as a share of pretraining's: at the full rate it undid on four of five logs
 #: what pretraining had learned; replies that repeat can stand more of it (docs/log.md).
 TUNE_RATE = {"repeating": 0.2, "new": 0.1}
+#: A checkpoint is written about this often.
+CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
 WORD_DROPOUT = 0.15
 
@@ -140,6 +142,8 @@ def make_plan(
     steps, tune_steps = _steps(model, n_tokens / (rows[0] * rows[1]), in_budget, share)
     own_rates = rates(model, base is not None)
     common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
+    if in_budget is not None:
+        common["checkpoint_every"] = max(1, round(CHECKPOINT_SECONDS * in_budget / seconds))
     pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
     tune = None
     if has_replies:
@@ -283,5 +287,5 @@ def measure_step(
     def watch(_: Step) -> None:
         times.append(time.perf_counter())
 
-    train(new_model(model, 0).to(device), lambda step: batch, config, watch=watch)
+    train(new_model(model, 0).to(device), lambda step: batch, config, Session(watch=watch))
     return float(np.min(np.diff(times)))

@@ -1,85 +1,200 @@
-"""Checkpoints: safetensors and JSON, atomic and durable, the last one kept."""
+"""Checkpoints: safetensors and JSON under a manifest, atomic and durable, written beside training.
+
+`step-<n>/` holds model.safetensors, optimizer.safetensors, average.safetensors (with `ema`), best.safetensors (with
+held-out text), progress.json and, written last, manifest.json with the SHA-256 of the others. It is made as
+`step-<n>.partial` and takes its name in one step, so it is whole or not there.
+"""
 
 from __future__ import annotations
 
+import copy
 import shutil
-from dataclasses import dataclass, field
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from mynah import __version__, artifacts
-from mynah.errors import ArtifactError
-from mynah.model.transformer import Transformer
-from mynah.model.weights import load_tensors, model_tensors, read_tensors
-from mynah.train.optim import Optimizers
+from mynah.errors import ArtifactError, MynahError
+from mynah.model.weights import read_tensors
+from mynah.train.state import Progress, TrainState
+from mynah.train.world import World
+
+Say = Callable[[str], None]
 
 
-@dataclass
-class Progress:
-    """Where training stands, besides weights and optimizer state."""
+@dataclass(frozen=True)
+class _Snapshot:
+    """A copy of everything at a step."""
 
-    #: steps taken
-    step: int = 0
-    #: lowest held-out loss so far, nats per token, and the step it was measured after
-    best_loss: float | None = None
-    best_step: int = 0
-    #: one entry a measurement: step, loss, learning-rate factor, held-out loss
-    history: list[dict[str, float | int | None]] = field(default_factory=list)
-    #: seconds of training so far; an observation, it steers nothing
-    seconds: float = 0.0
-    stopped_early: bool = False
-    #: steps at which the rate begins to fall and has fallen, once a stall has brought that forward
-    fall: tuple[int, int] | None = None
+    files: dict[str, dict[str, Tensor]]
+    progress: dict[str, Any]
+    settings: dict[str, Any]
 
 
-def save_checkpoint(
-    directory: Path,
-    model: Transformer,
-    optimizers: Optimizers,
-    best: dict[str, Tensor],
-    progress: Progress,
-) -> None:
-    """Write `step-<n>` under `directory`, then remove the older ones.
+class Checkpoints:
+    """The checkpoints of one run in one folder."""
 
-    Raises:
-        ArtifactError: if it cannot be written; the older ones are then still there.
-    """
+    def __init__(self, directory: Path | None, say: Say, world: World) -> None:
+        """Take a folder, which need not be there; None keeps nothing.
+
+        Args:
+            directory: holds `step-<n>`.
+            say: is told which checkpoint was passed over, and why.
+            world: the first of its processes writes, all read.
+        """
+        self.directory, self.world = directory, world
+        self.say: Say = say if world.first else lambda _: None
+        #: called in the thread that writes, before a checkpoint counts
+        self.before: Callable[[], None] = lambda: None
+        self._thread: threading.Thread | None = None
+        self._failed: MynahError | None = None
+
+    def load(self, state: TrainState, at_most: int | None = None) -> Path | None:
+        """Load the newest whole checkpoint (of a step up to `at_most`); None if there is none.
+
+        One that is damaged is passed over, and `say` is told.
+
+        Raises:
+            ArtifactError: if it belongs to another model or other settings.
+        """
+        self.wait()
+        if self.directory is None:
+            return None
+        if self.world.first:
+            for left in (*self.directory.glob("*.partial"), *self.directory.glob("*.former")):
+                shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
+        self.world.wait()
+        passed_over = []
+        for path in sorted(self.directory.glob("step-*[0-9]"), reverse=True):
+            if at_most is not None and step_of(path) > at_most:
+                continue
+            try:
+                manifest = artifacts.read_manifest(path)
+            except ArtifactError as error:
+                passed_over.append(path)
+                self.say(f"{error}; passed over")
+                continue
+            _check_same(manifest.settings, _settings(state), path)
+            files = {p.stem: read_tensors(p) for p in path.glob("*.safetensors")}
+            progress = Progress.from_json(artifacts.read_json(path / "progress.json"), path)
+            state.load(files, progress, path)
+            if passed_over:
+                self.say(f"training goes on from {path}")
+            return path
+        if passed_over:
+            self.say(f"no whole checkpoint in {self.directory}: training begins anew")
+        return None
+
+    def save(self, state: TrainState) -> bool:
+        """Copy everything and write it in another thread; False, and nothing done, while the last one is being written.
+
+        Raises:
+            ArtifactError: if the last one could not be written.
+        """
+        if self.directory is None or (self._thread is not None and self._thread.is_alive()):
+            return False
+        if not self.world.first:
+            return True
+        self.wait()
+        files = {
+            name: {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
+            for name, tensors in state.tensors().items()
+        }
+        state.progress.scaler = state.precision.scaler.state_dict()
+        snapshot = _Snapshot(files, copy.deepcopy(vars(state.progress)), _settings(state))
+        self._thread = threading.Thread(target=self._write, args=(snapshot, state.config.keep), daemon=True)
+        self._thread.start()
+        return True
+
+    def save_now(self, state: TrainState) -> None:
+        """Write everything before returning.
+
+        Raises:
+            ArtifactError: if it cannot be written.
+        """
+        self.wait()
+        self.save(state)
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until nothing is being written.
+
+        Raises:
+            ArtifactError: if the last checkpoint could not be written.
+        """
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            raise failed
+
+    def close(self) -> None:
+        """Wait until nothing is being written; a failure is told, not raised, as there may be another one already."""
+        try:
+            self.wait()
+        except MynahError as error:
+            self.say(str(error))
+
+    def newest(self) -> Path | None:
+        """Return the newest checkpoint, without a look inside."""
+        paths = self.directory.glob("step-*[0-9]") if self.directory is not None else ()
+        return max(paths, default=None)
+
+    def _write(self, snapshot: _Snapshot, keep: int) -> None:
+        try:
+            self.before()
+            _write(snapshot, self.directory or Path(), keep)
+        except MynahError as error:
+            self._failed = error
+        except OSError as error:
+            self._failed = ArtifactError(f"{self.directory}: cannot be written: {error.strerror or error}")
+
+
+def _write(snapshot: _Snapshot, directory: Path, keep: int) -> None:
     from safetensors.torch import save
 
-    target = directory / f"step-{progress.step:07d}"
+    target = directory / f"step-{snapshot.progress['step']:07d}"
     partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    artifacts.write_bytes(partial / "model.safetensors", save(model_tensors(model)))
-    artifacts.write_bytes(partial / "optimizer.safetensors", save(optimizers.tensors()))
-    if best:
-        artifacts.write_bytes(partial / "best.safetensors", save(best))
-    artifacts.write_json(partial / "progress.json", vars(progress))
-    manifest = artifacts.Manifest("checkpoint", "", __version__, {}, {}, 0)
-    artifacts.finish(partial, target, manifest)
-    for old in directory.glob("step-*"):
-        if old != target:
-            shutil.rmtree(old, ignore_errors=True)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for name, tensors in snapshot.files.items():
+            artifacts.write_bytes(partial / f"{name}.safetensors", save(tensors))
+        artifacts.write_json(partial / "progress.json", snapshot.progress)
+        manifest = artifacts.Manifest("checkpoint", "", __version__, snapshot.settings, {}, 0)
+        artifacts.finish(partial, target, manifest)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    there = sorted(directory.glob("step-*[0-9]"))
+    # What is newer was passed over as damaged, or is of steps that a spike made void.
+    newer = [path for path in there if path > target]
+    for path in newer + [path for path in there if path <= target][:-keep]:
+        shutil.rmtree(path, ignore_errors=True)
 
 
-def load_checkpoint(
-    directory: Path, model: Transformer, optimizers: Optimizers
-) -> tuple[Progress, dict[str, Tensor]] | None:
-    """Load the newest whole checkpoint into model and optimizers; None if there is none.
+def step_of(path: Path) -> int:
+    """Return the step of a checkpoint's folder; -1 if it is none."""
+    with suppress(ValueError):
+        return int(path.name.removeprefix("step-"))
+    return -1
 
-    A damaged or unfinished one does not count.
-    """
-    for path in sorted(directory.glob("step-*"), reverse=True):
-        try:
-            artifacts.read_manifest(path)
-        except ArtifactError:
-            continue
-        weights = path / "model.safetensors"
-        load_tensors(model, read_tensors(weights), weights)
-        optimizers.load(read_tensors(path / "optimizer.safetensors"))
-        saved: dict[str, Any] = artifacts.read_json(path / "progress.json")
-        saved["fall"] = tuple(saved["fall"]) if saved["fall"] else None
-        best = path / "best.safetensors"
-        return Progress(**saved), read_tensors(best) if best.exists() else {}
-    return None
+
+def _settings(state: TrainState) -> dict[str, Any]:
+    return {"model": state.model.config.model_dump(mode="json"), "train": state.config.deciding()}
+
+
+def _check_same(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+    """Raise ArtifactError, naming the first difference, if a checkpoint is of other work."""
+    for part, name in (("model", "another model"), ("train", "a run with other settings")):
+        there, wanted = found.get(part, {}), expected[part]
+        for key in wanted.keys() | there.keys():
+            if there.get(key) != wanted.get(key):
+                raise ArtifactError(
+                    f"{path}: a checkpoint of {name}: {key} is {there.get(key)} in it, {wanted.get(key)} here; "
+                    f"name another folder, or delete {path.parent}"
+                )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -52,8 +52,34 @@ class TrainConfig(Config):
     )
     eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
     patience: int = Field(10, ge=1, description="measurements without gain before it stops early")
-    checkpoint_seconds: float = Field(30.0, ge=0, description="time between checkpoints")
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto",
+        description="of the products; weights stay float32. auto: bfloat16 on a GPU that has it, float16 with "
+        "scaled losses on one that has not, float32 elsewhere",
+    )
+    compile: bool = Field(False, description="translate the model into fused kernels first (torch.compile)")
+    recompute: bool = Field(
+        False,
+        description="keep only what enters each block and compute the rest again: less memory, more time",
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="share that the running mean of the weights keeps each step; 0: no mean"
+    )
+    spike: float = Field(
+        8.0,
+        ge=0,
+        description="a loss so many standard deviations above those of the last 64 steps goes back to the last "
+        "checkpoint; 0: never",
+    )
+    checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
+    keep: int = Field(2, ge=1, description="checkpoints that are kept, the newest")
+    log_every: int = Field(10, ge=1, description="steps between lines of metrics.jsonl")
+    wandb: str | None = Field(None, description="project of Weights & Biases that is told too")
     seed: int = 0
+
+    def deciding(self) -> dict[str, Any]:
+        """Return the settings that decide what comes out; the others only say what is kept and told."""
+        return self.model_dump(mode="json", exclude={"checkpoint_every", "keep", "log_every", "wandb"})
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:

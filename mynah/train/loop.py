@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
+from mynah.artifacts import CHECKPOINTS
+from mynah.device import held_memory
 from mynah.errors import TrainingError
 from mynah.model.transformer import IGNORE, Transformer
-from mynah.model.weights import load_tensors, model_tensors
 from mynah.train.batches import Batch, BatchAt
-from mynah.train.checkpoint import Progress, load_checkpoint, save_checkpoint
+from mynah.train.checkpoint import Checkpoints, Say
 from mynah.train.config import TrainConfig
-from mynah.train.optim import Optimizers
+from mynah.train.metrics import Metrics
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
+from mynah.train.spikes import MOST, deviations, remembered
+from mynah.train.state import Progress, TrainState
+from mynah.train.world import Objective, Replicas, World, rows
 
 
 @dataclass(frozen=True)
@@ -43,150 +47,183 @@ class Interrupted(Exception):
     """Ctrl-C was pressed; everything needed to go on has been saved."""
 
 
+@dataclass(frozen=True)
+class Session:
+    """Where a training run writes, whom it tells, and who takes part."""
+
+    #: gets checkpoints, metrics.jsonl and event files; None keeps nothing
+    directory: Path | None = None
+    #: is told after each step
+    watch: Callable[[Step], None] | None = None
+    #: is told, in a sentence, what a user should know: a damaged checkpoint, a spike
+    say: Say = logging.getLogger(__name__).warning
+    world: World = field(default_factory=World)
+
+
 def train(
     model: Transformer,
     batch_at: BatchAt,
     config: TrainConfig,
-    checkpoints: Path | None = None,
+    session: Session = Session(),
     *,
     validate: Callable[[], float] | None = None,
-    watch: Callable[[Step], None] | None = None,
 ) -> Progress:
     """Train a model in place; at the end it holds the weights with the lowest held-out loss.
 
     Args:
-        model: on its device; resumed from the newest checkpoint in `checkpoints`, if there is one.
-        batch_at: the batch of each step.
+        model: on its device; resumed from the newest checkpoint, if there is one.
+        batch_at: the whole batch of each step; of several processes, each takes its rows.
         config: how long and how.
-        checkpoints: where to save; None saves nothing.
+        session: where to write, whom to tell, and who takes part; by default nowhere, nobody, this process.
         validate: returns the held-out loss in nats per token, of the model as it stands.
-        watch: is told after each step.
 
     Raises:
-        TrainingError: if the loss is not finite; the step, the rate and the last checkpoint are named.
-        ArtifactError: if a checkpoint cannot be written.
-        Interrupted: on Ctrl-C, after saving at the end of the step (KeyboardInterrupt if nothing is saved).
+        TrainingError: if the loss is not finite, or spikes again and again; the step, the rate and the last
+            checkpoint are named.
+        ArtifactError: if a checkpoint cannot be written, or is one of another model.
+        Interrupted: on Ctrl-C or SIGTERM, after saving at the end of the step (KeyboardInterrupt if nothing is
+            kept).
     """
-    device = next(model.parameters()).device
-    optimizers = Optimizers(model, config)
-    progress = Progress()
-    best: dict[str, Tensor] = {}
-    if checkpoints is not None and (resumed := load_checkpoint(checkpoints, model, optimizers)):
-        progress, best = resumed
-    begun, saved, tokens_done = time.monotonic() - progress.seconds, time.monotonic(), 0
-    waited = _waited(progress)
-
-    def save() -> None:
-        if checkpoints is not None:
-            progress.seconds = time.monotonic() - begun
-            save_checkpoint(checkpoints, model, optimizers, best, progress)
+    directory, world = session.directory, session.world
+    state = TrainState(model, config)
+    checkpoints = Checkpoints(directory / CHECKPOINTS if directory else None, session.say, world)
+    checkpoints.load(state)
+    replicas = Replicas(model, config, world)
+    progress = state.progress
+    metrics = Metrics(directory if world.first else None, config, progress.lines, progress.step)
+    checkpoints.before = metrics.sync
+    begun, since, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
+    spikes = 0  # without a checkpoint in between
 
     def measure(loss: float | None, factor: float) -> float | None:
         """Note the held-out loss; keep the weights if they are the best so far."""
-        nonlocal best, waited
         model.eval()
-        held_out = validate() if validate is not None else None
+        held_out = None
+        with state.measured_weights():
+            if validate is not None:
+                held_out = validate()
+            if held_out is not None and (progress.best_loss is None or held_out < progress.best_loss):
+                progress.best_loss, progress.best_step = held_out, progress.step
+                state.keep_best()
         progress.history.append({"step": progress.step, "loss": loss, "rate": factor, "held_out": held_out})
-        if held_out is None:
-            return None
-        if progress.best_loss is None or held_out < progress.best_loss:
-            progress.best_loss, progress.best_step = held_out, progress.step
-            best = {name: t.clone() for name, t in model_tensors(model).items()}
-        waited = _waited(progress)
-        progress.stopped_early = waited >= config.patience
+        progress.stopped_early = held_out is not None and waited(progress) >= config.patience
         return held_out
 
-    with torch.random.fork_rng(), _ctrl_c() as pressed:
+    with torch.random.fork_rng(), _stop_asked() as pressed:
         try:
-            if progress.step == 0 and validate is not None:
-                measure(None, 0.0)  # what training begins with counts too: it may be better than what follows
-            since = time.monotonic()
+            if progress.step == 0 and not progress.history and validate is not None:
+                # What training begins with counts too: it may be better than what follows.
+                held_out = measure(None, 0.0)
+                metrics.note({"step": 0, "tokens": 0, "loss": None, "rate": 0.0, "held_out": held_out})
             while progress.step < last_step(progress, config) and not progress.stopped_early:
                 step = progress.step
-                # Dropout depends on (seed, step) alone, as the batch does: no generator state to save.
-                torch.manual_seed(config.seed * 1_000_003 + step)
+                # Dropout depends on (seed, step) and the process alone, as the batch does: no generator to save.
+                torch.manual_seed(((config.seed * 1_000_003 + step) * 65_537 + world.rank) % (1 << 63))
                 model.train()
-                batch = batch_at(step)
-                counted = int((batch.targets != IGNORE).sum())
-                loss = 0.0
-                for part in _parts(batch, config.grad_accum_steps):
-                    part_loss = _loss(model, part, device) / max(1, counted)
-                    part_loss.backward()  # type: ignore[no-untyped-call]
-                    loss += float(part_loss.detach())
+                batch = batch_at(step + progress.skipped)
+                counted = max(1, int((batch.targets != IGNORE).sum()))
+                mine, losses = rows(world.share(batch), config.grad_accum_steps), []
+                for part in mine:
+                    with replicas.exchange(part is mine[-1]):
+                        with state.precision.autocast():
+                            part_loss = replicas.loss(part) / counted
+                        state.precision.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
+                    losses.append(part_loss.detach())
+                loss, stops = world.total(float(sum(losses)) / world.size, float(pressed.is_set()))
+
                 factor = rate_factor(step, config, progress.fall)
+                where = f"at step {step}, learning rate {config.learning_rate * factor:.2g}"
                 if not math.isfinite(loss):
-                    there = checkpoints is not None and any(checkpoints.glob("step-*"))
-                    where = f", the last good checkpoint is in {checkpoints}" if there else ""
-                    raise TrainingError(
-                        f"the loss is {loss} at step {step}, learning rate "
-                        f"{config.learning_rate * factor:.2g}{where}; try a lower learning rate"
+                    last = checkpoints.newest()
+                    good = f", the last good checkpoint is {last}" if last else ""
+                    raise TrainingError(f"the loss is {loss} {where}{good}; try a lower learning rate")
+                above = deviations(loss, progress.recent)
+                if config.spike and above > config.spike and (back := checkpoints.load(state)):
+                    # As PaLM did (Chowdhery et al. 2022, section 5.1): go back, and leave out the text on the way.
+                    spikes += 1
+                    if spikes > MOST:
+                        raise TrainingError(
+                            f"the loss jumped {spikes} times {where}; try a lower learning rate"
+                        )
+                    skipped, progress = progress.skipped, state.progress
+                    progress.skipped = skipped + step + 1 - progress.step
+                    metrics.cut(progress.lines)
+                    metrics.note({"step": step, "loss": loss, "spike": above, "back_to": progress.step})
+                    session.say(
+                        f"the loss jumped to {loss:.3f} {where}: back to {back}, with other text from there on"
                     )
-                if config.grad_clip:
-                    torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip)
-                optimizers.step(factor)
-                progress.step = step + 1
-                tokens_done += batch.tokens.numel()
+                    continue
+                progress.recent = remembered(loss, progress.recent)
+
+                norm = state.step(factor)
+                progress.step, progress.tokens = step + 1, progress.tokens + batch.tokens.numel()
 
                 held_out = None
-                if progress.step % config.eval_every == 0 or progress.step == last_step(progress, config):
+                is_last = progress.step == last_step(progress, config)
+                if progress.step % config.eval_every == 0 or is_last:
                     held_out = measure(loss, factor)
-                    if _stalls(progress, config, waited):
+                    if _stalls(progress, config):
                         # More of the same only learns the training text by heart: go back and anneal.
-                        load_tensors(model, best, Path("best weights"))
-                        progress.fall, waited = early_fall(progress.step, config), 0
-                if watch is not None:
-                    speed = tokens_done / max(1e-9, time.monotonic() - since)
-                    watch(
-                        Step(
-                            progress.step,
-                            last_step(progress, config),
-                            loss,
-                            progress.best_loss,
-                            held_out,
-                            speed,
-                        )
-                    )
-                if pressed.is_set():
-                    raise KeyboardInterrupt
-                if time.monotonic() - saved > config.checkpoint_seconds:
-                    save()
-                    saved = time.monotonic()
-        except KeyboardInterrupt:
-            if checkpoints is None:
-                raise
-            save()
-            raise Interrupted from None
+                        state.go_to_best()
+                        progress.fall, progress.recent = early_fall(progress.step, config), []
+                speed = (progress.tokens - tokens_before) / max(1e-9, time.monotonic() - since)
+                if held_out is not None or progress.step % config.log_every == 0 or is_last:
+                    told: dict[str, float | None] = {"step": progress.step, "tokens": progress.tokens}
+                    told |= {"loss": loss, "rate": factor, "gradient_norm": norm, "held_out": held_out}
+                    metrics.note(told, {"tokens_per_second": speed, "memory_bytes": held_memory()})
+                progress.lines = metrics.lines
+                if session.watch is not None:
+                    steps = last_step(progress, config)
+                    session.watch(Step(progress.step, steps, loss, progress.best_loss, held_out, speed))
+                if stops:
+                    raise Interrupted if directory is not None else KeyboardInterrupt
+                if progress.step % config.checkpoint_every == 0:
+                    progress.seconds = time.monotonic() - begun
+                    if checkpoints.save(state):
+                        spikes = 0
+        except Interrupted:
+            progress.seconds = time.monotonic() - begun
+            checkpoints.save_now(state)
+            raise
+        finally:
+            metrics.close()
+            checkpoints.close()
     progress.seconds = time.monotonic() - begun
-    if best:
-        load_tensors(model, best, Path("best weights"))
+    if state.best:
+        state.go_to_best()
+    elif state.average is not None:
+        state.average.stay()
     model.eval()
     return progress
 
 
 @contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Turn Ctrl-C into an event while training: only between steps does everything fit together.
+def _stop_asked() -> Iterator[threading.Event]:
+    """Turn Ctrl-C, and SIGTERM, into an event while training: only between steps does everything fit together.
 
-    A second Ctrl-C interrupts at once. Signals reach the main thread alone; elsewhere this does nothing.
+    A second Ctrl-C interrupts at once, and the last checkpoint stands. Signals reach the main thread alone; elsewhere
+    this does nothing.
     """
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield pressed
         return
-    former = signal.getsignal(signal.SIGINT)
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def handle(number: int, frame: object) -> None:
         pressed.set()
-        signal.signal(signal.SIGINT, former)
+        signal.signal(number, former[signal.Signals(number)])
 
-    signal.signal(signal.SIGINT, handle)
+    for number in former:
+        signal.signal(number, handle)
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, former)
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
-def _waited(progress: Progress) -> int:
+def waited(progress: Progress) -> int:
     """Return how many measurements there were since the lowest one; once the rate fell early, of those since then.
 
     What training begins with is left aside: a model that begins well, from a prior or a base, is first shaken by the
@@ -206,34 +243,17 @@ def last_step(progress: Progress, config: TrainConfig) -> int:
     return progress.fall[1] if progress.fall else config.steps
 
 
-def _stalls(progress: Progress, config: TrainConfig, waited: int) -> bool:
+def _stalls(progress: Progress, config: TrainConfig) -> bool:
     """Whether it is time to bring the fall of the rate forward."""
     flat = progress.fall is None and progress.step < planned_fall(config)[0]
-    return config.schedule == "wsd" and flat and 0 < config.stall <= waited
-
-
-def _parts(batch: Batch, count: int) -> list[Batch]:
-    """Cut a batch into parts for gradient accumulation."""
-    if count == 1:
-        return [batch]
-    tokens, targets = batch.tokens.chunk(count), batch.targets.chunk(count)
-    nothing = [None] * len(tokens)
-    segments = batch.segments.chunk(count) if batch.segments is not None else nothing
-    ends = np.cumsum([len(part) for part in tokens])[:-1]
-    places = np.split(batch.places, ends) if batch.places is not None else nothing
-    return [Batch(*part, batch.prior) for part in zip(tokens, targets, segments, places, strict=True)]
-
-
-def _loss(model: Transformer, batch: Batch, device: torch.device) -> Tensor:
-    """Return the summed loss of a batch, nats."""
-    segments = batch.segments.to(device) if batch.segments is not None else None
-    hidden = model(batch.tokens.to(device), segments)
-    return model.loss(hidden, batch.targets.to(device), batch.prior_at())
+    return config.schedule == "wsd" and flat and 0 < config.stall <= waited(progress)
 
 
 @torch.no_grad()
-def held_out_loss(model: Transformer, batches: list[Batch]) -> float:
-    """Return the mean loss over fixed batches, nats per counted token."""
+def held_out_loss(model: Transformer, batches: list[Batch], world: World = World()) -> float:
+    """Return the mean loss over fixed batches, nats per counted token; of several processes, each takes its rows."""
     device = next(model.parameters()).device
+    objective = Objective(model)
     counted = sum(int((batch.targets != IGNORE).sum()) for batch in batches)
-    return sum(float(_loss(model, batch, device)) for batch in batches) / max(1, counted)
+    mine = sum(float(objective(world.share(batch), device)) for batch in batches)
+    return world.total(mine)[0] / max(1, counted)

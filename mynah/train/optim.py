@@ -110,12 +110,18 @@ class Optimizers:
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.all for group in optimizer.param_groups]
 
-    def step(self, factor: float) -> None:
-        """Take a step at `factor` times the peak rates, and clear the gradients."""
+    def step(self, factor: float, scaler: torch.amp.GradScaler) -> None:
+        """Take a step at `factor` times the peak rates, unless the scaler found a gradient not finite; forget them."""
         for group in self._groups():
             group["lr"] = group["peak_lr"] * factor
         for optimizer in self.all:
-            optimizer.step()
+            scaler.step(optimizer)
+        scaler.update()
+        self.clear()
+
+    def clear(self) -> None:
+        """Forget the gradients."""
+        for optimizer in self.all:
             optimizer.zero_grad(set_to_none=True)
 
     def tensors(self) -> dict[str, Tensor]:

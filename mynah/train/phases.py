@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from mynah.errors import DataError
 from mynah.model.transformer import Transformer
 from mynah.ngram.prior import TextPrior
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import Batch, BatchAt, PackedBatches, StreamBatches
-from mynah.train.checkpoint import Progress
 from mynah.train.config import TrainConfig
-from mynah.train.loop import Step, held_out_loss, train
+from mynah.train.loop import Session, held_out_loss, train
 from mynah.train.ramp import ramp_of
+from mynah.train.state import Progress
 
 #: Held-out tokens looked at in each measurement while training; the evaluation reads all.
 MEASURED_TOKENS = 8192
-
-Watch = Callable[[Step], None]
 
 
 @dataclass(frozen=True)
@@ -35,8 +32,7 @@ def pretrain(
     data: TokenSet,
     held_out: TokenSet | None,
     config: TrainConfig,
-    checkpoints: Path | None = None,
-    watch: Watch | None = None,
+    session: Session = Session(),
     priors: Priors | None = None,
 ) -> Progress:
     """Train on every token of the text.
@@ -45,7 +41,7 @@ def pretrain(
         DataError, TrainingError, ArtifactError, Interrupted: as `train`.
     """
     batch_at = StreamBatches(data, ramp_of(config), config.context_length, config.seed)
-    return _train(model, batch_at, held_out, config, checkpoints, watch, StreamBatches, priors)
+    return _train(model, batch_at, held_out, config, session, StreamBatches, priors)
 
 
 def tune(
@@ -53,8 +49,7 @@ def tune(
     data: TokenSet,
     held_out: TokenSet | None,
     config: TrainConfig,
-    checkpoints: Path | None = None,
-    watch: Watch | None = None,
+    session: Session = Session(),
     priors: Priors | None = None,
 ) -> Progress:
     """Train on the assistant's tokens alone; conversations share rows but never see each other.
@@ -63,7 +58,7 @@ def tune(
         DataError: if no conversation holds a reply; otherwise as `train`.
     """
     batch_at = PackedBatches(data, ramp_of(config), config.context_length, config.seed, config.word_dropout)
-    return _train(model, batch_at, held_out, config, checkpoints, watch, PackedBatches, priors)
+    return _train(model, batch_at, held_out, config, session, PackedBatches, priors)
 
 
 def _train(
@@ -71,8 +66,7 @@ def _train(
     batch_at: BatchAt,
     held_out: TokenSet | None,
     config: TrainConfig,
-    checkpoints: Path | None,
-    watch: Watch | None,
+    session: Session,
     batches_of: Callable[[TokenSet, int, int, int], BatchAt],
     priors: Priors | None,
 ) -> Progress:
@@ -82,8 +76,8 @@ def _train(
         measured = [replace(batch, prior=priors.held_out) for batch in measured]
         along = priors.data
         chosen = lambda step: replace(batch_at(step), prior=along)  # noqa: E731
-    validate = (lambda: held_out_loss(model, measured)) if measured else None
-    return train(model, chosen, config, checkpoints, validate=validate, watch=watch)
+    validate = (lambda: held_out_loss(model, measured, session.world)) if measured else None
+    return train(model, chosen, config, session, validate=validate)
 
 
 def _held_out_batches(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import shutil
 import subprocess
 import sys
@@ -248,7 +249,7 @@ def test_ctrl_c_saves_and_prints_how_to_go_on(
 
     def pressed(self: TerminalReporter, stage: str, step: object) -> None:
         if stage == "tune":
-            raise KeyboardInterrupt
+            signal.raise_signal(signal.SIGINT)
 
     chats = write_chats(tmp_path / "chats.csv")
     arguments = ["build", str(chats), "--recipe", str(recipe), "--runs", str(tmp_path)]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,42 +11,18 @@ import torch
 
 from mynah.data.records import Conversation, Document, Message
 from mynah.errors import DataError, TrainingError
-from mynah.model.config import ModelConfig
 from mynah.model.transformer import IGNORE, Transformer
-from mynah.model.weights import new_model
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.batches import PackedBatches, StreamBatches
 from mynah.train.config import TrainConfig
-from mynah.train.loop import Interrupted, Step, train
+from mynah.train.loop import Session, Step, train
 from mynah.train.optim import Optimizers, orthogonalize
 from mynah.train.phases import pretrain, tune
 from mynah.train.ramp import batch_ramp, ramp_of
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
 
-TALKS = [
-    Conversation((Message("user", f"say {i}"), Message("assistant", f"{i} it is, and {i} again")))
-    for i in range(40)
-]
-
-
-@pytest.fixture(scope="module")
-def tokenizer() -> Tokenizer:
-    return Tokenizer.train([t for talk in TALKS for t in talk.texts], 300)
-
-
-@pytest.fixture(scope="module")
-def data(tokenizer: Tokenizer) -> TokenSet:
-    return encode_records(TALKS, tokenizer)
-
-
-def model_of(tokenizer: Tokenizer, **changes: object) -> Transformer:
-    values = {
-        "vocab_size": tokenizer.vocab_size, "context_length": 32, "n_layer": 2, "n_head": 2, "n_embd": 32,
-        "norm_weight": False, "qk_norm": True, "tie_embeddings": False, "init": "zero_out", "mlp": "relu2",
-        "dropout": 0.1,
-    }  # fmt: skip
-    return new_model(ModelConfig(**{**values, **changes}), 0)  # type: ignore[arg-type]
+ModelOf = Callable[..., Transformer]
 
 
 # Batches
@@ -127,8 +104,8 @@ def test_orthogonalize_sets_singular_values_near_one() -> None:
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
-def test_every_parameter_has_one_optimizer(tokenizer: Tokenizer, kind: str) -> None:
-    model = model_of(tokenizer, value_embeddings=True, bigram_buckets=16, bias=True)
+def test_every_parameter_has_one_optimizer(tiny: ModelOf, kind: str) -> None:
+    model = tiny(value_embeddings=True, bigram_buckets=16, bias=True)
     config = TrainConfig(steps=1, optimizer=kind)  # type: ignore[arg-type]
     groups = [g for o in Optimizers(model, config).all for g in o.param_groups]
     held = [id(p) for g in groups for p in g["params"]]
@@ -218,8 +195,8 @@ def test_a_fall_brought_forward_is_as_long_as_its_share() -> None:
 # The loop
 
 
-def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer, data: TokenSet) -> None:
-    model = model_of(tokenizer)
+def test_a_stall_goes_back_to_the_best_weights_and_anneals(tiny: ModelOf, data: TokenSet) -> None:
+    model = tiny()
     config = TrainConfig(
         steps=100, batch_size=1, context_length=16, eval_every=5, schedule="wsd", stall=2, patience=50
     )
@@ -231,7 +208,8 @@ def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer,
         at[step.step] = model.head.weight.detach().clone()
         rates.append(step.steps)
 
-    done = train(model, StreamBatches(data, 1, 16, 0), config, validate=lambda: next(held_out), watch=watch)
+    batches = StreamBatches(data, 1, 16, 0)
+    done = train(model, batches, config, Session(watch=watch), validate=lambda: next(held_out))
     assert done.fall == (20, 27)
     assert torch.equal(at[20], at[10])  # stalled after step 20: back to the weights of step 10
     assert (done.step, done.best_loss, done.best_step) == (27, 1.9, 27)
@@ -241,8 +219,8 @@ def test_a_stall_goes_back_to_the_best_weights_and_anneals(tokenizer: Tokenizer,
     assert factors[-1] < 0.2 < factors[-2]  # type: ignore[operator]
 
 
-def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: TokenSet) -> None:
-    model = model_of(tokenizer, dropout=0.0)
+def test_loss_falls_and_the_best_weights_are_kept(tiny: ModelOf, data: TokenSet) -> None:
+    model = tiny(dropout=0.0)
     losses: list[float] = []
     held_out = iter([9.0, 5.0, 4.0, 6.0, 7.0])
     kept: list[torch.Tensor] = []
@@ -252,15 +230,15 @@ def test_loss_falls_and_the_best_weights_are_kept(tokenizer: Tokenizer, data: To
         return next(held_out)
 
     config = TrainConfig(steps=40, batch_size=4, context_length=32, eval_every=10, learning_rate=0.01)
-    done = train(model, StreamBatches(data, 4, 32, 0), config, validate=validate,
-                 watch=lambda s: losses.append(s.loss))  # fmt: skip
+    session = Session(watch=lambda s: losses.append(s.loss))
+    done = train(model, StreamBatches(data, 4, 32, 0), config, session, validate=validate)
     assert losses[-1] < 0.7 * losses[0]
     assert (done.best_loss, done.best_step) == (4.0, 20)
     assert torch.equal(model.head.weight, kept[2])
 
 
-def test_training_that_only_harms_changes_nothing(tokenizer: Tokenizer, data: TokenSet) -> None:
-    model = model_of(tokenizer)
+def test_training_that_only_harms_changes_nothing(tiny: ModelOf, data: TokenSet) -> None:
+    model = tiny()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     config = TrainConfig(steps=4, batch_size=1, context_length=16, eval_every=2)
     values = iter([1.0, 2.0, 3.0])
@@ -269,25 +247,25 @@ def test_training_that_only_harms_changes_nothing(tokenizer: Tokenizer, data: To
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
-def test_one_measurement_that_is_no_number_does_not_count(tokenizer: Tokenizer, data: TokenSet) -> None:
+def test_one_measurement_that_is_no_number_does_not_count(tiny: ModelOf, data: TokenSet) -> None:
     values = iter([5.0, math.nan, 4.0, 3.5, 3.0, 2.5])
     config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
-    done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
     assert not done.stopped_early
     assert done.best_loss == 2.5
 
 
-def test_what_training_begins_with_is_no_measure_of_patience(tokenizer: Tokenizer, data: TokenSet) -> None:
+def test_what_training_begins_with_is_no_measure_of_patience(tiny: ModelOf, data: TokenSet) -> None:
     values = iter([1.0, 3.0, 2.8, 2.6, 2.4, 0.9])
     config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
-    done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
     assert (done.best_loss, done.best_step, done.stopped_early) == (0.9, 10, False)
 
 
-def test_it_stops_early(tokenizer: Tokenizer, data: TokenSet) -> None:
+def test_it_stops_early(tiny: ModelOf, data: TokenSet) -> None:
     config = TrainConfig(steps=40, batch_size=1, context_length=16, eval_every=2, patience=3)
     values = iter([9.0, 1.0, 2.0, 2.0, 2.0, 2.0])
-    done = train(model_of(tokenizer), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
     assert done.stopped_early
     assert done.step == 8
 
@@ -295,58 +273,61 @@ def test_it_stops_early(tokenizer: Tokenizer, data: TokenSet) -> None:
 @pytest.mark.parametrize("phase", [pretrain, tune])
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
 def test_a_run_cut_off_goes_on_bit_for_bit(
-    tokenizer: Tokenizer, data: TokenSet, tmp_path: Path, phase: object, kind: str
+    tiny: ModelOf, data: TokenSet, tmp_path: Path, phase: object, kind: str
 ) -> None:
     config = TrainConfig(
-        steps=9, batch_size=2, context_length=32, eval_every=2, checkpoint_seconds=0, optimizer=kind,  # type: ignore[arg-type]
-        word_dropout=0.3, schedule="wsd", stall=1,
+        steps=9, batch_size=2, context_length=32, eval_every=2, checkpoint_every=1, optimizer=kind,  # type: ignore[arg-type]
+        word_dropout=0.3, schedule="wsd", stall=1, keep=1,
     )  # fmt: skip
-    whole = model_of(tokenizer)
+    whole = tiny()
     done = phase(whole, data, data, config)  # type: ignore[operator]
 
     def cut(step: Step) -> None:
         if step.step == 5:
             raise KeyboardInterrupt
 
-    resumed = model_of(tokenizer)
-    with pytest.raises(Interrupted):
-        phase(resumed, data, data, config, tmp_path, cut)  # type: ignore[operator]
+    resumed = tiny()
+    with pytest.raises(KeyboardInterrupt):
+        phase(resumed, data, data, config, Session(tmp_path, cut))  # type: ignore[operator]
     torch.manual_seed(99)  # the state of the global generator must not matter
-    resumed = model_of(tokenizer)
-    again = phase(resumed, data, data, config, tmp_path)  # type: ignore[operator]
+    resumed = tiny()
+    again = phase(resumed, data, data, config, Session(tmp_path))  # type: ignore[operator]
     assert again.history == done.history
     for name, tensor in whole.state_dict().items():
         assert torch.equal(tensor, resumed.state_dict()[name]), name
-    assert len(list(tmp_path.iterdir())) == 1  # only the newest checkpoint stays
+    assert len(list((tmp_path / "checkpoints").iterdir())) == 1  # only the newest stays
 
 
-def test_a_damaged_checkpoint_does_not_count(tokenizer: Tokenizer, data: TokenSet, tmp_path: Path) -> None:
-    config = TrainConfig(steps=4, batch_size=1, context_length=16, checkpoint_seconds=0)
+def test_a_damaged_checkpoint_does_not_count(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
+    config = TrainConfig(steps=4, batch_size=1, context_length=16, checkpoint_every=4)
     batches = StreamBatches(data, 1, 16, 0)
-    first = model_of(tokenizer)
-    train(first, batches, config, tmp_path)
-    weights = next(tmp_path.glob("step-*/model.safetensors"))
+    first = tiny()
+    train(first, batches, config, Session(tmp_path))
+    weights = next(tmp_path.glob("checkpoints/step-*/model.safetensors"))
     raw = bytearray(weights.read_bytes())
     raw[len(raw) // 2] ^= 1
     weights.write_bytes(raw)
-    second = model_of(tokenizer)
+    second = tiny()
     seen: list[int] = []
-    train(second, batches, config, tmp_path, watch=lambda s: seen.append(s.step))
+    told: list[str] = []
+    train(second, batches, config, Session(tmp_path, lambda s: seen.append(s.step), told.append))
     assert seen == [1, 2, 3, 4]
+    assert "model.safetensors: damaged: SHA-256" in told[0]
+    assert "training begins anew" in told[1]
 
 
-def test_a_loss_that_is_not_finite_stops(tokenizer: Tokenizer, data: TokenSet) -> None:
-    model = model_of(tokenizer)
+def test_a_loss_that_is_not_finite_stops(tiny: ModelOf, data: TokenSet) -> None:
+    model = tiny()
     with torch.no_grad():
         model.head.weight[0, 0] = float("nan")
     with pytest.raises(TrainingError, match=r"nan at step 0, learning rate .*lower learning rate"):
         train(model, StreamBatches(data, 1, 16, 0), TrainConfig(steps=3))
 
 
-def test_accumulated_gradients_are_those_of_the_whole(tokenizer: Tokenizer, data: TokenSet) -> None:
+def test_accumulated_gradients_are_those_of_the_whole(tiny: ModelOf, data: TokenSet) -> None:
     results = []
     for parts in (1, 2, 4):
-        model = model_of(tokenizer, dropout=0.0)
+        model = tiny(dropout=0.0)
         config = TrainConfig(steps=3, batch_size=4, context_length=32, grad_accum_steps=parts)
         train(model, PackedBatches(data, 4, 32, 0), config)
         results.append(model.head.weight.detach())

@@ -1,0 +1,55 @@
+"""A running mean of the weights, which is often better than the weights themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from mynah.model.transformer import Transformer
+
+
+class Average:
+    """The exponential moving average of a model's parameters (Polyak & Juditsky 1992).
+
+    In the first steps it forgets faster, as min(decay, (1 + step) / (10 + step)), so that the random start does not
+    weigh on it.
+    """
+
+    def __init__(self, model: Transformer, decay: float) -> None:
+        """Begin with the weights as they are."""
+        self.model, self.decay = model, decay
+        self.mean = {name: p.detach().clone() for name, p in model.named_parameters()}
+
+    @torch.no_grad()
+    def update(self, step: int) -> None:
+        """Move towards the weights after a step (from 0)."""
+        kept = min(self.decay, (1 + step) / (10 + step))
+        torch._foreach_lerp_(list(self.mean.values()), list(self.model.parameters()), 1 - kept)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Let the model have the mean as its weights for a while."""
+        self._swap()
+        try:
+            yield
+        finally:
+            self._swap()
+
+    @torch.no_grad()
+    def _swap(self) -> None:
+        for name, p in self.model.named_parameters():
+            p.data, self.mean[name] = self.mean[name], p.data
+
+    @torch.no_grad()
+    def stay(self) -> None:
+        """Leave the mean in the model."""
+        for name, p in self.model.named_parameters():
+            p.copy_(self.mean[name])
+
+    def load(self, tensors: dict[str, Tensor]) -> None:
+        """Take over a mean that was saved."""
+        for name, mean in self.mean.items():
+            mean.copy_(tensors[name])

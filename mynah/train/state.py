@@ -1,0 +1,127 @@
+"""All that training changes: what a checkpoint holds, and what a resumed run needs to be the same to the bit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from mynah.errors import ArtifactError
+from mynah.model.transformer import Transformer
+from mynah.model.weights import load_tensors, model_tensors
+from mynah.train.average import Average
+from mynah.train.config import TrainConfig
+from mynah.train.optim import Optimizers
+from mynah.train.precision import Precision
+
+
+@dataclass
+class Progress:
+    """Where training stands, besides tensors. Only `seconds` differs between a run and the same run cut off."""
+
+    #: steps taken
+    step: int = 0
+    #: tokens looked at
+    tokens: int = 0
+    #: lowest held-out loss so far, nats per token, and the step it was measured after
+    best_loss: float | None = None
+    best_step: int = 0
+    #: one entry a measurement: step, loss, learning-rate factor, held-out loss
+    history: list[dict[str, float | int | None]] = field(default_factory=list)
+    #: seconds of training so far; an observation, it steers nothing
+    seconds: float = 0.0
+    stopped_early: bool = False
+    #: steps at which the rate begins to fall and has fallen, once a stall has brought that forward
+    fall: tuple[int, int] | None = None
+    #: the last losses, which a spike is held against
+    recent: list[float] = field(default_factory=list)
+    #: batches left out because a spike was among them
+    skipped: int = 0
+    #: lines of metrics.jsonl
+    lines: int = 0
+    #: of the scaler of float16's losses
+    scaler: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any], path: Path) -> Progress:
+        """Read what was written with `vars`.
+
+        Raises:
+            ArtifactError: if a field is unknown.
+        """
+        try:
+            progress = cls(**value)
+        except TypeError:
+            raise ArtifactError(f"{path}: damaged, or of another version: its fields are unknown") from None
+        progress.fall = tuple(progress.fall) if progress.fall else None  # type: ignore[assignment]
+        return progress
+
+
+class TrainState:
+    """A model in training: its weights, the optimizers' state, the running mean, the best weights, the progress."""
+
+    def __init__(self, model: Transformer, config: TrainConfig) -> None:
+        """Begin at step 0 with the model as it is."""
+        self.model, self.config = model, config
+        self.device = next(model.parameters()).device
+        self.precision = Precision(config.precision, self.device)
+        self.optimizers = Optimizers(model, config)
+        self.average = Average(model, config.ema) if config.ema else None
+        self.best: dict[str, Tensor] = {}
+        self.progress = Progress()
+
+    def measured_weights(self) -> AbstractContextManager[None]:
+        """Let the model have, for a while, the weights that are measured and kept: the mean if there is one."""
+        return self.average.in_place() if self.average is not None else nullcontext()
+
+    def keep_best(self) -> None:
+        """Note the weights as the best so far."""
+        self.best = {name: t.clone() for name, t in model_tensors(self.model).items()}
+
+    def go_to_best(self) -> None:
+        """Put the best weights back."""
+        load_tensors(self.model, self.best, Path("best weights"))
+        if self.average is not None:
+            self.average.load(dict(self.model.named_parameters()))
+
+    def tensors(self) -> dict[str, dict[str, Tensor]]:
+        """Return all tensors by the file of a checkpoint that they belong in; not copies."""
+        files = {"model": model_tensors(self.model), "optimizer": self.optimizers.tensors()}
+        if self.average is not None:
+            files["average"] = self.average.mean
+        if self.best:
+            files["best"] = self.best
+        return files
+
+    def load(self, files: Mapping[str, dict[str, Tensor]], progress: Progress, path: Path) -> None:
+        """Take over what `tensors` gave, and where training stood.
+
+        Raises:
+            ArtifactError: if the tensors are not those of this model.
+        """
+        load_tensors(self.model, files["model"], path / "model.safetensors")
+        self.optimizers.load(files["optimizer"])
+        if self.average is not None:
+            self.average.load(files["average"])
+        self.best = {name: t.to(self.device) for name, t in files.get("best", {}).items()}
+        self.progress = progress
+        self.optimizers.clear()
+        if progress.scaler:
+            self.precision.scaler.load_state_dict(progress.scaler)
+
+    def step(self, factor: float) -> float:
+        """Clip the gradients, take a step at `factor` times the peak rates; return the norm before clipping."""
+        scaler = self.precision.scaler
+        for optimizer in self.optimizers.all:
+            scaler.unscale_(optimizer)
+        limit = self.config.grad_clip or float("inf")
+        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        self.optimizers.step(factor, scaler)
+        if self.average is not None:
+            self.average.update(self.progress.step)
+        return norm

@@ -1,0 +1,133 @@
+"""The processes that train one model together, and what each of them has to do.
+
+Started by `torchrun`, each process reads from its environment who it is. All make the same batch of a step, which is
+a pure function of (seed, step), and each takes its own rows of it; so the number of processes may change from one
+start to the next, and no process has to tell another which rows it took.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from mynah.model.transformer import IGNORE, Transformer
+from mynah.train.batches import Batch
+from mynah.train.config import TrainConfig
+
+#: A collective operation that takes longer than this has lost a process.
+TIMEOUT = timedelta(seconds=25)
+
+
+@dataclass(frozen=True)
+class World:
+    """One process among `size`; alone by default."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the process that writes and tells."""
+        return self.rank == 0
+
+    def share(self, batch: Batch) -> Batch:
+        """Return this process's rows of a batch, or one that counts for nothing if there are too few."""
+        if self.size == 1:
+            return batch
+        mine = rows(batch, self.size)[self.rank]
+        if len(mine.tokens):
+            return mine
+        empty = rows(batch, len(batch.tokens))[0]
+        return replace(empty, targets=torch.full_like(empty.targets, IGNORE))
+
+    def total(self, *values: float) -> list[float]:
+        """Return the sums of values over all processes."""
+        if self.size == 1:
+            return list(values)
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        summed = torch.tensor(values, dtype=torch.float64, device=device)
+        dist.all_reduce(summed)
+        return [float(value) for value in summed]
+
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+@contextmanager
+def joined(device: torch.device) -> Iterator[World]:
+    """Join the processes that `torchrun` started, if it did: NCCL on GPUs, Gloo elsewhere."""
+    if "RANK" not in os.environ:
+        yield World()
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=TIMEOUT)
+    try:
+        yield World(dist.get_rank(), dist.get_world_size())
+    finally:
+        dist.destroy_process_group()
+
+
+class Objective(nn.Module):
+    """A model and its loss as one module: what is put over it from outside sees the whole of a pass."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, device: torch.device) -> Tensor:
+        """Return the summed loss of a batch in nats, a scalar."""
+        segments = batch.segments.to(device) if batch.segments is not None else None
+        hidden = self.model(batch.tokens.to(device), segments)
+        return self.model.loss(hidden, batch.targets.to(device), batch.prior_at())
+
+
+class Replicas:
+    """One model, or a copy of it in every process, whose gradients are summed as they are made."""
+
+    def __init__(self, model: Transformer, config: TrainConfig, world: World) -> None:
+        """Compile the model if asked for; put DistributedDataParallel (Li et al. 2020) over it if there are several."""
+        self.world, self.device = world, next(model.parameters()).device
+        model.recompute = config.recompute
+        if config.compile:
+            model.compile()  # in place: names of weights stay as they are
+        self.objective: Any = Objective(model)
+        if world.size > 1:
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            self.objective = nn.parallel.DistributedDataParallel(self.objective, device_ids=ids)
+
+    def loss(self, part: Batch) -> Tensor:
+        """Return the summed loss of this process's part of a batch.
+
+        DistributedDataParallel gives the mean of the processes' gradients; the sum is wanted.
+        """
+        loss: Tensor = self.objective(part, self.device)
+        return loss * self.world.size
+
+    def exchange(self, last: bool) -> AbstractContextManager[None]:
+        """Return the context of a pass: the processes exchange gradients after the last part of a step alone."""
+        if self.world.size == 1 or last:
+            return nullcontext()
+        context: AbstractContextManager[None] = self.objective.no_sync()
+        return context
+
+
+def rows(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into `count` parts of neighbouring rows, the first ones a row larger where it does not divide."""
+    if count == 1:
+        return [batch]
+    nothing = [None] * count
+    tokens, targets = batch.tokens.tensor_split(count), batch.targets.tensor_split(count)
+    segments = batch.segments.tensor_split(count) if batch.segments is not None else nothing
+    places = np.array_split(batch.places, count) if batch.places is not None else nothing
+    return [Batch(*part, batch.prior) for part in zip(tokens, targets, segments, places, strict=True)]
