@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 import json
-import signal
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -246,9 +246,10 @@ def test_ctrl_c_saves_and_prints_how_to_go_on(
     tmp_path: Path, recipe: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from mynah.cli.progress import TerminalReporter
+    from mynah.train.loop import Step
 
-    def pressed(self: TerminalReporter, stage: str, step: object) -> None:
-        if stage == "tune":
+    def pressed(self: TerminalReporter, stage: str, step: Step) -> None:
+        if stage == "tune" and step.step == 1:
             signal.raise_signal(signal.SIGINT)
 
     chats = write_chats(tmp_path / "chats.csv")
