@@ -37,12 +37,13 @@ from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
-from mynah.plan.budget import rates, row_shape, shape_for
+from mynah.plan.budget import row_shape, shape_for
 from mynah.run import SAVED, is_saved, open_run
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig
 from mynah.train.phases import Priors, pretrain, tune
+from mynah.train.rates import rates
 
 Text = str | Sequence[str] | Mapping[str, Any] | Conversation
 #: "gpt3" alone is the family: the size follows the data, largest first (tokens, preset).

@@ -62,6 +62,15 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_directory(path: Path) -> None:
+    """Make a directory and those that it lies in, durably; nothing if it is there."""
+    if path.is_dir():
+        return
+    make_directory(path.parent)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
+
+
 def sync_file(path: Path) -> None:
     """Push a file's bytes to the disk."""
     with path.open("rb+") as file:
@@ -79,7 +88,7 @@ def replacing(path: Path) -> Iterator[Path]:
     host = socket.gethostname().replace(".", "-")
     temporary = path.with_name(f".{path.name}.{host}.{os.getpid()}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_directory(path.parent)
         yield temporary
         sync_file(temporary)
         os.replace(temporary, path)
@@ -102,17 +111,27 @@ def write_bytes(path: Path, data: bytes) -> None:
         _write(temporary, data, path)
 
 
-def _write(temporary: Path, data: bytes, path: Path) -> None:
+def append(path: Path, data: bytes) -> None:
+    """Add to the end of a file, for what is read while it grows; `sync_file` makes it durable.
+
+    Raises:
+        ArtifactError: if it cannot be written.
+    """
+    _write(path, data, path, os.O_APPEND)
+
+
+def _write(file: Path, data: bytes, path: Path, mode: int = os.O_TRUNC) -> None:
     """Write all of `data`, however little the system takes at once, and see that all of it is there."""
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
-    done, view = 0, memoryview(data)
+    done, view, descriptor = 0, memoryview(data), None
     try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | mode | getattr(os, "O_BINARY", 0), 0o666)
+        before = os.fstat(descriptor).st_size
         while done < len(data):
             written = os.write(descriptor, view[done : done + PIECE])
             if written <= 0:
                 raise OSError(errno.EIO, "nothing was written")
             done += written
-        done = os.fstat(descriptor).st_size
+        done = os.fstat(descriptor).st_size - before
         if done != len(data):
             raise OSError(errno.EIO, "a part of it is not on the disk")
     except OSError as error:
@@ -120,7 +139,8 @@ def _write(temporary: Path, data: bytes, path: Path) -> None:
             f"{path}: cannot be written: {error.strerror or error}, after {done:,} of {len(data):,} bytes"
         ) from None
     finally:
-        os.close(descriptor)
+        if descriptor is not None:
+            os.close(descriptor)
 
 
 def write_text(path: Path, text: str) -> None:

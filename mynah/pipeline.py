@@ -24,7 +24,7 @@ from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run, first_records
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_model, new_model, save_model
+from mynah.model.weights import load_model, new_model
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
@@ -34,9 +34,10 @@ from mynah.report import write_report
 from mynah.stages import Reporter, Silent, Stages
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
+from mynah.train.job import keep
 from mynah.train.loop import Session
+from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import Priors, pretrain, tune
-from mynah.train.state import Progress
 
 #: Stages whose time is gone when the plan is made.
 BEFORE_PLAN = ("collect", "clean", "split", "tokenizer", "tokens", "ngram", "prior")
@@ -298,6 +299,9 @@ class _Build:
                 seed=recipe.seed,
                 prior=priors.data if priors else None,
             )
+            for config in (plan.pretrain, plan.tune):
+                if config is not None:
+                    check_memory(recipe.plan.size, plan.model, config, available_memory(self.device))
             artifacts.write_json(out / "plan.json", plan.to_json())
             return {}
 
@@ -328,7 +332,7 @@ class _Build:
                 self._session("pretrain", out),
                 self._priors,
             )
-            return _keep(model, done, out)
+            return keep(model, done, out)
 
         return self._trained("pretrain", self.stages.run("pretrain", settings, inputs, work))
 
@@ -344,7 +348,7 @@ class _Build:
             data, held_out = self._read_tokens()
             model = load_model(self.dir / "pretrain").to(self.device)
             done = tune(model, data, held_out, config, self._session("tune", out), self._priors)
-            return _keep(model, done, out)
+            return keep(model, done, out)
 
         inputs = {**_inputs(tokens, prior), "pretrain": base.output}
         settings = config.deciding()
@@ -416,14 +420,3 @@ class _Build:
 def _inputs(tokens: Manifest, prior: Manifest | None) -> dict[str, str]:
     """Return what a stage of the network is made from."""
     return {"tokens": tokens.output, **({"prior": prior.output} if prior is not None else {})}
-
-
-def _keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
-    """Write a trained model; return the counts of the manifest."""
-    save_model(model.cpu(), out)
-    return {
-        "steps": done.step,
-        "best_step": done.best_step,
-        "best_loss": done.best_loss,
-        "stopped_early": done.stopped_early,
-    }

@@ -16,6 +16,7 @@ from mynah.interop.huggingface import from_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.recipe import load_recipe
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.job import STAGE
 
 _GO_ON = "run the same mynah build again to go on"
 #: The stage that the manifest of a folder written by `GPT3.save` names.
@@ -69,18 +70,18 @@ def open_run(directory: Path, device: torch.device) -> Run:
 
 
 def is_saved(directory: Path) -> bool:
-    """Whether a folder is one that `GPT3.save` wrote.
+    """Whether a folder holds model and tokenizer side by side, as `GPT3.save` and `mynah train` write them.
 
     Raises:
         ArtifactError: if its manifest is damaged.
     """
     if not (directory / artifacts.MANIFEST).is_file():
         return False
-    return artifacts.read_manifest(directory, verify=False).stage == SAVED
+    return artifacts.read_manifest(directory, verify=False).stage in (SAVED, STAGE)
 
 
 def _open_saved(directory: Path, device: torch.device) -> Run:
-    """Open a folder that `GPT3.save` wrote."""
+    """Open a folder that `GPT3.save` or `mynah train` wrote."""
     talks = bool(artifacts.read_manifest(directory).counts.get("talks"))
     tokenizer = Tokenizer.load(directory)
     model = load_trained(directory, directory, tokenizer.control.bos).to(device)

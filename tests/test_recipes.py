@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mynah.recipe import load_recipe
+from mynah.train.job import load_train_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 
@@ -17,5 +18,9 @@ def test_there_are_recipes() -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda p: p.name)
 def test_recipe(path: Path) -> None:
-    load_recipe(path, {})
-    assert f"--recipe recipes/{path.name}" in path.read_text(encoding="utf-8")
+    text = path.read_text(encoding="utf-8")
+    if f"mynah train recipes/{path.name}" in text:
+        load_train_recipe(path, {})
+    else:
+        load_recipe(path, {})
+        assert f"--recipe recipes/{path.name}" in text

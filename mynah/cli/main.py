@@ -29,6 +29,14 @@ mynah build --sample en --minutes 3""",
         """mynah pretrain book.txt --minutes 10
 mynah pretrain chats.csv --minutes 3 --prior ngram""",
     ),
+    "train": (
+        "mynah.cli.train:train",
+        "Train a model from token shards by a recipe, by one process or many.",
+        """mynah train recipes/gpt2-tiny.toml -o runs/tiny
+mynah train recipe.toml -o runs/large --set train.steps=2000 --compile
+mynah train recipe.toml -o runs/large --processes 4 --elastic
+torchrun --nproc-per-node 8 -m mynah.train recipe.toml -o runs/large""",
+    ),
     "collect": (
         "mynah.cli.data:collect",
         "Read sources of any kind into records, and account for every row.",
@@ -209,5 +217,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _fail(message: str) -> None:
-    print(f"mynah: {' '.join(message.split())}", file=sys.stderr)
+    process = f"process {os.environ['RANK']}: " if os.environ.get("RANK", "0") != "0" else ""  # of several
+    print(f"mynah: {process}{' '.join(message.split())}", file=sys.stderr)
     sys.exit(2)

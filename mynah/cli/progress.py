@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -13,6 +14,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from mynah.cli.flags import ask_on_terminal
 from mynah.pipeline import build
 from mynah.recipe import Recipe
+from mynah.stages import Silent
+from mynah.train.job import Job
 from mynah.train.loop import Interrupted, Step
 
 #: Without a terminal a line of progress comes this often, in seconds.
@@ -27,6 +30,7 @@ _DOES = {
     "ngram": "counting n-grams",
     "prior": "counting what the network goes on from",
     "plan": "choosing model and steps",
+    "train": "training",
     "pretrain": "training on all text",
     "tune": "fine-tuning on replies",
     "evaluate": "measuring on what was held out",
@@ -113,6 +117,37 @@ def run_build(sources: list[Path | str], recipe: Recipe, directory: Path, *, aga
     finally:
         reporter.close()
     _summary(console, result, directory)
+
+
+def run_job(job: Job, output: Path) -> None:
+    """Train with progress on the terminal; of several processes, the first one tells.
+
+    Raises:
+        MynahError: as `Job.run`.
+    """
+    first = os.environ.get("RANK", "0") == "0"
+    console = Console(file=sys.stdout, soft_wrap=True)
+    reporter = TerminalReporter(console) if first else Silent()
+    try:
+        made = job.run(output, reporter)
+    except (Interrupted, KeyboardInterrupt) as stop:
+        if first:
+            saved = "everything so far" if isinstance(stop, Interrupted) else "the last checkpoint"
+            reporter.note(f"stopped; {saved} is saved: run the same command again to go on")
+        sys.exit(130)
+    finally:
+        if isinstance(reporter, TerminalReporter):
+            reporter.close()
+    counts = made.counts
+    if first:
+        best = counts["best_loss"]
+        held = (
+            f", best held-out loss {best:.3f} nats a token after step {counts['best_step']:,}" if best else ""
+        )
+        console.print(f"trained    {output}: {counts['steps']:,} steps{held}", highlight=False, markup=False)
+        if (output / "tokenizer.json").is_file():
+            verb = "chat" if counts["talks"] else "generate"
+            console.print(f"use        mynah {verb} {output}", highlight=False, markup=False)
 
 
 def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:

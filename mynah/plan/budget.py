@@ -21,6 +21,7 @@ from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step, train
 from mynah.train.ramp import ramp_of
+from mynah.train.rates import rates
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
 #: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
@@ -41,10 +42,6 @@ MEASURING = 1.1
 TUNE_SHARE = {"repeating": 0.5, "new": 0.15}
 #: Replies repeat if at most this share of them is distinct.
 DISTINCT_REPLIES = 0.5
-#: Learning rate by width in Brown et al. 2020, table 2.1.
-PAPER_RATES = {
-    768: 6e-4, 1024: 3e-4, 1536: 2.5e-4, 2048: 2e-4, 2560: 1.6e-4, 4096: 1.2e-4, 5140: 1e-4, 12288: 0.6e-4,
-}  # fmt: skip
 #: Fine-tuning's learning rate as a share of pretraining's: at the full rate it undid on four of five logs
 #: what pretraining had learned; replies that repeat can stand more of it (docs/log.md).
 TUNE_RATE = {"repeating": 0.2, "new": 0.1}
@@ -206,23 +203,6 @@ def shape_for(model: ModelConfig, shape: tuple[int, int], *, from_base: bool) ->
     """
     context = min(shape[1], model.context_length) if from_base else model.context_length
     return max(1, shape[0] * shape[1] // context), context
-
-
-def rates(model: ModelConfig, from_base: bool) -> dict[str, Any]:
-    """Return optimizer settings: those of the small default, or AdamW as in the paper for GPT shapes."""
-    if from_base:
-        return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
-    if model.positions == "learned":
-        # Brown et al. 2020, appendix B: beta2 0.95, eps 1e-8, clipping 1, decay 0.1, cosine to 10 %.
-        # Below the smallest width of its table 2.1 the rate goes on as 1 / width.
-        rate = PAPER_RATES.get(model.n_embd, min(3e-3, 6e-4 * 768 / model.n_embd))
-        return {"optimizer": "adamw", "learning_rate": rate, "schedule": "cosine", "final": 0.1}
-    return {
-        "optimizer": "muon",
-        # Best at 1e-2 for a width of 128, at 5e-3 for 192; the fall is taken as 1 / width.
-        "learning_rate": 1e-2 * 128 / model.n_embd,
-        "matrix_learning_rate": 0.02,
-    }
 
 
 def _by_speed(

@@ -22,6 +22,7 @@ from mynah.model.transformer import IGNORE, Transformer
 from mynah.train.batches import Batch, BatchAt
 from mynah.train.checkpoint import Checkpoints, Say
 from mynah.train.config import TrainConfig
+from mynah.train.memory import check_positions
 from mynah.train.metrics import Metrics
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
 from mynah.train.spikes import MOST, deviations, remembered
@@ -78,12 +79,14 @@ def train(
         validate: returns the held-out loss in nats per token, of the model as it stands.
 
     Raises:
+        ConfigError: if a row is longer than the positions that the model has learned.
         TrainingError: if the loss is not finite, or spikes again and again; the step, the rate and the last
             checkpoint are named.
         ArtifactError: if a checkpoint cannot be written, or is one of another model.
         Interrupted: on Ctrl-C or SIGTERM, after saving at the end of the step (KeyboardInterrupt if nothing is
             kept).
     """
+    check_positions(model.config, config)
     directory, world = session.directory, session.world
     state = TrainState(model, config)
     checkpoints = Checkpoints(directory / CHECKPOINTS if directory else None, session.say, world)
@@ -157,6 +160,7 @@ def train(
 
                 norm = state.step(factor)
                 progress.step, progress.tokens = step + 1, progress.tokens + batch.tokens.numel()
+                world.at(progress.step)
 
                 held_out = None
                 is_last = progress.step == last_step(progress, config)

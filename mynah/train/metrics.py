@@ -43,7 +43,7 @@ class Metrics:
         self.boards: list[Board] = []
         if directory is not None:
             events = directory / artifacts.OBSERVED
-            events.mkdir(parents=True, exist_ok=True)
+            artifacts.make_directory(events)
             self.cut(lines)
             self.boards.append(_EventFiles(events, step))
             if config.wandb:
@@ -63,8 +63,7 @@ class Metrics:
         """Add a line, which must hold `step`; numbers of it, and what was observed, go to the boards."""
         if self.path is None:
             return
-        with self.path.open("a", encoding="utf-8", newline="\n") as file:
-            file.write(json.dumps(row, sort_keys=True) + "\n")
+        artifacts.append(self.path, (json.dumps(row, sort_keys=True) + "\n").encode())
         self.lines += 1
         numbers = {k: float(v) for k, v in row.items() if k != "step" and isinstance(v, int | float)}
         for board in self.boards:

@@ -8,6 +8,7 @@ start to the next, and no process has to tell another which rows it took.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,10 +19,12 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.rendezvous import rendezvous
 
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
+from mynah.train.heartbeat import EXIT, Heartbeat
 
 #: A collective operation that takes longer than this has lost a process.
 TIMEOUT = timedelta(seconds=25)
@@ -33,6 +36,7 @@ class World:
 
     rank: int = 0
     size: int = 1
+    heartbeat: Heartbeat | None = None
 
     @property
     def first(self) -> bool:
@@ -58,6 +62,11 @@ class World:
         dist.all_reduce(summed)
         return [float(value) for value in summed]
 
+    def at(self, step: int) -> None:
+        """Let the others know how many steps this process has taken."""
+        if self.heartbeat is not None:
+            self.heartbeat.step = step
+
     def wait(self) -> None:
         """Wait until all processes are here."""
         if self.size > 1:
@@ -71,9 +80,21 @@ def joined(device: torch.device) -> Iterator[World]:
         yield World()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=TIMEOUT)
+    store, rank, size = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+    apart = dist.distributed_c10d.PrefixStore("mynah", store)
+    dist.init_process_group(backend, store=apart, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
-        yield World(dist.get_rank(), dist.get_world_size())
+        with Heartbeat(store, rank, size) as heartbeat:
+            yield World(rank, size, heartbeat)
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+            raise
+        print(
+            f"mynah: process {rank} of {size} has lost the connection to another one; run the same command again to go "
+            "on from the last checkpoint",
+            file=sys.stderr,
+        )
+        os._exit(EXIT)  # what is under way with the others cannot be ended any other way
     finally:
         dist.destroy_process_group()
 

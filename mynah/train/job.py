@@ -1,0 +1,214 @@
+"""A training run from a recipe: token shards in, a trained model out, by one process or many."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+
+from mynah import __version__, artifacts
+from mynah.artifacts import Manifest, stage_key
+from mynah.config import Config, build_config, merge, read_recipe
+from mynah.device import pick_device
+from mynah.errors import ConfigError
+from mynah.model.config import ModelConfig
+from mynah.model.presets import preset
+from mynah.model.transformer import Transformer
+from mynah.model.weights import load_config, load_model, new_model, save_model
+from mynah.stages import Reporter, Stages
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.config import TrainConfig
+from mynah.train.loop import Session
+from mynah.train.memory import available_memory, check_memory, check_positions
+from mynah.train.phases import pretrain, tune
+from mynah.train.rates import rates
+from mynah.train.state import Progress
+from mynah.train.world import World, joined
+
+STAGE = "train"
+
+
+class TrainRecipe(Config):
+    """What a model is trained on, which one, and how."""
+
+    tokens: str = Field(description="folder of token shards that mynah build made: runs/NAME/tokens")
+    start: str | None = Field(None, description="a trained model to go on from: runs/NAME/pretrain")
+    preset: str | None = Field(None, description="a size: gpt2, gpt3-small, tinyllama-1.1b, mini, ...")
+    phase: Literal["text", "replies"] = Field("text", description="learn all text, or replies alone")
+    passes: float = Field(1.0, gt=0, description="over the tokens, where train.steps does not say how long")
+    model: dict[str, Any] = Field({}, description="fields of the model to set or change")
+    train: dict[str, Any] = Field(
+        {}, description="fields of the training to set; rates are those of the make"
+    )
+    device: str = "auto"
+
+    @model_validator(mode="after")
+    def _check(self) -> TrainRecipe:
+        if self.start is not None and (self.preset or self.model):
+            raise ValueError("start brings its own shape; leave out preset and model")
+        if self.start is None and not (self.preset or self.model):
+            raise ValueError('expected preset (for example "gpt2"), start, or the fields of [model]')
+        return self
+
+
+def load_train_recipe(path: Path, changes: dict[str, Any]) -> TrainRecipe:
+    """Read a recipe, with keys of the command line laid on top.
+
+    Raises:
+        ConfigError: for a missing file, an unknown key or a value out of range.
+    """
+    return build_config(TrainRecipe, merge(read_recipe(path), changes), str(path))
+
+
+class Job:
+    """A recipe, resolved: tokens, shape, settings, checked before anything is trained."""
+
+    def __init__(self, recipe: TrainRecipe, source: str) -> None:
+        """Read and check.
+
+        Args:
+            recipe: what to do.
+            source: where it came from, for errors.
+
+        Raises:
+            ConfigError: if something does not fit together, or needs more memory than there is.
+            ArtifactError: if shards or a model to start from are missing or damaged.
+        """
+        self.recipe = recipe
+        folder = Path(recipe.tokens)
+        self.inputs = {"tokens": artifacts.read_manifest(folder).output}
+        self.data = TokenSet.load(folder / "train.safetensors")
+        self.held_out = TokenSet.load(folder / "held_out.safetensors")
+        self.tokenizer = _tokenizer_beside(folder)
+        if recipe.start is not None:
+            self.inputs["start"] = artifacts.read_manifest(Path(recipe.start)).output
+            self.model = load_config(Path(recipe.start))
+        else:
+            self.model = self._shape(source)
+        largest = int(self.data.tokens.max(initial=0))
+        if largest >= self.model.vocab_size:
+            raise ConfigError(
+                f"{folder}: holds token {largest:,}, and the model's vocabulary has {self.model.vocab_size:,}; "
+                "the shards were made with another tokenizer"
+            )
+        self.config = self._settings(source)
+        self.device = device_of(recipe.device)
+        check_positions(self.model, self.config)
+        check_memory(recipe.preset, self.model, self.config, available_memory(self.device))
+
+    def _shape(self, source: str) -> ModelConfig:
+        recipe = self.recipe
+        vocabulary = recipe.model.get("vocab_size", self.tokenizer.vocab_size if self.tokenizer else None)
+        if not isinstance(vocabulary, int):
+            raise ConfigError(
+                f"{source}: expected model.vocab_size, as there is no tokenizer beside {recipe.tokens}"
+            )
+        fields = (
+            preset(recipe.preset, vocabulary).model_dump() if recipe.preset else {"vocab_size": vocabulary}
+        )
+        context = recipe.train.get("context_length")
+        if context is not None and "context_length" not in recipe.model:
+            fields["context_length"] = context
+        return build_config(ModelConfig, {**fields, **recipe.model}, f"{source}: [model]")
+
+    def _settings(self, source: str) -> TrainConfig:
+        recipe = self.recipe
+        own = rates(self.model, from_base=recipe.start is not None)
+        context = recipe.train.get("context_length", min(self.model.context_length, 1024))
+        values = {"steps": 1, "context_length": context, **own, **recipe.train}
+        config = build_config(TrainConfig, values, f"{source}: [train]")
+        if "steps" not in recipe.train:
+            rows = recipe.passes * len(self.data.tokens) / config.context_length
+            values["steps"] = max(1, round(rows / config.batch_size))
+            values.setdefault("eval_every", max(5, values["steps"] // 20))
+            config = build_config(TrainConfig, values, f"{source}: [train]")
+        return config
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What decides the result, besides inputs and seed."""
+        return {
+            "model": self.model.model_dump(mode="json"),
+            "train": self.config.deciding(),
+            "phase": self.recipe.phase,
+        }
+
+    def run(self, out: Path, reporter: Reporter) -> Manifest:
+        """Train, with all processes that were started together; return what the finished folder says.
+
+        Raises:
+            ArtifactError: if `out` holds something else, is damaged, or cannot be written.
+            DataError, TrainingError, Interrupted: as `train`.
+        """
+        with joined(self.device) as world:
+            key = stage_key(STAGE, self.settings, self.inputs, self.config.seed, __version__)
+            finished = world.first and _is_finished(out, key)
+            if world.total(float(finished))[0] and not world.first:
+                return artifacts.read_manifest(out)
+            if not world.first:
+                self._train(out.with_name(f"{out.name}.partial"), reporter, world)
+                world.wait()
+                return artifacts.read_manifest(out)
+            stages = Stages(out.parent, self.config.seed, reporter)
+            with artifacts.locked(out.parent, f".{out.name}.lock", "another -o", remove=True):
+                made = stages.run(
+                    STAGE, self.settings, self.inputs, lambda p: self._work(p, reporter, world), out.name
+                )
+            if not finished:
+                world.wait()
+            return made
+
+    def _work(self, partial: Path, reporter: Reporter, world: World) -> dict[str, Any]:
+        model, done = self._train(partial, reporter, world)
+        if self.tokenizer is not None:
+            self.tokenizer.save(partial)
+        return {**keep(model, done, partial), "talks": self.recipe.phase == "replies"}
+
+    def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[Transformer, Progress]:
+        start = self.recipe.start
+        model = load_model(Path(start)) if start else new_model(self.model, self.config.seed)
+        session = Session(
+            partial,
+            (lambda step: reporter.training(STAGE, step)) if world.first else None,
+            reporter.note,
+            world,
+        )
+        phase = pretrain if self.recipe.phase == "text" else tune
+        return model, phase(model.to(self.device), self.data, self.held_out, self.config, session)
+
+
+def keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
+    """Write a trained model; return the counts of the manifest."""
+    save_model(model.cpu(), out)
+    return {
+        "steps": done.step,
+        "best_step": done.best_step,
+        "best_loss": done.best_loss,
+        "stopped_early": done.stopped_early,
+    }
+
+
+def device_of(name: str) -> torch.device:
+    """Return this process's device: of several GPUs on a machine, each process has its own.
+
+    Raises:
+        ConfigError: if it is not there.
+    """
+    local = os.environ.get("LOCAL_RANK")
+    device = pick_device(name)
+    return pick_device(f"cuda:{local}") if device.type == "cuda" and local else device
+
+
+def _tokenizer_beside(tokens: Path) -> Tokenizer | None:
+    folder = tokens.parent / "tokenizer"
+    return Tokenizer.load(folder) if folder.is_dir() else None
+
+
+def _is_finished(out: Path, key: str) -> bool:
+    if not (out / artifacts.MANIFEST).is_file():
+        return False
+    return artifacts.read_manifest(out, verify=False).key == key

@@ -1,0 +1,167 @@
+"""What training asks of a machine and of a model, checked before anything is allocated: memory by formula, positions.
+
+C width, H hidden width of the MLP, Q and K widths of queries and keys.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import torch
+
+from mynah.errors import ConfigError
+from mynah.model.config import ModelConfig
+from mynah.model.presets import PRESETS, preset
+from mynah.model.transformer import LOGITS_AT_ONCE
+from mynah.train.config import TrainConfig
+
+#: Share of the free memory that training may plan with.
+USABLE = 0.9
+#: What the process needs besides: interpreter, libraries, buffers of the kernels.
+BASE_BYTES = 400 << 20
+
+
+@dataclass(frozen=True)
+class TrainingMemory:
+    """Bytes that one process holds, by what for."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+    #: running mean, best weights, and the copy that a checkpoint is written from
+    copies: int
+    activations: int
+    logits: int
+
+    @property
+    def total(self) -> int:
+        """All of it."""
+        return sum(int(getattr(self, f.name)) for f in fields(self))
+
+
+def training_memory(
+    model: ModelConfig, config: TrainConfig, *, bytes_per_activation: int = 4, copies: bool = True
+) -> TrainingMemory:
+    """Return what training takes on one device, weights in float32.
+
+    AdamW keeps two numbers a parameter, Muon one for each matrix of the blocks.
+
+    Args:
+        model: its shape.
+        config: rows, context, accumulation, optimizer.
+        bytes_per_activation: 2 where products run in half precision.
+        copies: whether best weights and checkpoints are kept in this memory.
+    """
+    n = model.n_params()
+    groups = model.n_params_by_group()
+    matrices = groups["attention"] + groups["mlp"] if config.optimizer == "muon" else 0
+    optimizer = 4 * (2 * n - matrices)
+    kept = 4 * n * (config.ema > 0)
+    if copies:
+        kept += 4 * n + (8 * n + optimizer + kept)  # best; and of all that a checkpoint holds, a copy
+    tokens = -(-config.batch_size // config.grad_accum_steps) * config.context_length
+    a_block = activation_floats(model, config.context_length) * bytes_per_activation
+    between = model.n_embd * bytes_per_activation
+    if config.recompute:
+        activations = tokens * (model.n_layer * between + int(a_block))
+    else:
+        activations = tokens * int(model.n_layer * a_block)
+    # Logits, their probabilities and their gradient, in float32, of one piece.
+    logits = 3 * 4 * min(tokens * model.vocab_size, LOGITS_AT_ONCE)
+    return TrainingMemory(4 * n, 4 * n, optimizer, kept, activations + 2 * tokens * between, logits)
+
+
+def activation_floats(model: ModelConfig, context_length: int) -> float:
+    """Return the numbers that one block keeps for its backward pass, per token; the mean over the layers.
+
+    The terms of Korthikanti et al. (2022), section 4.1, for kernels that never keep the attention matrix: what enters
+    the two norms and leaves them (4 C), queries, keys and values before and after what is done to them, the mixed
+    values twice, and what enters and leaves the non-linearity. A banded layer keeps its keys and values twice.
+    """
+    C, H = model.n_embd, model.hidden
+    Q, K = model.n_head * model.head_size, model.kv_heads * model.head_size
+    changed = model.qk_norm + (model.positions == "rotary")
+    attention = (Q + 2 * K) + changed * (Q + K) + 2 * Q
+    if model.kv_heads != model.n_head:
+        attention += 2 * (Q - K)  # keys and values are repeated for every head
+    banded = sum(0 < window < context_length for window in model.layer_windows) / model.n_layer
+    mlp = (4 if model.mlp == "swiglu" else 2) * H
+    return 4 * C + attention + banded * (3 * Q + 2 * K) + mlp
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Return the free bytes of a device, None where the system does not say."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    with suppress(OSError, StopIteration, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+        return min(free, _of_container(free))
+    with suppress(AttributeError, ValueError, OSError):
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return None
+
+
+def _of_container(otherwise: int) -> int:
+    """Return what the control group leaves free, where there is one with a limit."""
+    folder = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):
+        limit = int((folder / "memory.max").read_text(encoding="ascii"))
+        return limit - int((folder / "memory.current").read_text(encoding="ascii"))
+    return otherwise
+
+
+def check_memory(
+    name: str | None, model: ModelConfig, config: TrainConfig, available: int | None
+) -> TrainingMemory:
+    """Return what training takes if it fits.
+
+    Args:
+        name: of the preset, if it is one: the largest of its make that fits is named in the error.
+        model: its shape.
+        config: how it is trained.
+        available: free bytes; None: not known, everything fits.
+
+    Raises:
+        ConfigError: if it takes more than there is.
+    """
+    needed = training_memory(model, config)
+    if available is None or _fits(needed, available):
+        return needed
+    family = (name or "").rpartition("-")[0] or name or ""
+    alike = [other for other in PRESETS if family and other.startswith(family)]
+    sizes = {other: preset(other, model.vocab_size) for other in alike}
+    fitting = {
+        other: size.n_params()
+        for other, size in sizes.items()
+        if _fits(training_memory(size, _within(config, size)), available)
+    }
+    largest = max(fitting, key=lambda other: fitting[other], default=None)
+    smaller = f"the largest of its make that fits is {largest}" if largest else "no size of its make fits"
+    raise ConfigError(
+        f"{name or 'this model'} ({model.n_params() / 1e6:,.0f}M parameters) takes about "
+        f"{(needed.total + BASE_BYTES) / 2**30:,.1f} GiB to train with {config.batch_size} x "
+        f"{config.context_length} tokens a step in {config.grad_accum_steps} parts, of which "
+        f"{needed.activations / 2**30:,.1f} for activations; {available / 2**30:,.1f} GiB are free; {smaller}; "
+        "more parts (grad_accum_steps) and recompute = true take less"
+    )
+
+
+def check_positions(model: ModelConfig, config: TrainConfig) -> None:
+    """Raise ConfigError if a row is longer than the positions that a model has learned."""
+    if model.positions == "learned" and config.context_length > model.context_length:
+        raise ConfigError(
+            f"context_length {config.context_length:,}: the model has learned positions for "
+            f"{model.context_length:,} tokens; expected at most that"
+        )
+
+
+def _within(config: TrainConfig, model: ModelConfig) -> TrainConfig:
+    return config.model_copy(update={"context_length": min(config.context_length, model.context_length)})
+
+
+def _fits(needed: TrainingMemory, available: int) -> bool:
+    return needed.total + BASE_BYTES <= USABLE * available
