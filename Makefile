@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint fuzz clean
+.PHONY: setup demo test lint crash fuzz clean
 
 setup: .venv/ready
 
@@ -27,6 +27,11 @@ demo: setup
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+# Kills, power cuts, full disks, flipped bits: N kills of one process and N of two.
+N ?= 20
+crash: setup
+	OMP_NUM_THREADS=1 $(BIN)/python tests/crash/harness.py --kills $(N)
 
 fuzz: setup
 	$(BIN)/python benchmarks/fuzz_readers.py --mutants 1000

@@ -51,6 +51,17 @@ def sha256_of_json(value: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn an error of the system into an ArtifactError that names what could not be written."""
+    try:
+        yield
+    except ArtifactError:
+        raise
+    except OSError as error:
+        raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable; a no-op where directories cannot be opened (Windows)."""
     if os.name == "nt":
@@ -67,8 +78,9 @@ def make_directory(path: Path) -> None:
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
-    sync_directory(path.parent)
+    with _naming(path):
+        path.mkdir(exist_ok=True)
+        sync_directory(path.parent)
 
 
 def sync_file(path: Path) -> None:
@@ -88,15 +100,12 @@ def replacing(path: Path) -> Iterator[Path]:
     host = socket.gethostname().replace(".", "-")
     temporary = path.with_name(f".{path.name}.{host}.{os.getpid()}.tmp")
     try:
-        make_directory(path.parent)
-        yield temporary
-        sync_file(temporary)
-        os.replace(temporary, path)
-        sync_directory(path.parent)
-    except OSError as error:
-        if isinstance(error, ArtifactError):
-            raise
-        raise ArtifactError(f"{path}: cannot be written: {error.strerror or error}") from None
+        with _naming(path):
+            make_directory(path.parent)
+            yield temporary
+            sync_file(temporary)
+            os.replace(temporary, path)
+            sync_directory(path.parent)
     finally:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
 
@@ -245,7 +254,7 @@ def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[
         ArtifactError: if something cannot be written; the former directory is then still there.
     """
     former = directory.with_name(f"{directory.name}.former")
-    try:
+    with _naming(directory):
         files = {}
         for path in sorted(p for p in partial.rglob("*") if p.is_file()):
             name = path.relative_to(partial).as_posix()
@@ -264,10 +273,6 @@ def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[
         for name in leave_out:
             path = directory / name
             path.unlink() if path.is_file() else shutil.rmtree(path, ignore_errors=True)
-    except OSError as error:
-        if isinstance(error, ArtifactError):
-            raise
-        raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from None
     return done
 
 
@@ -289,7 +294,7 @@ def locked(
     from filelock import FileLock, Timeout
 
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        make_directory(directory)
         lock = FileLock(directory / name, timeout=0)
         lock.acquire()
     except Timeout:

@@ -58,7 +58,9 @@ def train(
 
     job = Job(load_train_recipe(recipe, changes), str(recipe))
     if "RANK" not in os.environ and (processes > 1 or elastic):
-        _launch(processes, elastic)
+        flags = [*(["--device", device] if device else []), *(["--compile"] if compile_ else [])]
+        flags += [part for assignment in set_ for part in ("--set", assignment)]
+        _launch(processes, elastic, [str(recipe), "-o", str(output), *flags])
         return
 
     from mynah.cli.progress import run_job
@@ -66,7 +68,7 @@ def train(
     run_job(job, output)
 
 
-def _launch(processes: int, elastic: bool) -> None:
+def _launch(processes: int, elastic: bool, arguments: list[str]) -> None:
     """Start this command in several processes, as torchrun does, and wait for them."""
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -80,7 +82,7 @@ def _launch(processes: int, elastic: bool) -> None:
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
-        elastic_launch(config, sys.executable)("-m", "mynah.train", *sys.argv[2:])
+        elastic_launch(config, sys.executable)("-m", "mynah.train", *arguments)
     except ChildFailedError as error:
         # What killed one makes the others end: the signal is the cause, then an error of a process's own.
         rank, failure = min(

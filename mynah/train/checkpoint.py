@@ -25,6 +25,8 @@ from mynah.train.state import Progress, TrainState
 from mynah.train.world import World
 
 Say = Callable[[str], None]
+#: Name of the thread that writes.
+WRITER = "checkpoint"
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,8 @@ class Checkpoints:
         self.before: Callable[[], None] = lambda: None
         self._thread: threading.Thread | None = None
         self._failed: MynahError | None = None
+        #: the step of what was saved or loaded last
+        self._saved = -1
 
     def load(self, state: TrainState, at_most: int | None = None) -> Path | None:
         """Load the newest whole checkpoint (of a step up to `at_most`); None if there is none.
@@ -83,6 +87,7 @@ class Checkpoints:
             files = {p.stem: read_tensors(p) for p in path.glob("*.safetensors")}
             progress = Progress.from_json(artifacts.read_json(path / "progress.json"), path)
             state.load(files, progress, path)
+            self._saved = progress.step
             if passed_over:
                 self.say(f"training goes on from {path}")
             return path
@@ -101,25 +106,28 @@ class Checkpoints:
         if not self.world.first:
             return True
         self.wait()
+        self._saved = state.progress.step
         files = {
             name: {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
             for name, tensors in state.tensors().items()
         }
         state.progress.scaler = state.precision.scaler.state_dict()
         snapshot = _Snapshot(files, copy.deepcopy(vars(state.progress)), _settings(state))
-        self._thread = threading.Thread(target=self._write, args=(snapshot, state.config.keep), daemon=True)
+        arguments = (snapshot, state.config.keep)
+        self._thread = threading.Thread(target=self._write, args=arguments, daemon=True, name=WRITER)
         self._thread.start()
         return True
 
     def save_now(self, state: TrainState) -> None:
-        """Write everything before returning.
+        """Write everything before returning, unless this step has been written.
 
         Raises:
             ArtifactError: if it cannot be written.
         """
         self.wait()
-        self.save(state)
-        self.wait()
+        if self._saved != state.progress.step:
+            self.save(state)
+            self.wait()
 
     def wait(self) -> None:
         """Wait until nothing is being written.

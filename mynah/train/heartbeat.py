@@ -39,6 +39,7 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
 
     def __enter__(self) -> Heartbeat:
+        self._beat(0)  # so that the others know from the first step on where this process is
         self._thread.start()
         return self
 
@@ -52,10 +53,13 @@ class Heartbeat:
             if os.getppid() != self._parent:
                 os._exit(EXIT)
             count += 1
-            mine = {"count": count, "step": self.step, "host": socket.gethostname(), "pid": os.getpid()}
             with suppress(dist.DistError, RuntimeError):  # the store goes with the launcher
-                self.store.set(f"beat/{self.rank}", json.dumps(mine))
+                self._beat(count)
                 self._look()
+
+    def _beat(self, count: int) -> None:
+        mine = {"count": count, "step": self.step, "host": socket.gethostname(), "pid": os.getpid()}
+        self.store.set(f"beat/{self.rank}", json.dumps(mine))
 
     def _look(self) -> None:
         """End the job if another process has been silent for too long."""

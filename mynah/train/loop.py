@@ -185,6 +185,10 @@ def train(
                     progress.seconds = time.monotonic() - begun
                     if checkpoints.save(state):
                         spikes = 0
+            progress.seconds = time.monotonic() - begun
+            checkpoints.save_now(
+                state
+            )  # whatever happens to what is made of it, training need not be done again
         except Interrupted:
             progress.seconds = time.monotonic() - begun
             checkpoints.save_now(state)
@@ -192,7 +196,6 @@ def train(
         finally:
             metrics.close()
             checkpoints.close()
-    progress.seconds = time.monotonic() - begun
     if state.best:
         state.go_to_best()
     elif state.average is not None:

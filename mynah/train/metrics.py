@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
+import struct
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,7 +48,7 @@ class Metrics:
             events = directory / artifacts.OBSERVED
             artifacts.make_directory(events)
             self.cut(lines)
-            self.boards.append(_EventFiles(events, step))
+            self.boards.append(_EventFiles(events, step + 1 if step else 0))
             if config.wandb:
                 self.boards.append(_WeightsAndBiases(config, events))
 
@@ -81,19 +84,41 @@ class Metrics:
 
 
 class _EventFiles:
-    """TensorBoard's event files; a step that is taken again hides what an earlier attempt said of it."""
+    """TensorBoard's event files; a step that is taken again hides what an earlier attempt said of it.
+
+    tensorboardX has the messages and their checksum. Its own writer is a thread, which dies with the disk and lets
+    training wait for ever.
+    """
 
     def __init__(self, directory: Path, step: int) -> None:
-        from tensorboardX import SummaryWriter
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
 
-        self.writer = SummaryWriter(str(directory), purge_step=step or None, flush_secs=10)
+        name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}"
+        self.path = directory / name
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        if step:
+            self._write(
+                Event(wall_time=time.time(), step=step, session_log=SessionLog(status=SessionLog.START))
+            )
 
     def add(self, step: int, values: dict[str, float]) -> None:
-        for name, value in values.items():
-            self.writer.add_scalar(name, value, step)
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        rows = [Summary.Value(tag=name, simple_value=value) for name, value in values.items()]
+        self._write(Event(wall_time=time.time(), step=step, summary=Summary(value=rows)))
 
     def close(self) -> None:
-        self.writer.close()
+        """Everything is in the file already."""
+
+    def _write(self, event: Any) -> None:
+        """Add a TFRecord: length, its checksum, the message, its checksum."""
+        from tensorboardX.record_writer import masked_crc32c
+
+        message = event.SerializeToString()
+        length = struct.pack("<Q", len(message))
+        sums = (struct.pack("<I", masked_crc32c(part)) for part in (length, message))
+        artifacts.append(self.path, length + next(sums) + message + next(sums))
 
 
 class _WeightsAndBiases:

@@ -269,6 +269,7 @@ def test_without_a_checkpoint_a_spike_is_gone_through(tiny: ModelOf, data: Token
 
 def test_metrics_are_lines_and_event_files(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
     from tensorboardX.proto.event_pb2 import Event
+    from tensorboardX.record_writer import masked_crc32c
 
     batches, config = StreamBatches(data, 2, 32, 0), config_of(log_every=2, grad_clip=0.0)
     losses: list[float] = []
@@ -286,6 +287,7 @@ def test_metrics_are_lines_and_event_files(tiny: ModelOf, data: TokenSet, tmp_pa
         while raw:  # TFRecord: length, its checksum, the event, its checksum
             size = int.from_bytes(raw[:8], "little")
             event = Event.FromString(raw[12 : 12 + size])
+            assert int.from_bytes(raw[12 + size : 16 + size], "little") == masked_crc32c(raw[12 : 12 + size])
             found |= {(v.tag, event.step): v.simple_value for v in event.summary.value}
             raw = raw[16 + size :]
     assert found["loss", 6] == pytest.approx(losses[5])
@@ -316,7 +318,7 @@ def test_the_newest_are_kept(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> N
 def settle() -> None:
     """Wait for the thread that writes, so that no checkpoint is left out."""
     for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.daemon and "_write" in thread.name:
+        if thread.name == checkpoint.WRITER:
             thread.join()
 
 

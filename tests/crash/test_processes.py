@@ -1,0 +1,176 @@
+"""Several processes as a user starts them: the same result as one, and an end in time when one is lost."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mynah import artifacts
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals: Linux")
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="session")
+def shards(tmp_path_factory: pytest.TempPathFactory, tokenizer: Tokenizer, data: TokenSet) -> Path:
+    """A recipe and the token shards that it names."""
+    folder = tmp_path_factory.mktemp("shards")
+    for name in ("train", "held_out"):
+        data.save(folder / "tokens.partial" / f"{name}.safetensors")
+    made = artifacts.Manifest("tokens", "", "", {}, {}, 0)
+    artifacts.finish(folder / "tokens.partial", folder / "tokens", made)
+    tokenizer.save(folder / "tokenizer")
+    recipe = f"""
+tokens = "{folder / "tokens"}"
+preset = "gpt2"
+model = {{n_layer = 2, n_embd = 32, n_head = 2}}
+[train]
+steps = 30
+batch_size = 4
+context_length = 32
+eval_every = 10
+checkpoint_every = 3
+log_every = 1
+learning_rate = 1e-3
+"""
+    (folder / "recipe.toml").write_text(recipe, encoding="utf-8")
+    return folder / "recipe.toml"
+
+
+def command(recipe: Path, out: Path, *more: str) -> list[str]:
+    return [sys.executable, "-m", "mynah.train", str(recipe), "-o", str(out), *more]
+
+
+def run(recipe: Path, out: Path, *more: str) -> str:
+    done = subprocess.run(
+        command(recipe, out, *more), capture_output=True, text=True, timeout=300, env=ENVIRONMENT
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def losses(out: Path) -> list[float]:
+    rows = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if row["loss"] is not None]
+
+
+@pytest.fixture(scope="session")
+def alone(shards: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("alone") / "run"
+    assert f"trained    {out}: 30 steps" in run(shards, out)
+    return out
+
+
+@pytest.mark.parametrize("processes", [2, 4])
+def test_several_processes_reach_the_loss_of_one(
+    shards: Path, alone: Path, tmp_path: Path, processes: int
+) -> None:
+    run(shards, tmp_path / "run", "--processes", str(processes))
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
+    assert artifacts.read_manifest(tmp_path / "run").key == artifacts.read_manifest(alone).key
+
+
+def test_torchrun_starts_it_too(shards: Path, alone: Path, tmp_path: Path) -> None:
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = ["-m", "mynah.train", str(shards), "-o", str(tmp_path / "run")]
+    subprocess.run([*torchrun, *arguments], check=True, capture_output=True, timeout=300, env=ENVIRONMENT)
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
+
+
+def begin(recipe: Path, out: Path, *more: str) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start two processes, wait for a checkpoint; return the launcher and the processes in order."""
+    slow = ("--set", "train.steps=3000", "--processes", "2", *more)
+    launcher = subprocess.Popen(
+        command(recipe, out, *slow), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    )
+    deadline = time.monotonic() + 120
+    while not list(out.with_name(f"{out.name}.partial").glob("checkpoints/step-*[0-9]")):
+        assert launcher.poll() is None, launcher.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return launcher, ranks_of(launcher.pid)
+
+
+def ranks_of(launcher: int) -> list[int]:
+    children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text(encoding="ascii").split()
+    found = {}
+    for pid in map(int, children):
+        try:
+            environment = Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            continue
+        if rank := re.search(rb"\0RANK=(\d+)\0", environment):
+            found[int(rank[1])] = pid
+    return [found[rank] for rank in sorted(found)]
+
+
+def test_a_dead_process_ends_the_job_and_is_named(shards: Path, tmp_path: Path) -> None:
+    launcher, ranks = begin(shards, tmp_path / "run")
+    begun = time.monotonic()
+    os.kill(ranks[1], signal.SIGKILL)
+    said = launcher.communicate(timeout=40)[1]
+    assert time.monotonic() - begun < 30
+    assert launcher.returncode == 2
+    assert "process 1 of 2 was ended by SIGKILL; run the same command again" in said
+    assert "Traceback" not in said
+    assert not Path(f"/proc/{ranks[0]}").exists()
+
+
+def test_a_stalled_process_ends_the_job_and_is_named(shards: Path, tmp_path: Path) -> None:
+    launcher, ranks = begin(shards, tmp_path / "run")
+    begun = time.monotonic()
+    os.kill(ranks[1], signal.SIGSTOP)
+    said = launcher.communicate(timeout=60)[1]
+    assert time.monotonic() - begun < 30
+    assert launcher.returncode == 2
+    assert re.search(
+        r"mynah: process 1 of 2 on \S+, last heard of after step \d+ has not answered for 15 s", said
+    )
+    assert not Path(f"/proc/{ranks[1]}").exists()
+
+
+def test_without_its_launcher_a_job_ends(shards: Path, tmp_path: Path) -> None:
+    launcher, ranks = begin(shards, tmp_path / "run")
+    launcher.kill()
+    launcher.communicate()
+    deadline = time.monotonic() + 20
+    while any(Path(f"/proc/{pid}").exists() for pid in ranks):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def test_an_elastic_job_goes_on_by_itself(shards: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    launcher, ranks = begin(shards, out, "--elastic")
+    os.kill(ranks[0], signal.SIGKILL)
+    deadline = time.monotonic() + 120
+    while ranks_of(launcher.pid) in ([], ranks) or len(ranks_of(launcher.pid)) < 2:
+        assert launcher.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    launcher.terminate()
+    launcher.communicate(timeout=60)
+
+
+def test_two_jobs_do_not_write_into_one_folder(shards: Path, tmp_path: Path) -> None:
+    launcher, _ = begin(shards, tmp_path / "run")
+    second = subprocess.run(
+        command(shards, tmp_path / "run", "--set", "train.steps=3000"),
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT,
+    )
+    launcher.terminate()
+    launcher.communicate(timeout=60)
+    assert second.returncode == 2
+    assert "another process is at work here" in second.stderr
