@@ -1,23 +1,34 @@
-"""Training speed beside Hugging Face: same GPT-2 shape, batch, precision and AdamW, in alternation.
+"""Training speed and memory beside peers: same GPT-2 shape, batch, precision and AdamW, in turn.
 
-    python benchmarks/train.py [SHAPE ...] > benchmarks/results/train.txt
+    python benchmarks/train.py > benchmarks/results/train.txt
+    python benchmarks/train.py --shapes 0.8M --parts speed
 
-For each shape the two trainers take turns, a few steps at a time; the median over all turns is quoted with
-the spread. FLOP/s are the formula's (6 for each parameter that multiplies every token, plus attention), as a
-share of the machine's float32 matrix-product rate measured in the same run.
+Peers: a plain loop over transformers' GPT2LMHeadModel (fused AdamW, clipping), transformers.Trainer, and litgpt's GPT
+in the same plain loop where it is installed (rotary positions: it has no learned ones). All have the exact GELU,
+which is what nanoGPT trains with; the tanh form that OpenAI used is slower on a CPU for everyone.
+
+speed: the trainers take turns, a few steps at a time; the median over all turns is quoted with the spread. FLOP/s are
+the formula's (6 for each parameter that multiplies every token, plus attention), as a share of the float32
+matrix-product rate measured in the same run. memory: each trainer in a process of its own. growth: time against tokens
+and against context.
 """
 
 from __future__ import annotations
 
+import argparse
+import math
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
-from typing import Literal
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import torch
 from machine import describe, matmul_rate
 
+from mynah.device import peak_memory, reset_peak_memory
 from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
@@ -33,78 +44,147 @@ SHAPES = {
 }
 TURNS = 7
 RATE = 6e-4
+#: Seconds that one of `steps` steps takes.
+Turn = Callable[[int], float]
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--shapes", nargs="*", default=list(SHAPES), choices=list(SHAPES))
+    parser.add_argument("--parts", nargs="*", default=["speed", "memory", "growth"])
+    parser.add_argument(
+        "--hold", nargs=2, metavar=("SHAPE", "TRAINER"), help="print the memory of one trainer"
+    )
+    chosen = parser.parse_args()
+    if chosen.hold:
+        hold(*chosen.hold)
+        return
     print(" ".join(["$ python benchmarks/train.py", *sys.argv[1:]]))
     print(describe())
-    for name in sys.argv[1:] or SHAPES:
-        n_layer, n_embd, n_head, vocab, rows, context = SHAPES[name]
-        config = preset("gpt2", vocab, n_layer=n_layer, n_embd=n_embd, n_head=n_head, context_length=context)
-        generator = torch.Generator().manual_seed(0)
-        ids = torch.randint(0, vocab, (rows, context + 1), generator=generator)
-        batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
-        steps = 3 if n_embd > 200 else 20
-        turns: dict[str, Callable[[], float]] = {
-            "mynah AdamW": mynah_turn(config, batch, steps, "adamw"),
-            "transformers AdamW": transformers_turn(config, batch, steps),
-            "mynah Muon": mynah_turn(config, batch, steps, "muon"),
-        }
-        times: dict[str, list[float]] = {key: [] for key in turns}
-        rates = []
-        for _ in range(TURNS):
-            rates.append(matmul_rate())
-            for key, turn in turns.items():
-                times[key].append(turn())
-        peak = statistics.median(rates)
-        flops = training_flops_per_token(config, context) * rows * context
+    if find_spec("litgpt") is None:
+        print("litgpt is not installed here and was not run")
+    for name in chosen.shapes:
+        if "speed" in chosen.parts:
+            speed(name)
+        if "memory" in chosen.parts:
+            memory(name)
+    if "growth" in chosen.parts:
+        growth()
+
+
+def shape_of(name: str) -> tuple[ModelConfig, Batch]:
+    """Return the config of a shape and one batch for it."""
+    n_layer, n_embd, n_head, vocab, rows, context = SHAPES[name]
+    config = preset(
+        "gpt2", vocab, n_layer=n_layer, n_embd=n_embd, n_head=n_head, context_length=context, mlp="gelu"
+    )
+    return config, batch_of(config, rows)
+
+
+def batch_of(config: ModelConfig, rows: int) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, config.vocab_size, (rows, config.context_length + 1), generator=generator)
+    return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+
+
+def speed(name: str) -> None:
+    config, batch = shape_of(name)
+    rows, context = batch.tokens.shape
+    steps = 4 if config.n_embd > 200 else 30
+    turns = {key: make(config, batch) for key, make in TRAINERS.items()}
+    times: dict[str, list[float]] = {key: [] for key in turns}
+    rates = []
+    for _ in range(TURNS):
+        for key, turn in turns.items():
+            rates.append(matmul_rate(repeats=3))
+            times[key].append(turn(steps))
+    peak = statistics.median(rates)
+    flops = training_flops_per_token(config, context) * rows * context
+    print(
+        f"\n{name}: {config.n_params():,} parameters ({config.n_layer} layers, {config.n_embd} wide, vocabulary "
+        f"{config.vocab_size}), {rows} x {context} tokens a step; matmul {peak / 1e9:.0f} GFLOP/s "
+        f"({min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f}), {TURNS} turns of {steps} steps each"
+    )
+    print(
+        f"{'':<22} {'ms a step':>10} {'least':>8} {'most':>8} {'tokens/s':>10} {'of matmul':>10} {'mynah is':>20}"
+    )
+    for key, values in times.items():
+        middle = statistics.median(values)
+        ratios = [other / own for own, other in zip(times["mynah, AdamW"], values, strict=True)]
         print(
-            f"\n{name}: {config.n_params():,} parameters ({n_layer} layers, {n_embd} wide, "
-            f"vocabulary {vocab}), {rows} x {context} tokens a step; matmul {peak / 1e9:.0f} GFLOP/s "
-            f"({min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f})"
+            f"{key:<22} {1e3 * middle:>10.1f} {1e3 * min(values):>8.1f} {1e3 * max(values):>8.1f} "
+            f"{rows * context / middle:>10,.0f} {flops / middle / peak:>10.1%} "
+            f"{statistics.median(ratios):>7.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})"
         )
-        print(f"{'':<20} {'ms a step':>10} {'least':>8} {'most':>8} {'tokens/s':>10} {'of matmul':>10}")
-        for key, values in times.items():
-            middle = statistics.median(values)
-            print(
-                f"{key:<20} {1e3 * middle:>10.1f} {1e3 * min(values):>8.1f} {1e3 * max(values):>8.1f} "
-                f"{rows * context / middle:>10,.0f} {flops / middle / peak:>10.1%}"
-            )
-        ratios = [b / a for a, b in zip(times["mynah AdamW"], times["transformers AdamW"], strict=True)]
+
+
+def memory(name: str) -> None:
+    print(f"\n{name}: memory in a process of its own, MB, before training and at most in it")
+    for key in TRAINERS:
+        command = [sys.executable, __file__, "--hold", name, key]
         print(
-            f"mynah is {statistics.median(ratios):.2f} times as fast as transformers, turn by turn "
-            f"({min(ratios):.2f} to {max(ratios):.2f})"
+            f"{key:<22} {subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()}"
         )
+
+
+def hold(name: str, key: str) -> None:
+    """Print what one trainer holds before its first step, and at most in four."""
+    config, batch = shape_of(name)
+    turn = TRAINERS[key](config, batch)
+    reset_peak_memory()
+    before = peak_memory() or 0
+    turn(4)
+    print(f"{before / 1e6:8.0f} {(peak_memory() or 0) / 1e6:8.0f}")
+
+
+def growth() -> None:
+    config, batch = shape_of("0.8M")
+    turn = TRAINERS["mynah, AdamW"](config, batch)
+    print(f"\ngrowth with tokens, 0.8M, {batch.tokens.numel()} a step")
+    print(f"{'tokens':>10} {'s':>8} {'slope':>8}")
+    former = None
+    for steps in (20, 200, 2000):
+        seconds = turn(steps) * steps
+        slope = f"{math.log10(seconds / former):>8.2f}" if former else ""
+        print(f"{steps * batch.tokens.numel():>10,} {seconds:>8.2f} {slope}")
+        former = seconds
+    print("\ngrowth with context, 12.3M, 4,096 tokens a step")
+    print(f"{'context':>10} {'ms':>8} {'slope':>8}")
+    former = None
+    for context in (256, 512, 1024, 2048, 4096):
+        longer = shape_of("12.3M")[0].model_copy(update={"context_length": context})
+        turn = TRAINERS["mynah, AdamW"](longer, batch_of(longer, 4096 // context))
+        seconds = statistics.median(turn(2) for _ in range(3))
+        slope = f"{math.log2(seconds / former):>8.2f}" if former else ""
+        print(f"{context:>10,} {1e3 * seconds:>8.0f} {slope}")
+        former = seconds
 
 
 def mynah_turn(
-    config: ModelConfig, batch: Batch, steps: int, optimizer: Literal["adamw", "muon"]
-) -> Callable[[], float]:
-    """Return a function that takes `steps` real steps of the training loop; it gives the seconds of one."""
+    config: ModelConfig, batch: Batch, optimizer: Literal["adamw", "muon"], **settings: Any
+) -> Turn:
+    """Return a function that takes real steps of the training loop."""
     model = new_model(config, 0)
     rows, context = batch.tokens.shape
 
-    def turn() -> float:
+    def turn(steps: int) -> float:
         stamps: list[float] = []
-        settings = TrainConfig(
-            steps=steps + 1,
-            batch_size=rows,
-            context_length=context,
-            optimizer=optimizer,
-            learning_rate=RATE,
-            schedule="cosine",
-            eval_every=10**6,
-        )
+        train_config = TrainConfig(
+            steps=steps + 1, batch_size=rows, context_length=context, optimizer=optimizer, learning_rate=RATE,
+            schedule="cosine", eval_every=10**6, **settings,
+        )  # fmt: skip
         train(
-            model, lambda step: batch, settings, Session(watch=lambda _: stamps.append(time.perf_counter()))
+            model,
+            lambda step: batch,
+            train_config,
+            Session(watch=lambda _: stamps.append(time.perf_counter())),
         )
         return (stamps[-1] - stamps[0]) / steps
 
     return turn
 
 
-def transformers_turn(config: ModelConfig, batch: Batch, steps: int) -> Callable[[], float]:
-    """Return the same for Hugging Face's GPT2LMHeadModel in a plain loop with fused AdamW and clipping."""
+def gpt2_of(config: ModelConfig) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
     shape = GPT2Config(
@@ -113,27 +193,32 @@ def transformers_turn(config: ModelConfig, batch: Batch, steps: int) -> Callable
         n_embd=config.n_embd,
         n_layer=config.n_layer,
         n_head=config.n_head,
+        activation_function="gelu",
         resid_pdrop=0.0,
         embd_pdrop=0.0,
         attn_pdrop=0.0,
         bos_token_id=0,
         eos_token_id=0,
     )
-    theirs = GPT2LMHeadModel(shape)
+    return GPT2LMHeadModel(shape)
+
+
+def plain_turn(model: Any, logits_of: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> Turn:
+    """Return a plain loop with fused AdamW and clipping."""
     optimizer = torch.optim.AdamW(
-        theirs.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True
+        model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
 
     def step() -> None:
         # Not by `labels`, which would shift them once more: the same T targets over T tokens.
-        logits = theirs(batch.tokens).logits
+        logits = logits_of(batch.tokens)
         loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(theirs.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    def turn() -> float:
+    def turn(steps: int) -> float:
         step()
         begun = time.perf_counter()
         for _ in range(steps):
@@ -142,6 +227,65 @@ def transformers_turn(config: ModelConfig, batch: Batch, steps: int) -> Callable
 
     return turn
 
+
+def transformers_turn(config: ModelConfig, batch: Batch) -> Turn:
+    model = gpt2_of(config)
+    return plain_turn(model, lambda tokens: model(tokens).logits, batch)
+
+
+def trainer_turn(config: ModelConfig, batch: Batch) -> Turn:
+    """Return transformers.Trainer over rows that hold the batch again and again."""
+    import tempfile
+
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    model = gpt2_of(config)
+    rows = [{"input_ids": row, "labels": row} for row in batch.tokens]
+
+    class Stamps(TrainerCallback):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self.times: list[float] = []
+
+        def on_step_end(self, *_: Any, **__: Any) -> None:
+            self.times.append(time.perf_counter())
+
+    def turn(steps: int) -> float:
+        stamps = Stamps()
+        with tempfile.TemporaryDirectory() as folder:
+            arguments = TrainingArguments(
+                folder, max_steps=steps + 1, per_device_train_batch_size=len(rows), learning_rate=RATE,
+                optim="adamw_torch_fused", adam_beta2=0.95, weight_decay=0.1, max_grad_norm=1.0,
+                lr_scheduler_type="cosine", logging_strategy="no", save_strategy="no", report_to="none",
+                disable_tqdm=True, use_cpu=True,
+            )  # fmt: skip
+            trainer = Trainer(model, arguments, train_dataset=rows * (steps + 1), callbacks=[stamps])
+            trainer.train()
+        return (stamps.times[-1] - stamps.times[0]) / steps
+
+    return turn
+
+
+def litgpt_turn(config: ModelConfig, batch: Batch) -> Turn:
+    from litgpt.config import Config
+    from litgpt.model import GPT
+
+    shape = Config(
+        name="gpt2", block_size=config.context_length, vocab_size=config.vocab_size,
+        padded_vocab_size=config.vocab_size, n_layer=config.n_layer, n_head=config.n_head, n_embd=config.n_embd,
+        rotary_percentage=0.25, gelu_approximate="none",
+    )  # fmt: skip
+    model = GPT(shape)
+    model.lm_head.weight = model.transformer.wte.weight
+    return plain_turn(model, model, batch)
+
+
+TRAINERS: dict[str, Callable[[ModelConfig, Batch], Turn]] = {
+    "mynah, AdamW": lambda config, batch: mynah_turn(config, batch, "adamw"),
+    "transformers, plain": transformers_turn,
+    "transformers.Trainer": trainer_turn,
+    **({"litgpt, plain": litgpt_turn} if find_spec("litgpt") else {}),
+    "mynah, Muon": lambda config, batch: mynah_turn(config, batch, "muon"),
+}
 
 if __name__ == "__main__":
     main()

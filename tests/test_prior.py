@@ -19,6 +19,7 @@ from mynah.evaluate.language_model import score_network
 from mynah.generate.engine import generate, generate_all
 from mynah.generate.settings import SamplingConfig
 from mynah.model.config import ModelConfig
+from mynah.model.loss import AT_ONCE
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import new_model
 from mynah.ngram import NGramConfig
@@ -166,7 +167,7 @@ def test_a_long_batch_goes_through_in_pieces(
 ) -> None:
     batch = replace(StreamBatches(data, 4, 16, seed=0)(0), prior=TextPrior.of(prior, data.tokens))
     whole = held_out_loss(model, [batch])
-    monkeypatch.setattr("mynah.model.transformer.LOGITS_AT_ONCE", 7 * model.config.vocab_size)
+    monkeypatch.setitem(AT_ONCE, "cpu", 7 * model.config.vocab_size)
     assert held_out_loss(model, [batch]) == pytest.approx(whole, abs=1e-5)
 
 

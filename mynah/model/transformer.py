@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mynah.model.attention import Attention, Cache, rotary_tables
 from mynah.model.config import ModelConfig
+from mynah.model.loss import loss_in_pieces
 
 #: From (M,) places of a batch, counted row by row, to (M, V) log-probabilities of the token that follows each.
 PriorAt = Callable[[Tensor], Tensor]
@@ -36,8 +37,6 @@ class Prior(Protocol):
 
 #: A target of this value counts for nothing in the loss.
 IGNORE = -100
-#: Logits are made for at most this many (tokens x vocabulary) numbers at once.
-LOGITS_AT_ONCE = 1 << 24
 
 
 class Norm(nn.Module):
@@ -221,8 +220,7 @@ class Transformer(nn.Module):
     def loss(self, hidden: Tensor, targets: Tensor, prior: PriorAt | None = None) -> Tensor:
         """Return the summed cross-entropy in nats over the targets that are not IGNORE, a scalar.
 
-        Only counted positions reach the head, and a long batch goes through it in pieces, so that the
-        logits of all tokens never stand in memory at once.
+        Only counted positions reach the head, and a long batch goes through it in pieces (`loss_in_pieces`).
 
         Args:
             hidden: (B, T, C).
@@ -234,18 +232,13 @@ class Transformer(nn.Module):
         places = torch.nonzero(flat != IGNORE)[:, 0]
         if len(places) < len(flat):
             hidden, flat = hidden[places], flat[places]
-        rows = max(1, LOGITS_AT_ONCE // self.config.vocab_size)
-        if len(flat) <= rows:
-            return self._piece_loss(hidden, flat, places, prior)
-        total = hidden.new_zeros(())
-        for h, t, p in zip(*(torch.split(x, rows) for x in (hidden, flat, places)), strict=True):
-            piece = torch.utils.checkpoint.checkpoint(self._piece_loss, h, t, p, prior, use_reentrant=False)
-            total = total + piece
-        return total
 
-    def _piece_loss(self, hidden: Tensor, targets: Tensor, places: Tensor, prior: PriorAt | None) -> Tensor:
-        given = prior(places) if prior is not None else None
-        return F.cross_entropy(self.logits(hidden, given), targets, reduction="sum")
+        def piece(hidden: Tensor, targets: Tensor, places: Tensor) -> Tensor:
+            given = prior(places) if prior is not None else None
+            return F.cross_entropy(self.logits(hidden, given), targets, reduction="sum")
+
+        head = [self.head.weight, *(self.gate.parameters() if self.gate is not None else ())]
+        return loss_in_pieces(piece, hidden, flat, places, self.config.vocab_size, head)
 
 
 def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:

@@ -25,6 +25,11 @@ class TrainConfig(Config):
     )
     learning_rate: float = Field(3e-3, gt=0, description="AdamW")
     matrix_learning_rate: float = Field(0.02, gt=0, description="Muon")
+    matrix_every: int = Field(
+        1,
+        ge=1,
+        description="Muon: a step moves one of so many parts of the matrices, each so many times as far",
+    )
     weight_decay: float = Field(0.1, ge=0, description="per unit of learning rate, matrices only")
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.95, ge=0, lt=1)

@@ -14,8 +14,8 @@ import torch
 
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
+from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
-from mynah.model.transformer import LOGITS_AT_ONCE
 from mynah.train.config import TrainConfig
 
 #: Share of the free memory that training may plan with.
@@ -70,7 +70,8 @@ def training_memory(
     else:
         activations = tokens * int(model.n_layer * a_block)
     # Logits, their probabilities and their gradient, in float32, of one piece.
-    logits = 3 * 4 * min(tokens * model.vocab_size, LOGITS_AT_ONCE)
+    at_once = AT_ONCE["cuda" if bytes_per_activation == 2 else "cpu"]
+    logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
     return TrainingMemory(4 * n, 4 * n, optimizer, kept, activations + 2 * tokens * between, logits)
 
 

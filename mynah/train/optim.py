@@ -47,37 +47,42 @@ def orthogonalize(matrices: Tensor) -> Tensor:
 class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised (Jordan et al. 2024): each update moves all directions of a matrix alike.
 
-    Matrices of one shape are orthogonalised in one batched call.
+    With `every` above 1, a step orthogonalises and moves one part of the matrices in turn, each `every` times as far:
+    the momentum of a matrix changes by a twentieth a step, and what it points at hardly in a few steps, while its
+    orthogonalisation costs as much as half a backward pass where steps are small (docs/log.md). Matrices of one shape
+    are orthogonalised in one batched call.
     """
 
     def __init__(
-        self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float
+        self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float, every: int = 1
     ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        self.every = every
+        #: whose turn it is; set before each step, so that there is nothing to save
+        self.turn = 0
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
         """Take one step; parameters without a gradient are left alone."""
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[nn.Parameter]] = defaultdict(list)
-            for p in group["params"]:
-                if p.grad is not None:
-                    by_shape[p.shape].append(p)
-            for shape, params in by_shape.items():
-                update = orthogonalize(torch.stack([self._momentum(p, group) for p in params]))
+            params = [p for p in group["params"] if p.grad is not None]
+            grads = [p.grad for p in params]
+            means = [self.state[p].setdefault("mean", torch.zeros_like(p)) for p in params]
+            torch._foreach_lerp_(means, grads, 1 - group["momentum"])
+            by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+            for place, (p, mean) in enumerate(zip(params, means, strict=True)):
+                if (place + self.turn) % self.every == 0:
+                    assert p.grad is not None
+                    by_shape[p.shape].append(
+                        (p, p.grad.lerp(mean, group["momentum"]))
+                    )  # Nesterov's look-ahead
+            rate = group["lr"] * self.every
+            for shape, chosen in by_shape.items():
+                update = orthogonalize(torch.stack([ahead for _, ahead in chosen]))
                 # Tall matrices move more, so that the change of their output has the size of a square one's.
-                rate = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for p, u in zip(params, update, strict=True):
-                    p.mul_(1 - group["lr"] * group["weight_decay"]).add_(u, alpha=-rate)
-
-    def _momentum(self, p: nn.Parameter, group: dict[str, Any]) -> Tensor:
-        """Return Nesterov's look-ahead of the running mean of gradients."""
-        assert p.grad is not None
-        state = self.state[p]
-        if "mean" not in state:
-            state["mean"] = torch.zeros_like(p)
-        state["mean"].lerp_(p.grad, 1 - group["momentum"])
-        return p.grad.lerp(state["mean"], group["momentum"])
+                further = rate * max(1.0, shape[0] / shape[1]) ** 0.5
+                for (p, _), u in zip(chosen, update, strict=True):
+                    p.mul_(1 - rate * group["weight_decay"]).add_(u, alpha=-further)
 
 
 class Optimizers:
@@ -98,7 +103,8 @@ class Optimizers:
         ]
         self.all: list[torch.optim.Optimizer] = []
         if muon:
-            self.all.append(Muon(blocks, config.matrix_learning_rate, config.momentum, decay))
+            rest = (config.momentum, decay, config.matrix_every)
+            self.all.append(Muon(blocks, config.matrix_learning_rate, *rest))
         else:
             groups.append({"params": blocks, "lr": rate, "weight_decay": decay})
         kept = [group for group in groups if group["params"]]
@@ -110,8 +116,11 @@ class Optimizers:
     def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.all for group in optimizer.param_groups]
 
-    def step(self, factor: float, scaler: torch.amp.GradScaler) -> None:
-        """Take a step at `factor` times the peak rates, unless the scaler found a gradient not finite; forget them."""
+    def step(self, step: int, factor: float, scaler: torch.amp.GradScaler) -> None:
+        """Take step `step` at `factor` times the peak rates, unless a gradient is not finite; forget the gradients."""
+        for optimizer in self.all:
+            if isinstance(optimizer, Muon):
+                optimizer.turn = step
         for group in self._groups():
             group["lr"] = group["peak_lr"] * factor
         for optimizer in self.all:

@@ -121,7 +121,7 @@ class TrainState:
             scaler.unscale_(optimizer)
         limit = self.config.grad_clip or float("inf")
         norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
-        self.optimizers.step(factor, scaler)
+        self.optimizers.step(self.progress.step, factor, scaler)
         if self.average is not None:
             self.average.update(self.progress.step)
         return norm

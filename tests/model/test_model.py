@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.engine import KVCache
 from mynah.model.attention import banded_attention, causal_mask
 from mynah.model.config import ModelConfig
+from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import load_model, new_model, save_model
@@ -138,22 +140,37 @@ def test_no_token_sees_the_future(parts: dict[str, object]) -> None:
         torch.testing.assert_close(model(tokens)[:, :9], model(changed)[:, :9], rtol=1e-4, atol=1e-5)
 
 
-def test_loss_in_pieces_is_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
-    from mynah.model import transformer
-
-    model = small()
+@pytest.mark.parametrize("changes", [{}, {"tie_embeddings": False}, {"logit_softcap": 5.0}, {"prior": True}])
+def test_loss_in_pieces_is_the_loss(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
+    model = small(**changes)
     tokens = torch.randint(0, 50, (2, 16))
     targets = tokens.roll(-1, 1)
     targets[:, ::3] = IGNORE
-    whole = model.loss(model(tokens), targets)
-    whole.backward()
-    gradient = model.embed.weight.grad.clone()  # type: ignore[union-attr]
-    model.zero_grad()
-    monkeypatch.setattr(transformer, "LOGITS_AT_ONCE", 50 * 5)
-    pieces = model.loss(model(tokens), targets)
-    pieces.backward()
-    torch.testing.assert_close(pieces, whole)
-    torch.testing.assert_close(model.embed.weight.grad, gradient)
+    others = torch.log_softmax(torch.randn(32, 50), -1)
+    prior = (lambda places: others[places]) if "prior" in changes else None
+    seen: list[int] = []
+    whole, cross_entropy = [], torch.nn.functional.cross_entropy
+
+    def counting(logits: torch.Tensor, *rest: Any, **more: Any) -> torch.Tensor:
+        seen.append(logits.numel())
+        return cross_entropy(logits, *rest, **more)
+
+    monkeypatch.setattr(torch.nn.functional, "cross_entropy", counting)
+    for at_once in (1 << 20, 50 * 5):
+        monkeypatch.setitem(AT_ONCE, "cpu", at_once)
+        seen.clear()
+        loss = model.loss(model(tokens), targets, prior)
+        (loss * 0.5).backward()
+        assert max(seen) <= at_once
+        whole.append((loss, {name: p.grad for name, p in model.named_parameters()}))
+        model.zero_grad(set_to_none=True)
+    assert len(seen) > 3
+    torch.testing.assert_close(whole[0][0], whole[1][0])
+    for name, gradient in whole[0][1].items():
+        assert gradient is not None, name
+        torch.testing.assert_close(whole[1][1][name], gradient)
+    with torch.no_grad():
+        torch.testing.assert_close(model.loss(model(tokens), targets, prior), whole[0][0])
 
 
 @pytest.mark.parametrize("name", ["nano", "micro", "gpt3-nano", "gpt3-micro"])

@@ -1,0 +1,215 @@
+"""Which parts of the small default pay: each left out, or another put in, at equal wall time, on four texts.
+
+    python benchmarks/recipes.py SHARED --seconds 30 > benchmarks/results/recipes.txt
+    python benchmarks/recipes.py SHARED --seconds 30 --only base adamw --texts chat
+
+Steps are what fits into the seconds at the speed of each variation, measured first, for all of them: the speed of
+the runs themselves, which take hours and may be disturbed, decides nothing. Rates are those of `mynah build`. Figures
+are bits per held-out byte: the median of the seeds, and the least and the most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import lzma
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from machine import describe
+
+from mynah.data.records import Document, Record
+from mynah.evaluate.language_model import score_network, summarise
+from mynah.model.config import ModelConfig
+from mynah.model.presets import preset
+from mynah.model.weights import new_model
+from mynah.plan.budget import row_shape
+from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
+from mynah.train.batches import StreamBatches
+from mynah.train.config import TrainConfig
+from mynah.train.loop import Session, train
+from mynah.train.ramp import ramp_of
+from mynah.train.rates import rates
+
+#: Bytes of running text a record; of a large text, bytes that are taken.
+PIECE, MOST = 1500, 3_000_000
+#: Bytes of held-out text that are scored.
+SCORED = 60_000
+
+
+@dataclass(frozen=True)
+class Variation:
+    """What is changed in the default."""
+
+    model: dict[str, Any] = field(default_factory=dict)
+    train: dict[str, Any] = field(default_factory=dict)
+
+
+VARIATIONS = {
+    "base": Variation(),
+    "Muon every 2nd": Variation(train={"matrix_every": 2}),
+    "Muon every 4th": Variation(train={"matrix_every": 4}),
+    "Muon every 8th": Variation(train={"matrix_every": 8}),
+    "AdamW": Variation(train={"optimizer": "adamw", "learning_rate": 3e-3}),
+    "GELU": Variation(model={"mlp": "gelu"}),
+    "SwiGLU": Variation(model={"mlp": "swiglu", "ffn_hidden": 344}),
+    "no QK norm": Variation(model={"qk_norm": False}),
+    "no value embeddings": Variation(model={"value_embeddings": False}),
+    "no pairs": Variation(model={"bigram_buckets": 0}),
+    "tied head": Variation(model={"tie_embeddings": True}),
+    "soft-cap 15": Variation(model={"logit_softcap": 15.0}),
+    "short windows": Variation(model={"windows": (64, 0)}),
+    "learned positions": Variation(model={"positions": "learned"}),
+    "mean weights 0.99": Variation(train={"ema": 0.99}),
+    "two layers": Variation(model={"n_layer": 2}),
+    "six layers": Variation(model={"n_layer": 6}),
+    "192 wide": Variation(model={"n_embd": 192, "n_head": 3}),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("shared", type=Path, help="folder with data/ and corpus/")
+    parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--texts", nargs="*", default=list(TEXTS), choices=list(TEXTS))
+    parser.add_argument("--only", nargs="*", default=list(VARIATIONS), choices=list(VARIATIONS))
+    parser.add_argument("--speeds", type=Path, help="JSON of seconds a step: read if there, else written")
+    chosen = parser.parse_args()
+    print(" ".join(["$ python benchmarks/recipes.py", *sys.argv[1:]]))
+    print(describe())
+    sets = {name: prepared(TEXTS[name](chosen.shared)) for name in chosen.texts}
+    speeds = measured(sets, chosen.only, chosen.speeds)
+    for text, (data, held_out, vocab) in sets.items():
+        rows, context = row_shape(data)
+        print(f"\n{text}: {len(data.tokens):,} tokens, vocabulary {vocab:,}, {rows} x {context} a step")
+        print(f"{'':<20} {'ms a step':>10} {'steps':>7} {'bits a byte':>12} {'least':>7} {'most':>7}")
+        for name in chosen.only:
+            seconds = speeds[f"{text}/{name}"]
+            steps = max(20, int(chosen.seconds / seconds))
+            found = [one(data, held_out, vocab, name, steps, seed) for seed in range(chosen.seeds)]
+            print(
+                f"{name:<20} {1e3 * seconds:>10.1f} {steps:>7,} {statistics.median(found):>12.4f} "
+                f"{min(found):>7.4f} {max(found):>7.4f}",
+                flush=True,
+            )
+
+
+def settings(data: TokenSet, vocab: int, name: str, steps: int, seed: int) -> tuple[ModelConfig, TrainConfig]:
+    """Return the default of 4 layers 128 wide, varied."""
+    variation = VARIATIONS[name]
+    rows, context = row_shape(data)
+    changes = {"n_layer": 4, "context_length": context, **variation.model}
+    model = preset("nano", vocab, **changes)
+    plain = preset("nano", vocab, n_embd=model.n_embd)  # rates are those of the default, whatever is put in
+    own = {**rates(plain, from_base=False), **variation.train}
+    return model, TrainConfig(
+        steps=steps, batch_size=rows, context_length=context, seed=seed, eval_every=10**9, spike=0, **own
+    )
+
+
+def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[str, float]:
+    """Return the seconds of a step of each variation on each text: the median of three turns of a few steps each."""
+    if path is not None and path.is_file():
+        known: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+        return known
+    turns: dict[str, list[float]] = {}
+    for _ in range(3):
+        for text, (data, _, vocab) in sets.items():
+            for name in names:
+                model, config = settings(data, vocab, name, 13, 0)
+                stamps: list[float] = []
+                watch = Session(watch=lambda _, s=stamps: s.append(time.perf_counter()))
+                train(
+                    new_model(model, 0),
+                    StreamBatches(data, ramp_of(config), config.context_length, 0),
+                    config,
+                    watch,
+                )
+                turn = (stamps[-1] - stamps[0]) / (len(stamps) - 1)
+                turns.setdefault(f"{text}/{name}", []).append(turn)
+    speeds = {key: statistics.median(values) for key, values in turns.items()}
+    if path is not None:
+        path.write_text(json.dumps(speeds, indent=1), encoding="utf-8")
+    return speeds
+
+
+def one(data: TokenSet, held_out: TokenSet, vocab: int, name: str, steps: int, seed: int) -> float:
+    """Train once; return bits per held-out byte."""
+    model_config, config = settings(data, vocab, name, steps, seed)
+    model = new_model(model_config, seed)
+    train(model, StreamBatches(data, ramp_of(config), config.context_length, seed), config)
+    scored = summarise(score_network(model, held_out, model_config.context_length), held_out)
+    assert scored is not None
+    return scored.bpb
+
+
+def prepared(records: list[Record]) -> tuple[TokenSet, TokenSet, int]:
+    """Return training and held-out tokens (every tenth record, so far as they are scored) and the vocabulary's size."""
+    kept = [record for number, record in enumerate(records) if number % 10]
+    held, size = [], 0
+    for record in records[::10]:
+        if size < SCORED:
+            held.append(record)
+            size += sum(len(text.encode()) for text in record.texts)
+    texts = [text for record in kept for text in record.texts]
+    tokenizer = Tokenizer.train(texts, choose_vocab_size(sum(len(text.encode()) for text in texts)))
+    return encode_records(kept, tokenizer), encode_records(held, tokenizer), tokenizer.vocab_size
+
+
+def pieces(text: str) -> list[Record]:
+    """Cut running text at line ends into records of about PIECE bytes."""
+    found: list[Record] = []
+    lines: list[str] = []
+    size = 0
+    for line in text.splitlines():
+        lines.append(line)
+        size += len(line.encode())
+        if size > PIECE:
+            found.append(Document("\n".join(lines)))
+            lines, size = [], 0
+    return found
+
+
+def folder_text(folder: Path, most: int) -> str:
+    """Return the beginning of the texts of a folder, all alike long."""
+    files = sorted(p for p in folder.rglob("*") if p.suffix in (".txt", ".md"))
+    return "\n".join(p.read_text(encoding="utf-8", errors="ignore")[: most // len(files)] for p in files)
+
+
+def compressed(folder: Path) -> str:
+    """Return the beginning of each of the first texts of a folder of xz-compressed JSON lines."""
+    texts: list[str] = []
+    with lzma.open(next(iter(sorted(folder.glob("*.jsonl.xz")))), "rt", encoding="utf-8") as lines:
+        for line in lines:
+            texts.append(json.loads(line)["text"][: MOST // 15])
+            if len(texts) == 15:
+                break
+    return "\n".join(texts)
+
+
+def tweets(shared: Path) -> list[Record]:
+    path = next((shared / "data" / "chat_twitter_support_csv").glob("*.csv"))
+    with path.open(encoding="utf-8", newline="") as file:
+        return [Document(row["text"]) for row in csv.DictReader(file) if row["text"]]
+
+
+TEXTS = {
+    "tinyshakespeare": lambda shared: pieces(
+        next((shared / "data" / "text_tinyshakespeare").glob("*.txt")).read_text(encoding="utf-8")
+    ),
+    "chat": tweets,
+    "Chinese": lambda shared: pieces(folder_text(shared / "data" / "text_zh_luxun", MOST)),
+    "books": lambda shared: pieces(compressed(shared / "corpus" / "en_books")),
+}
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    main()
