@@ -88,10 +88,19 @@ def save_model(model: Transformer, directory: Path) -> None:
     Raises:
         ArtifactError: if they cannot be written.
     """
+    save_tensors(model.config, model_tensors(model), directory)
+
+
+def save_tensors(config: ModelConfig, tensors: dict[str, Tensor], directory: Path) -> None:
+    """Write the same from a config and tensors by name.
+
+    Raises:
+        ArtifactError: if they cannot be written.
+    """
     from safetensors.torch import save
 
-    artifacts.write_json(directory / CONFIG, model.config.model_dump(mode="json"))
-    artifacts.write_bytes(directory / WEIGHTS, save(model_tensors(model)))
+    artifacts.write_json(directory / CONFIG, config.model_dump(mode="json"))
+    artifacts.write_bytes(directory / WEIGHTS, save(tensors))
 
 
 def load_config(directory: Path) -> ModelConfig:
@@ -139,7 +148,14 @@ def load_tensors(model: Transformer, tensors: dict[str, Tensor], path: Path) -> 
     Raises:
         ArtifactError: if names or shapes are not the model's.
     """
-    expected = model_tensors(model)
+    check_tensors(model_tensors(model), tensors, path)
+    if model.config.tie_embeddings:
+        tensors = tensors | {"head.weight": tensors["embed.weight"]}
+    model.load_state_dict(tensors)
+
+
+def check_tensors(expected: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
+    """Raise ArtifactError if names or shapes of a file's tensors are not the expected ones."""
     for name in expected.keys() | tensors.keys():
         if name not in tensors:
             raise ArtifactError(f"{path}: tensor {name} is missing")
@@ -150,6 +166,3 @@ def load_tensors(model: Transformer, tensors: dict[str, Tensor], path: Path) -> 
                 f"{path}: tensor {name} has shape {tuple(tensors[name].shape)}, "
                 f"expected {tuple(expected[name].shape)}"
             )
-    if model.config.tie_embeddings:
-        tensors = tensors | {"head.weight": tensors["embed.weight"]}
-    model.load_state_dict(tensors)

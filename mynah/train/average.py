@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mynah.model.transformer import Transformer
+from mynah.train.sharding import local, locals_of, put
 
 
 class Average:
@@ -27,7 +28,8 @@ class Average:
     def update(self, step: int) -> None:
         """Move towards the weights after a step (from 0)."""
         kept = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(list(self.mean.values()), list(self.model.parameters()), 1 - kept)
+        means, weights = locals_of(list(self.mean.values())), locals_of(list(self.model.parameters()))
+        torch._foreach_lerp_(means, weights, 1 - kept)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
@@ -41,15 +43,18 @@ class Average:
     @torch.no_grad()
     def _swap(self) -> None:
         for name, p in self.model.named_parameters():
-            p.data, self.mean[name] = self.mean[name], p.data
+            weight, mean = local(p), local(self.mean[name])
+            former = weight.clone()
+            weight.copy_(mean)
+            mean.copy_(former)
 
     @torch.no_grad()
     def stay(self) -> None:
         """Leave the mean in the model."""
         for name, p in self.model.named_parameters():
-            p.copy_(self.mean[name])
+            put(p, self.mean[name])
 
     def load(self, tensors: dict[str, Tensor]) -> None:
         """Take over a mean that was saved."""
         for name, mean in self.mean.items():
-            mean.copy_(tensors[name])
+            put(mean, tensors[name])

@@ -11,7 +11,6 @@ import copy
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch import Tensor
 from mynah import __version__, artifacts
 from mynah.errors import ArtifactError, MynahError
 from mynah.model.weights import read_tensors
+from mynah.train.sharding import whole
 from mynah.train.state import Progress, TrainState
 from mynah.train.world import World
 
@@ -58,8 +58,8 @@ class Checkpoints:
         #: the step of what was saved or loaded last
         self._saved = -1
 
-    def load(self, state: TrainState, at_most: int | None = None) -> Path | None:
-        """Load the newest whole checkpoint (of a step up to `at_most`); None if there is none.
+    def load(self, state: TrainState) -> Path | None:
+        """Load the newest whole checkpoint; None if there is none.
 
         One that is damaged is passed over, and `say` is told.
 
@@ -75,8 +75,6 @@ class Checkpoints:
         self.world.wait()
         passed_over = []
         for path in sorted(self.directory.glob("step-*[0-9]"), reverse=True):
-            if at_most is not None and step_of(path) > at_most:
-                continue
             try:
                 manifest = artifacts.read_manifest(path)
             except ArtifactError as error:
@@ -101,16 +99,20 @@ class Checkpoints:
         Raises:
             ArtifactError: if the last one could not be written.
         """
-        if self.directory is None or (self._thread is not None and self._thread.is_alive()):
+        busy = self._thread is not None and self._thread.is_alive()
+        if self.directory is None or self.world.total(float(busy))[0]:
             return False
-        if not self.world.first:
-            return True
         self.wait()
         self._saved = state.progress.step
-        files = {
-            name: {key: tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
-            for name, tensors in state.tensors().items()
-        }
+        files: dict[str, dict[str, Tensor]] = {}
+        for name, tensors in state.tensors().items():
+            files[name] = {}
+            for key, tensor in tensors.items():
+                all_of_it = whole(tensor.detach())  # of spread tensors, all processes give their part
+                if self.world.first:
+                    files[name][key] = all_of_it.to("cpu", copy=True)
+        if not self.world.first:
+            return True
         state.progress.scaler = state.precision.scaler.state_dict()
         snapshot = _Snapshot(files, copy.deepcopy(vars(state.progress)), _settings(state))
         arguments = (snapshot, state.config.keep)
@@ -183,13 +185,6 @@ def _write(snapshot: _Snapshot, directory: Path, keep: int) -> None:
     newer = [path for path in there if path > target]
     for path in newer + [path for path in there if path <= target][:-keep]:
         shutil.rmtree(path, ignore_errors=True)
-
-
-def step_of(path: Path) -> int:
-    """Return the step of a checkpoint's folder; -1 if it is none."""
-    with suppress(ValueError):
-        return int(path.name.removeprefix("step-"))
-    return -1
 
 
 def _settings(state: TrainState) -> dict[str, Any]:

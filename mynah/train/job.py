@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
+from torch import Tensor
 
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest, stage_key
@@ -17,7 +18,7 @@ from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_config, load_model, new_model, save_model
+from mynah.model.weights import load_config, load_model, model_tensors, new_model, save_model, save_tensors
 from mynah.stages import Reporter, Stages
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -26,6 +27,7 @@ from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory, check_positions
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import rates
+from mynah.train.sharding import whole
 from mynah.train.state import Progress
 from mynah.train.world import World, joined
 
@@ -45,6 +47,10 @@ class TrainRecipe(Config):
         {}, description="fields of the training to set; rates are those of the make"
     )
     device: str = "auto"
+    sharded: bool = Field(
+        False,
+        description="several processes: each holds a part of weights and optimizer state, not a copy (FSDP2)",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> TrainRecipe:
@@ -144,7 +150,7 @@ class Job:
             ArtifactError: if `out` holds something else, is damaged, or cannot be written.
             DataError, TrainingError, Interrupted: as `train`.
         """
-        with joined(self.device) as world:
+        with joined(self.device, self.recipe.sharded) as world:
             key = stage_key(STAGE, self.settings, self.inputs, self.config.seed, __version__)
             finished = world.first and _is_finished(out, key)
             if world.total(float(finished))[0] and not world.first:
@@ -163,12 +169,13 @@ class Job:
             return made
 
     def _work(self, partial: Path, reporter: Reporter, world: World) -> dict[str, Any]:
-        model, done = self._train(partial, reporter, world)
+        tensors, done = self._train(partial, reporter, world)
+        save_tensors(self.model, tensors, partial)
         if self.tokenizer is not None:
             self.tokenizer.save(partial)
-        return {**keep(model, done, partial), "talks": self.recipe.phase == "replies"}
+        return {**counts_of(done), "talks": self.recipe.phase == "replies"}
 
-    def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[Transformer, Progress]:
+    def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[dict[str, Tensor], Progress]:
         start = self.recipe.start
         model = load_model(Path(start)) if start else new_model(self.model, self.config.seed)
         session = Session(
@@ -178,12 +185,18 @@ class Job:
             world,
         )
         phase = pretrain if self.recipe.phase == "text" else tune
-        return model, phase(model.to(self.device), self.data, self.held_out, self.config, session)
+        done = phase(model.to(self.device), self.data, self.held_out, self.config, session)
+        return {name: whole(tensor).cpu() for name, tensor in model_tensors(model).items()}, done
 
 
 def keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
     """Write a trained model; return the counts of the manifest."""
     save_model(model.cpu(), out)
+    return counts_of(done)
+
+
+def counts_of(done: Progress) -> dict[str, Any]:
+    """Return what a manifest says of a training run."""
     return {
         "steps": done.step,
         "best_step": done.best_step,

@@ -27,7 +27,7 @@ from mynah.train.metrics import Metrics
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
 from mynah.train.spikes import MOST, deviations, remembered
 from mynah.train.state import Progress, TrainState
-from mynah.train.world import Objective, Replicas, World, rows
+from mynah.train.world import Objective, World, rows, spread
 
 
 @dataclass(frozen=True)
@@ -88,10 +88,10 @@ def train(
     """
     check_positions(model.config, config)
     directory, world = session.directory, session.world
+    replicas = spread(model, config, world)
     state = TrainState(model, config)
     checkpoints = Checkpoints(directory / CHECKPOINTS if directory else None, session.say, world)
     checkpoints.load(state)
-    replicas = Replicas(model, config, world)
     progress = state.progress
     metrics = Metrics(directory if world.first else None, config, progress.lines, progress.step)
     checkpoints.before = metrics.sync

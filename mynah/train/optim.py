@@ -8,10 +8,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
 
 from mynah.errors import ArtifactError
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
+from mynah.train.sharding import local, locals_of, placed_as, whole
 
 #: Coefficients of the five quintic steps of Polar Express (Amsel et al. 2025), which bring all singular
 #: values near 1 faster than one polynomial repeated.
@@ -66,23 +68,25 @@ class Muon(torch.optim.Optimizer):
         """Take one step; parameters without a gradient are left alone."""
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
-            grads = [p.grad for p in params]
-            means = [self.state[p].setdefault("mean", torch.zeros_like(p)) for p in params]
-            torch._foreach_lerp_(means, grads, 1 - group["momentum"])
+            grads = [p.grad for p in params if p.grad is not None]
+            for p in params:
+                if "mean" not in self.state[p]:
+                    self.state[p]["mean"] = torch.zeros_like(p)
+            means = [self.state[p]["mean"] for p in params]
+            torch._foreach_lerp_(locals_of(means), locals_of(grads), 1 - group["momentum"])
             by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
-            for place, (p, mean) in enumerate(zip(params, means, strict=True)):
+            for place, (p, grad, mean) in enumerate(zip(params, grads, means, strict=True)):
                 if (place + self.turn) % self.every == 0:
-                    assert p.grad is not None
-                    by_shape[p.shape].append(
-                        (p, p.grad.lerp(mean, group["momentum"]))
-                    )  # Nesterov's look-ahead
+                    ahead = grad.lerp(mean, group["momentum"])  # Nesterov's look-ahead
+                    by_shape[p.shape].append((p, whole(ahead)))
             rate = group["lr"] * self.every
             for shape, chosen in by_shape.items():
                 update = orthogonalize(torch.stack([ahead for _, ahead in chosen]))
                 # Tall matrices move more, so that the change of their output has the size of a square one's.
                 further = rate * max(1.0, shape[0] / shape[1]) ** 0.5
                 for (p, _), u in zip(chosen, update, strict=True):
-                    p.mul_(1 - rate * group["weight_decay"]).add_(u, alpha=-further)
+                    part = local(placed_as(u, p)) if isinstance(p, DTensor) else u
+                    local(p).mul_(1 - rate * group["weight_decay"]).add_(part, alpha=-further)
 
 
 class Optimizers:
@@ -109,7 +113,8 @@ class Optimizers:
             groups.append({"params": blocks, "lr": rate, "weight_decay": decay})
         kept = [group for group in groups if group["params"]]
         betas = (config.beta1, config.beta2)
-        self.all.append(torch.optim.AdamW(kept, lr=rate, betas=betas, eps=config.eps, fused=True))
+        fused = not any(isinstance(p, DTensor) for p in model.parameters())
+        self.all.append(torch.optim.AdamW(kept, lr=rate, betas=betas, eps=config.eps, fused=fused))
         for group in self._groups():
             group["peak_lr"] = group["lr"]
 
@@ -160,4 +165,5 @@ class Optimizers:
             if name not in parameters:
                 raise ArtifactError(f"optimizer state {key} belongs to no parameter of this model")
             p = parameters[name]
-            owner[id(p)].state[p][what] = value.to(p.device, copy=True)
+            like = p.detach() if value.ndim else value  # a count of steps is not spread
+            owner[id(p)].state[p][what] = placed_as(value, like)

@@ -13,11 +13,12 @@ from torch import Tensor
 
 from mynah.errors import ArtifactError
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_tensors, model_tensors
+from mynah.model.weights import check_tensors, model_tensors
 from mynah.train.average import Average
 from mynah.train.config import TrainConfig
 from mynah.train.optim import Optimizers
 from mynah.train.precision import Precision
+from mynah.train.sharding import placed_as, put, whole
 
 
 @dataclass
@@ -85,7 +86,8 @@ class TrainState:
 
     def go_to_best(self) -> None:
         """Put the best weights back."""
-        load_tensors(self.model, self.best, Path("best weights"))
+        for name, tensor in model_tensors(self.model).items():
+            put(tensor, self.best[name])
         if self.average is not None:
             self.average.load(dict(self.model.named_parameters()))
 
@@ -104,11 +106,14 @@ class TrainState:
         Raises:
             ArtifactError: if the tensors are not those of this model.
         """
-        load_tensors(self.model, files["model"], path / "model.safetensors")
+        own = model_tensors(self.model)
+        check_tensors(own, files["model"], path / "model.safetensors")
+        for name, tensor in own.items():
+            put(tensor, files["model"][name])
         self.optimizers.load(files["optimizer"])
         if self.average is not None:
             self.average.load(files["average"])
-        self.best = {name: t.to(self.device) for name, t in files.get("best", {}).items()}
+        self.best = {name: placed_as(t, own[name]) for name, t in files.get("best", {}).items()}
         self.progress = progress
         self.optimizers.clear()
         if progress.scaler:
@@ -120,7 +125,7 @@ class TrainState:
         for optimizer in self.optimizers.all:
             scaler.unscale_(optimizer)
         limit = self.config.grad_clip or float("inf")
-        norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit))
+        norm = float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))
         self.optimizers.step(self.progress.step, factor, scaler)
         if self.average is not None:
             self.average.update(self.progress.step)

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
 from torch.distributed.rendezvous import rendezvous
 
 from mynah.model.transformer import IGNORE, Transformer
@@ -37,6 +39,8 @@ class World:
     rank: int = 0
     size: int = 1
     heartbeat: Heartbeat | None = None
+    #: each process holds a part of weights, gradients and optimizer state, and not a copy of all
+    sharded: bool = False
 
     @property
     def first(self) -> bool:
@@ -74,7 +78,7 @@ class World:
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[World]:
+def joined(device: torch.device, sharded: bool = False) -> Iterator[World]:
     """Join the processes that `torchrun` started, if it did: NCCL on GPUs, Gloo elsewhere."""
     if "RANK" not in os.environ:
         yield World()
@@ -85,7 +89,7 @@ def joined(device: torch.device) -> Iterator[World]:
     dist.init_process_group(backend, store=apart, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
         with Heartbeat(store, rank, size) as heartbeat:
-            yield World(rank, size, heartbeat)
+            yield World(rank, size, heartbeat, sharded)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
@@ -116,12 +120,9 @@ class Objective(nn.Module):
 class Replicas:
     """One model, or a copy of it in every process, whose gradients are summed as they are made."""
 
-    def __init__(self, model: Transformer, config: TrainConfig, world: World) -> None:
-        """Compile the model if asked for; put DistributedDataParallel (Li et al. 2020) over it if there are several."""
+    def __init__(self, model: Transformer, world: World) -> None:
+        """Put DistributedDataParallel (Li et al. 2020) over the model if there are several processes."""
         self.world, self.device = world, next(model.parameters()).device
-        model.recompute = config.recompute
-        if config.compile:
-            model.compile()  # in place: names of weights stay as they are
         self.objective: Any = Objective(model)
         if world.size > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
@@ -141,6 +142,34 @@ class Replicas:
             return nullcontext()
         context: AbstractContextManager[None] = self.objective.no_sync()
         return context
+
+
+class Shards(Replicas):
+    """One model, of which each process holds a part (FSDP2, Zhao et al. 2023); a block is put together to be used."""
+
+    def __init__(self, model: Transformer, world: World) -> None:
+        """Spread each block, and the rest, over the processes."""
+        self.world, self.device = world, next(model.parameters()).device
+        mesh = init_device_mesh(self.device.type, (world.size,))
+        for block in model.blocks:
+            fully_shard(block, mesh=mesh)
+        fully_shard(model, mesh=mesh)
+        self.model: Any = model
+        self.objective = Objective(model)
+
+    def exchange(self, last: bool) -> AbstractContextManager[None]:
+        """Return the context of a pass: gradients are summed and cut into parts after the last one alone."""
+        self.model.set_requires_gradient_sync(last)
+        return nullcontext()
+
+
+def spread(model: Transformer, config: TrainConfig, world: World) -> Replicas:
+    """Make a model ready to be trained by these processes; compile it if asked for."""
+    model.recompute = config.recompute
+    ready = Shards(model, world) if world.sharded and world.size > 1 else Replicas(model, world)
+    if config.compile:
+        model.compile()  # in place: names of weights stay as they are
+    return ready
 
 
 def rows(batch: Batch, count: int) -> list[Batch]:

@@ -32,7 +32,7 @@ from mynah import artifacts
 from mynah.errors import ArtifactError
 from mynah.model.weights import new_model
 from mynah.train import checkpoint
-from mynah.train.checkpoint import Checkpoints, step_of
+from mynah.train.checkpoint import Checkpoints
 from mynah.train.loop import Step
 from mynah.train.state import TrainState
 from mynah.train.world import World
@@ -106,7 +106,7 @@ class Harness:
             at = self.random.randrange(2, STEPS)
             ended([fork(lambda d=directory, s=at: self._until_cut(d, s))])
             told = [int(line) for line in _lines(self.folder / "saved")]
-            there = [step_of(path) for path in artifacts_of(directory)]
+            there = [int(path.name.removeprefix("step-")) for path in artifacts_of(directory)]
             self.check(
                 not told or max(there, default=-1) >= max(told),
                 f"power cut at step {at}: checkpoints of steps {told} were saved, {there} are whole",

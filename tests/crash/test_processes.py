@@ -87,14 +87,41 @@ def test_torchrun_starts_it_too(shards: Path, alone: Path, tmp_path: Path) -> No
     assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
 
 
-def begin(recipe: Path, out: Path, *more: str) -> tuple[subprocess.Popen[str], list[int]]:
-    """Start two processes, wait for a checkpoint; return the launcher and the processes in order."""
-    slow = ("--set", "train.steps=3000", "--processes", "2", *more)
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+def test_a_model_in_parts_learns_the_same(shards: Path, tmp_path: Path, optimizer: str) -> None:
+    changes = (f"optimizer={optimizer}", "ema=0.9", "matrix_every=2", "matrix_learning_rate=1e-3")
+    same = [part for change in changes for part in ("--set", f"train.{change}")]
+    run(shards, tmp_path / "one", *same)
+    run(shards, tmp_path / "two", *same, "--set", "sharded=true", "--processes", "2")
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
+def test_a_checkpoint_goes_from_two_processes_to_one_to_four(shards: Path, tmp_path: Path) -> None:
+    """In parts, whole, and in other parts: what is saved does not say how it was spread."""
+    long = ("--set", "train.steps=240", "--set", "train.learning_rate=1e-4")
+    run(shards, tmp_path / "alone", *long)
+    out = tmp_path / "run"
+    for processes, last in (("2", 60), ("1", 120)):
+        sharded = ("--set", "sharded=true") if processes != "1" else ()
+        launcher, _ = begin(shards, out, *long, *sharded, processes=processes, step=last)
+        launcher.terminate()
+        launcher.communicate(timeout=60)
+        assert not out.exists()
+    run(shards, out, *long, "--set", "sharded=true", "--processes", "4")
+    assert losses(out) == pytest.approx(losses(tmp_path / "alone"), rel=1e-5)
+
+
+def begin(
+    recipe: Path, out: Path, *more: str, processes: str = "2", step: int = 0
+) -> tuple[subprocess.Popen[str], list[int]]:
+    """Start training, wait for a checkpoint after `step`; return the launcher and the processes in order."""
+    slow = ("--set", "train.steps=3000", "--processes", processes, *more)
     launcher = subprocess.Popen(
         command(recipe, out, *slow), stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
     )
     deadline = time.monotonic() + 120
-    while not list(out.with_name(f"{out.name}.partial").glob("checkpoints/step-*[0-9]")):
+    folder = out.with_name(f"{out.name}.partial") / artifacts.CHECKPOINTS
+    while not any(int(path.name[5:]) > step for path in folder.glob("step-*[0-9]")):
         assert launcher.poll() is None, launcher.communicate()[1]
         assert time.monotonic() < deadline
         time.sleep(0.02)
