@@ -35,6 +35,7 @@ mynah pretrain chats.csv --minutes 3 --prior ngram""",
         """mynah train recipes/gpt2-tiny.toml -o runs/tiny
 mynah train recipe.toml -o runs/large --set train.steps=2000 --compile
 mynah train recipe.toml -o runs/large --processes 4 --elastic
+mynah train --dry-run --world 64
 torchrun --nproc-per-node 8 -m mynah.train recipe.toml -o runs/large""",
     ),
     "collect": (

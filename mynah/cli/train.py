@@ -12,20 +12,22 @@ from typing import Annotated, Any
 from cyclopts import Group, Parameter
 
 from mynah.config import merge, parse_assignment
-from mynah.errors import TrainingError
+from mynah.errors import ConfigError, TrainingError
 
 _MANY = Group("More than one process", sort_key=2)
 
 
 def train(
-    recipe: Path,
+    recipe: Path | None = None,
     *,
-    output: Annotated[Path, Parameter(name=["--output", "-o"])],
+    output: Annotated[Path | None, Parameter(name=["--output", "-o"])] = None,
     device: str | None = None,
     compile_: Annotated[bool, Parameter(name="--compile", negative="")] = False,
     set_: Annotated[tuple[str, ...], Parameter(name="--set", negative="")] = (),
     processes: Annotated[int, Parameter(group=_MANY)] = 1,
     elastic: Annotated[bool, Parameter(group=_MANY, negative="")] = False,
+    dry_run: Annotated[bool, Parameter(group=_MANY, negative="")] = False,
+    world: Annotated[int, Parameter(group=_MANY)] = 8,
 ) -> None:
     """Train a model from token shards by a recipe: one process here, or many with torchrun.
 
@@ -48,7 +50,24 @@ def train(
         Start so many processes on this machine.
     elastic: bool
         Start again from the last checkpoint when a process dies, three times at most.
+    dry_run: bool
+        Train nothing: print memory, FLOPs and bytes sent for each preset on --world GPUs.
+    world: int
+        GPUs of a dry run.
     """
+    if dry_run:
+        from mynah.plan.cluster import describe_cluster
+
+        if world < 1:
+            raise ConfigError(f"--world {world}: expected the number of GPUs, 1 or more")
+        print(describe_cluster(world))
+        return
+    if recipe is None or output is None:
+        raise ConfigError(
+            "expected a recipe and -o DIR; for example: mynah train recipes/gpt2-tiny.toml -o runs/x"
+        )
+    if processes < 1:
+        raise ConfigError(f"--processes {processes}: expected 1 or more")
     changes: dict[str, Any] = {"device": device} if device else {}
     if compile_:
         changes = merge(changes, {"train": {"compile": True}})

@@ -1,0 +1,111 @@
+"""What training on many GPUs takes, by formula, from models that are never allocated.
+
+n parameters, W processes, one GPU each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from mynah.model.config import ModelConfig
+from mynah.model.loss import AT_ONCE
+from mynah.model.presets import PRESETS, preset
+from mynah.model.transformer import Transformer
+from mynah.plan.flops import training_flops_per_token
+from mynah.train.memory import activation_floats
+
+#: Tokens a step in Brown et al. 2020, table 2.1, by width; other makes take the one of the next larger width.
+PAPER_BATCH = {
+    768: 500_000, 1024: 500_000, 1536: 500_000, 2048: 1_000_000, 2560: 1_000_000, 4096: 2_000_000, 5140: 2_000_000,
+    12288: 3_200_000,
+}  # fmt: skip
+#: Vocabulary of a make, where a preset has to be sized without a tokenizer.
+VOCABULARIES = {"llama2": 32_000, "tinyllama": 32_000, "qwen3": 151_936}
+GPT2_VOCABULARY = 50_257
+
+
+@dataclass(frozen=True)
+class ClusterNeeds:
+    """What one of W GPUs holds, computes and sends in a step; bytes and floating-point operations."""
+
+    preset: str
+    n_params: int
+    batch_tokens: int
+    #: weights, gradients, both of AdamW's numbers and the best weights so far, in float32: this GPU's part
+    parts: int
+    #: of the blocks that are put together to be used, and of the embedding and the head
+    gathered: int
+    #: of one row, activations computed again block by block
+    activations: int
+    #: of the logits of one piece of the loss
+    logits: int
+    flops: float
+    sent: float
+
+    @property
+    def memory(self) -> int:
+        """All that the GPU holds."""
+        return self.parts + self.gathered + self.activations + self.logits
+
+
+def cluster_needs(name: str, world: int, vocab_size: int | None = None) -> ClusterNeeds:
+    """Return what training a preset takes on each of `world` GPUs, in parts (`sharded`), bfloat16 products.
+
+    Memory: 4 + 4 + 8 bytes a parameter and 4 of the best weights so far, divided by W (ZeRO-3, Rajbhandari et al. 2020,
+    section 5), and two blocks put together beside each other; activations are kept where blocks meet (Chen et al.
+    2016) and for one block within. Sent and received: all weights twice and all gradients once, each (W - 1) / W of
+    4 n bytes (Rajbhandari et al. 2020, section 7, for a ring, Patarasuk & Yuan 2009). FLOPs:
+    `training_flops_per_token`, and a third more for what is computed again.
+    """
+    make = name.split("-")[0]
+    config = preset(name, vocab_size or VOCABULARIES.get(make, GPT2_VOCABULARY))
+    config = config.model_copy(update={"context_length": min(config.context_length, 2048)})
+    with torch.device("meta"):
+        model = Transformer(config)
+    n = sum(p.numel() for p in model.parameters())
+    a_block = sum(p.numel() for p in model.blocks[0].parameters())
+    rest = n - sum(p.numel() for p in model.blocks.parameters())
+    wider = [width for width in PAPER_BATCH if width >= config.n_embd]
+    batch = PAPER_BATCH[min(wider, default=max(PAPER_BATCH))]
+    tokens = config.context_length
+    kept = config.n_layer * config.n_embd + activation_floats(config, tokens)
+    ring = (world - 1) / world
+    return ClusterNeeds(
+        name, n, batch,
+        parts=20 * n // world,
+        gathered=4 * (2 * a_block + rest) if world > 1 else 0,
+        activations=int(2 * tokens * kept),
+        logits=3 * 4 * min(tokens * config.vocab_size, AT_ONCE["cuda"]),
+        flops=_recomputed(config, tokens) * batch / world,
+        sent=3 * 4 * n * ring,
+    )  # fmt: skip
+
+
+def _recomputed(config: ModelConfig, context_length: int) -> float:
+    return training_flops_per_token(config, context_length) * 4 / 3
+
+
+def describe_cluster(world: int, memory_gb: float = 80.0) -> str:
+    """Return a table of all presets, smallest first."""
+    found = sorted((cluster_needs(name, world) for name in PRESETS), key=lambda needs: needs.n_params)
+    lines = [
+        f"{world} GPUs, sharded (FSDP2), weights float32, products bfloat16, blocks computed again, one row of at most "
+        "2,048 tokens at once; each figure is for one GPU and one step",
+        f"{'preset':<16} {'parameters':>16} {'batch, tokens':>14} {'parts, GB':>10} {'gathered':>9} "
+        f"{'activations':>12} {'in all, GB':>11} {'PFLOP':>9} {'sent, GB':>9}",
+    ]
+    for needs in found:
+        gb = [x / 1e9 for x in (needs.parts, needs.gathered, needs.activations + needs.logits, needs.memory)]
+        fits = "" if gb[3] <= memory_gb else f"  more than {memory_gb:.0f} GB"
+        lines.append(
+            f"{needs.preset:<16} {needs.n_params:>16,} {needs.batch_tokens:>14,} {gb[0]:>10.2f} {gb[1]:>9.2f} "
+            f"{gb[2]:>12.2f} {gb[3]:>11.2f} {needs.flops / 1e15:>9.3f} {needs.sent / 1e9:>9.1f}{fits}"
+        )
+    lines.append(
+        "parts: 16 bytes a parameter over all GPUs (Rajbhandari et al. 2020, section 5), 4 for the best weights; sent: "
+        "weights twice, gradients once (section 7); FLOPs: Kaplan et al. 2020, section 2.1, and a third for what is "
+        "computed again"
+    )
+    return "\n".join(lines)

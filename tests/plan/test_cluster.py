@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+import pytest
+
+from mynah.model.presets import PRESETS
+from mynah.plan.cluster import cluster_needs, describe_cluster
+
+
+def test_gpt3_by_hand() -> None:
+    needs = cluster_needs("gpt3-175b", 64)
+    assert needs.n_params == pytest.approx(175e9, rel=0.003)
+    assert needs.parts == pytest.approx(20 * 174.6e9 / 64, rel=1e-3)
+    # Twice all weights and once all gradients, 4 bytes each, but for the GPU's own part.
+    assert needs.sent == pytest.approx(12 * 174.6e9 * 63 / 64, rel=1e-3)
+    # 8 FLOPs a parameter and token (6, and 2 again), over 3.2 million tokens and 64 GPUs; attention adds a little.
+    assert needs.flops == pytest.approx(8 * 174.6e9 * 3.2e6 / 64, rel=0.04)
+
+
+def test_more_gpus_hold_less_each_and_alone_nothing_is_sent() -> None:
+    alone, few, many = (cluster_needs("gpt3-13b", world) for world in (1, 8, 64))
+    assert alone.memory > few.memory > many.memory
+    assert alone.sent == 0
+    assert alone.flops == pytest.approx(64 * many.flops)
+
+
+def test_the_table_holds_every_preset() -> None:
+    lines = describe_cluster(64).splitlines()
+    assert sorted(line.split()[0] for line in lines[2:-1]) == sorted(PRESETS)
+    assert "more than 80 GB" in describe_cluster(32)

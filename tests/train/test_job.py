@@ -1,0 +1,153 @@
+"""`mynah train`: what a recipe becomes, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mynah import artifacts
+from mynah.cli.main import main
+from mynah.errors import ConfigError
+from mynah.run import open_run
+from mynah.stages import Silent
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.job import Job, TrainRecipe, load_train_recipe
+
+SMALL: dict[str, Any] = {
+    "preset": "gpt2",
+    "model": {"n_layer": 1, "n_embd": 32, "n_head": 2},
+    "train": {"context_length": 32, "batch_size": 4, "steps": 4, "eval_every": 2, "checkpoint_every": 2},
+    "device": "cpu",
+}
+
+
+@pytest.fixture
+def tokens(tmp_path: Path, tokenizer: Tokenizer, data: TokenSet) -> Path:
+    """Token shards with their tokenizer beside them, as a build leaves them."""
+    partial = tmp_path / "run" / "tokens.partial"
+    for name in ("train", "held_out"):
+        data.save(partial / f"{name}.safetensors")
+    artifacts.finish(partial, tmp_path / "run" / "tokens", artifacts.Manifest("tokens", "", "", {}, {}, 0))
+    tokenizer.save(tmp_path / "run" / "tokenizer")
+    return tmp_path / "run" / "tokens"
+
+
+def job(tokens: Path, **changes: Any) -> Job:
+    return Job(TrainRecipe(**{**SMALL, "tokens": str(tokens), **changes}), "recipe.toml")
+
+
+def test_a_job_leaves_a_model_that_can_be_used(tokens: Path, tmp_path: Path) -> None:
+    import torch
+
+    made = job(tokens).run(tmp_path / "out", Silent())
+    assert made.counts["steps"] == 4
+    opened = open_run(tmp_path / "out", torch.device("cpu"))
+    assert not opened.talks
+    assert opened.model.config.n_embd == 32
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == [
+        "events", "manifest.json", "metrics.jsonl", "model.json", "model.safetensors", "timing.json", "tokenizer.json",
+        "tokenizer_config.json",
+    ]  # fmt: skip
+    before = (tmp_path / "out" / "manifest.json").stat().st_mtime_ns
+    assert job(tokens).run(tmp_path / "out", Silent()) == made
+    assert (tmp_path / "out" / "manifest.json").stat().st_mtime_ns == before
+
+
+def test_it_goes_on_from_a_model_and_learns_replies(tokens: Path, tmp_path: Path) -> None:
+    import torch
+
+    job(tokens).run(tmp_path / "base", Silent())
+    tuned = job(tokens, start=str(tmp_path / "base"), preset=None, model={}, phase="replies")
+    tuned.run(tmp_path / "tuned", Silent())
+    assert open_run(tmp_path / "tuned", torch.device("cpu")).talks
+
+
+def test_passes_become_steps_and_rates_are_those_of_the_make(tokens: Path, data: TokenSet) -> None:
+    chosen = job(tokens, passes=2.0, train={"context_length": 32, "batch_size": 4})
+    assert chosen.config.steps == round(2 * len(data.tokens) / 128)
+    assert (chosen.config.optimizer, chosen.config.schedule) == ("adamw", "cosine")
+    assert job(tokens, preset="nano", model={}).config.optimizer == "muon"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {"model": {"n_head": 3, "n_embd": 32}},
+            r"recipe.toml: \[model\]: n_head 3 does not divide n_embd 32",
+        ),
+        (
+            {"model": {**SMALL["model"], "vocab_size": 100}},
+            r"holds token \d+, and the model's vocabulary has 100",
+        ),
+        ({"model": {**SMALL["model"], "context_length": 16}}, "learned positions for 16 tokens"),
+        ({"train": {**SMALL["train"], "stepz": 3}}, r"\[train\]: unknown key 'stepz'; did you mean 'steps'"),
+        ({"preset": "gpt3-175b", "model": {}}, r"gpt3-175b \(.*M parameters\) takes about"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tokens: Path, changes: dict[str, Any], said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        job(tokens, **changes)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"preset": "gpt2", "start": "x"}, "start brings its own shape"),
+        ({}, "expected preset"),
+    ],
+)
+def test_a_recipe_names_one_model(wrong: dict[str, Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        TrainRecipe(tokens="x", **wrong)
+
+
+@pytest.mark.parametrize("damage", ["flip", "gone", "manifest"])
+def test_bad_shards_end_in_one_line(
+    tokens: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    victim = tokens / ("manifest.json" if damage == "manifest" else "train.safetensors")
+    if damage == "flip":
+        raw = bytearray(victim.read_bytes())
+        raw[-3] ^= 1
+        victim.write_bytes(raw)
+    else:
+        victim.unlink()
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f'tokens = "{tokens}"\npreset = "gpt2"\n', encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["train", str(recipe), "-o", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert victim.name in said
+    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out.partial").exists()
+
+
+def test_without_a_tokenizer_the_vocabulary_must_be_given(tokens: Path) -> None:
+    import shutil
+
+    shutil.rmtree(tokens.parent / "tokenizer")
+    with pytest.raises(ConfigError, match=r"expected model.vocab_size, as there is no tokenizer beside"):
+        job(tokens)
+    assert job(tokens, model={**SMALL["model"], "vocab_size": 300}).model.vocab_size == 300
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["train"], ["train", "x.toml", "-o", "y", "--processes", "0"], ["train", "--dry-run", "--world", "0"]],
+)
+def test_wrong_flags_end_in_one_line(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert "expected" in capsys.readouterr().err
+
+
+def test_a_recipe_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such recipe file"):
+        load_train_recipe(tmp_path / "none.toml", {})

@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from mynah.errors import ConfigError
+from mynah.model.presets import preset
+from mynah.model.transformer import Transformer
+from mynah.train.config import TrainConfig
+from mynah.train.memory import activation_floats, check_memory, check_positions, training_memory
+
+SMALLER = {
+    "tinyllama-1.1b": {"n_embd": 256, "n_head": 8, "ffn_hidden": 704, "n_layer": 2, "context_length": 256}
+}
+
+
+@pytest.mark.parametrize("name", ["gpt2", "gpt3-nano", "nano", "mini", "tinyllama-1.1b"])
+def test_activations_are_what_autograd_keeps(name: str) -> None:
+    changes = SMALLER.get(name, {"n_layer": 4, "context_length": 256})
+    config = preset(name, 300, **changes)
+    model, tokens = Transformer(config), torch.zeros(2, 256, dtype=torch.int64)
+    weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, tuple[int, torch.Tensor]] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes(), tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model(tokens)
+    measured = sum(size for size, _ in kept.values()) / (4 * tokens.numel())
+    formula = config.n_layer * activation_floats(config, 256) + 2 * config.n_embd
+    assert formula == pytest.approx(measured, rel=0.2)
+
+
+def test_parameters_by_hand(tiny: Callable[..., Transformer]) -> None:
+    config = tiny().config
+    n, matrices = config.n_params(), 2 * (4 * 32 * 32 + 8 * 32 * 32)
+    muon = training_memory(config, TrainConfig(steps=1), copies=False)
+    assert (muon.weights, muon.gradients, muon.copies) == (4 * n, 4 * n, 0)
+    assert muon.optimizer == 4 * (2 * n - matrices)
+    adamw = training_memory(config, TrainConfig(steps=1, optimizer="adamw"))
+    assert adamw.optimizer == 8 * n
+    assert (
+        adamw.copies == 4 * n + 8 * n + 8 * n
+    )  # the best weights; of them, the weights and the optimizer, a copy
+
+
+def test_parts_and_computing_again_take_less() -> None:
+    config = preset("gpt2", 1000, n_layer=8)
+    base = TrainConfig(steps=1, batch_size=16, context_length=512)
+    whole = training_memory(config, base).activations
+    parts = training_memory(config, base.model_copy(update={"grad_accum_steps": 4})).activations
+    again = training_memory(config, base.model_copy(update={"recompute": True})).activations
+    assert parts == pytest.approx(whole / 4, rel=0.01)
+    assert again < 0.25 * whole
+
+
+def test_too_large_is_refused_with_the_largest_that_fits() -> None:
+    config = TrainConfig(steps=1, batch_size=4, context_length=512, optimizer="adamw")
+    large = preset("gpt3-13b", 50_257)
+    with pytest.raises(
+        ConfigError, match=r"gpt3-13b \(12,936M parameters\) takes about .* GiB.*fits is gpt3-small"
+    ):
+        check_memory("gpt3-13b", large, config, 16 << 30)
+    with pytest.raises(ConfigError, match="no size of its make fits"):
+        check_memory("gpt3-13b", large, config, 1 << 20)
+    check_memory("gpt3-small", preset("gpt3-small", 50_257), config, 16 << 30)
+    check_memory("gpt3-13b", large, config, None)
+
+
+def test_a_row_longer_than_learned_positions_is_refused() -> None:
+    config = TrainConfig(steps=1, context_length=2048)
+    with pytest.raises(ConfigError, match=r"context_length 2,048: the model has learned positions for 1,024"):
+        check_positions(preset("gpt2", 300), config)
+    check_positions(preset("mini", 300), config)
