@@ -48,7 +48,7 @@ class Harness:
         self.folder, self.without = folder, without
         self.random = random.Random(seed)
         self.failures: list[str] = []
-        self.wholes: dict[int, tuple[dict[str, str], float]] = {}
+        self.wholes: dict[int, dict[str, str]] = {}
         if without == "seed":  # the generators go on from wherever they are
             torch.manual_seed = lambda seed: torch.default_generator  # type: ignore[assignment]
 
@@ -57,19 +57,17 @@ class Harness:
         if not right:
             self.failures.append(said)
 
-    def whole(self, processes: int) -> tuple[dict[str, str], float]:
-        """Return what a run without an accident ends with, and the seconds it takes."""
+    def whole(self, processes: int) -> dict[str, str]:
+        """Return what a run without an accident ends with."""
         if processes not in self.wholes:
             directory = self.folder / f"whole-{processes}"
-            begun = time.monotonic()
-            pids = start(directory, processes)
-            ended(pids)
-            self.wholes[processes] = result(directory), time.monotonic() - begun
+            ended(start(directory, processes))
+            self.wholes[processes] = result(directory)
         return self.wholes[processes]
 
     def kills(self, count: int, processes: int) -> str:
         """Kill a run again and again until it ends; compare; begin another one; until so many kills."""
-        expected, seconds = self.whole(processes)
+        expected = self.whole(processes)
         done, runs, victims, saving = 0, 0, Counter[str](), 0
         while done < count:
             directory = self.folder / f"killed-{processes}-{runs}"
@@ -78,9 +76,7 @@ class Harness:
                 before = artifacts_of(directory)
                 pids = start(directory, processes)
                 which = self.random.randrange(len(pids))
-                time.sleep(self.random.uniform(0, seconds * (1.1 if done < count else 9)))
-                alive = os.waitpid(pids[0], os.WNOHANG)[0] == 0
-                if not alive:
+                if not self._moment(directory, pids[0], at_all=done < count):
                     ended(pids)
                     break
                 os.kill(pids[which], signal.SIGKILL)
@@ -98,9 +94,21 @@ class Harness:
         shown += f"; {saving} while a checkpoint was written"
         return f"{done} kills of {processes} process(es) in {runs} runs ({shown})"
 
+    def _moment(self, directory: Path, launcher: int, *, at_all: bool) -> bool:
+        """Wait for a random step and a little longer; False if training ended before that."""
+        metrics = directory / "metrics.jsonl"
+        wanted = self.random.randrange(len(_lines(metrics)), STEPS + 4) if at_all else STEPS + 99
+        until = self.random.uniform(0, 0.02)
+        while os.waitpid(launcher, os.WNOHANG)[0] == 0:
+            if len(_lines(metrics)) >= wanted:
+                time.sleep(until)
+                return os.waitpid(launcher, os.WNOHANG)[0] == 0
+            time.sleep(0.001)
+        return False
+
     def power_cuts(self, count: int) -> str:
         """Cut the power at a random step: what was not synced is gone, what training said was saved is not."""
-        expected, _ = self.whole(1)
+        expected = self.whole(1)
         for number in range(count):
             directory = (self.folder / f"cut-{number}").resolve()
             at = self.random.randrange(2, STEPS)
@@ -188,7 +196,7 @@ class Harness:
 
     def full_disk(self, sizes: tuple[int, ...] = (200, 300, 400, 500)) -> str:
         """Train on a real small disk until it is full; then give it room and go on."""
-        expected, _ = self.whole(1)
+        expected = self.whole(1)
         for kilobytes in sizes:
             mount = self.folder / "small"
             mount.mkdir(exist_ok=True)
