@@ -66,9 +66,7 @@ VARIATIONS = {
     "tied head": Variation(model={"tie_embeddings": True}),
     "soft-cap 15": Variation(model={"logit_softcap": 15.0}),
     "short windows": Variation(model={"windows": (64, 0)}),
-    "learned positions": Variation(model={"positions": "learned"}),
     "mean weights 0.99": Variation(train={"ema": 0.99}),
-    "two layers": Variation(model={"n_layer": 2}),
     "six layers": Variation(model={"n_layer": 6}),
     "192 wide": Variation(model={"n_embd": 192, "n_head": 3}),
 }

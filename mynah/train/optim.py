@@ -41,10 +41,35 @@ def orthogonalize(matrices: Tensor) -> Tensor:
         x = x.mT
     # The spectral norm must be at most 1; the Frobenius norm bounds it, with a margin for rounding.
     x = x / (x.norm(dim=(1, 2), keepdim=True) * 1.01 + 1e-7)
-    for a, b, c in _POLAR_EXPRESS:
-        gram = x @ x.mT  # (K, M, M), M the shorter side
-        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    if 2 * x.shape[1] <= x.shape[2]:
+        x = _by_gram(x)
+    else:
+        for a, b, c in _POLAR_EXPRESS:
+            gram = x @ x.mT  # (K, M, M), M the shorter side
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return (x if wide else x.mT).to(matrices.dtype)
+
+
+def _by_gram(x: Tensor) -> Tensor:
+    """Return what the iteration makes of (K, M, N), M at most N / 2, from products of (K, M, M) but for two.
+
+    Each step multiplies x from the left by a polynomial of its Gram matrix, and the next Gram matrix is the same
+    polynomial on both sides of this one: so the polynomials are multiplied first, and x once.
+    """
+    gram = x @ x.mT
+    (a, b, c), *rest = _POLAR_EXPRESS
+    product = step = _plus(torch.baddbmm(gram, gram, gram, beta=b, alpha=c), a)
+    for a, b, c in rest:
+        gram = step @ gram @ step
+        step = _plus(torch.baddbmm(gram, gram, gram, beta=b, alpha=c), a)
+        product = step @ product
+    return product @ x
+
+
+def _plus(matrices: Tensor, number: float) -> Tensor:
+    """Add a number to the diagonals of (K, M, M), in place."""
+    matrices.diagonal(dim1=1, dim2=2).add_(number)
+    return matrices
 
 
 class Muon(torch.optim.Optimizer):

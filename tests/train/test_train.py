@@ -14,6 +14,7 @@ from mynah.errors import DataError, TrainingError
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train import optim
 from mynah.train.batches import PackedBatches, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step, train
@@ -101,6 +102,41 @@ def test_orthogonalize_sets_singular_values_near_one() -> None:
         assert (
             torch.nn.functional.cosine_similarity(orthogonalize(x).flatten(), (u @ v).flatten(), dim=0) > 0.98
         )
+
+
+@pytest.mark.parametrize("shape", [(2, 24, 48), (3, 96, 24)])
+def test_the_gram_matrix_gives_what_the_iteration_gives(shape: tuple[int, ...]) -> None:
+    """Singular values over four orders of magnitude: the short way reaches what the iteration reaches."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(shape, generator=generator) * torch.logspace(0, -4, shape[2])
+    y = x if shape[1] <= shape[2] else x.mT
+    y = y / (y.norm(dim=(1, 2), keepdim=True) * 1.01)
+    for a, b, c in optim._POLAR_EXPRESS:
+        gram = y @ y.mT
+        y = torch.baddbmm(y, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), y, beta=a)
+    expected = y if shape[1] <= shape[2] else y.mT
+    torch.testing.assert_close(orthogonalize(x), expected, rtol=0, atol=1e-3)
+
+
+def test_matrices_take_turns(tiny: ModelOf, data: TokenSet) -> None:
+    """A step moves one of four parts, four times as far; in four steps each matrix has moved once."""
+    model = tiny(dropout=0.0)
+    blocks = [p for p in model.blocks.parameters() if p.ndim == 2]
+    with torch.no_grad():
+        for p in blocks:  # no projection may be zero, or those before it have no gradient
+            p.normal_(0, 0.02, generator=torch.Generator().manual_seed(1))
+    before, moved = [p.detach().clone() for p in blocks], []
+
+    def look(_: Step) -> None:
+        moved.append({i for i, p in enumerate(blocks) if not torch.equal(p, before[i])})
+        before[:] = [p.detach().clone() for p in blocks]
+
+    config = TrainConfig(
+        steps=4, batch_size=2, context_length=32, matrix_every=4, warmup=0.0, weight_decay=0.0
+    )
+    train(model, StreamBatches(data, 2, 32, 0), config, Session(watch=look))
+    assert [len(step) for step in moved] == [2, 2, 2, 2]
+    assert set.union(*moved) == set(range(8))
 
 
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
