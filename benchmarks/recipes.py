@@ -54,12 +54,10 @@ class Variation:
 
 VARIATIONS = {
     "base": Variation(),
-    "Muon every 2nd": Variation(train={"matrix_every": 2}),
-    "Muon every 4th": Variation(train={"matrix_every": 4}),
-    "Muon every 8th": Variation(train={"matrix_every": 8}),
+    "Muon at once": Variation(train={"matrix_every": 1}),
+    "Muon in 8 turns": Variation(train={"matrix_every": 8}),
     "AdamW": Variation(train={"optimizer": "adamw", "learning_rate": 3e-3}),
     "GELU": Variation(model={"mlp": "gelu"}),
-    "SwiGLU": Variation(model={"mlp": "swiglu", "ffn_hidden": 344}),
     "no QK norm": Variation(model={"qk_norm": False}),
     "no value embeddings": Variation(model={"value_embeddings": False}),
     "no pairs": Variation(model={"bigram_buckets": 0}),
@@ -68,7 +66,6 @@ VARIATIONS = {
     "short windows": Variation(model={"windows": (64, 0)}),
     "mean weights 0.99": Variation(train={"ema": 0.99}),
     "six layers": Variation(model={"n_layer": 6}),
-    "192 wide": Variation(model={"n_embd": 192, "n_head": 3}),
 }
 
 

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from mynah.model.config import ModelConfig
+from mynah.model.fused import rms_norm, rotate
 
 
 class Cache(Protocol):
@@ -27,17 +28,6 @@ def rotary_tables(context_length: int, head_size: int, theta: float) -> tuple[Te
     wavelength = theta ** (torch.arange(0, head_size, 2, dtype=torch.float64) / head_size)
     angle = torch.arange(context_length, dtype=torch.float64)[:, None] / wavelength
     return angle.cos().float(), angle.sin().float()
-
-
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Turn each pair (x[i], x[i + D/2]) by its position's angle.
-
-    Args:
-        x: (B, H, T, D).
-        cos, sin: (T, D/2), or (B, 1, T, D/2) where rows have positions of their own.
-    """
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
 
 
 class Attention(nn.Module):
@@ -92,8 +82,8 @@ class Attention(nn.Module):
             v = v + self.value_gate[:, None] * value_embedding.view_as(v)
         v = v.transpose(1, 2)  # (B, G, T, D)
         if self.qk_norm:
-            q = F.rms_norm(q, (self.head_size,), self.q_scale, self.eps)
-            k = F.rms_norm(k, (self.head_size,), self.k_scale, self.eps)
+            q = rms_norm(q, self.q_scale, self.eps)
+            k = rms_norm(k, self.k_scale, self.eps)
         if rotary is not None:
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         if cache is not None:

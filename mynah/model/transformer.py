@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from mynah.model.attention import Attention, Cache, rotary_tables
 from mynah.model.config import ModelConfig
+from mynah.model.fused import rms_norm, squared_relu
 from mynah.model.loss import loss_in_pieces
 
 #: From (M,) places of a batch, counted row by row, to (M, V) log-probabilities of the token that follows each.
@@ -53,7 +54,7 @@ class Norm(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
         if self.rms:
-            return F.rms_norm(x, self.shape, self.weight, self.eps)
+            return rms_norm(x, self.weight, self.eps)
         return F.layer_norm(x, self.shape, self.weight, self.bias, self.eps)
 
 
@@ -75,7 +76,7 @@ class MLP(nn.Module):
         if self.gate is not None:
             h = F.silu(self.gate(x)) * h  # Shazeer 2020
         elif self.kind == "relu2":
-            h = F.relu(h).square()  # So et al. 2021
+            h = squared_relu(h)
         else:
             h = F.gelu(h, approximate="tanh" if self.kind == "gelu_tanh" else "none")
         out: Tensor = self.down(h)
