@@ -22,7 +22,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import redirect_stdout
 from importlib.util import find_spec
+from io import StringIO
 from typing import Any, Literal
 
 import torch
@@ -259,7 +261,8 @@ def trainer_turn(config: ModelConfig, batch: Batch) -> Turn:
                 disable_tqdm=True, use_cpu=True,
             )  # fmt: skip
             trainer = Trainer(model, arguments, train_dataset=rows * (steps + 1), callbacks=[stamps])
-            trainer.train()
+            with redirect_stdout(StringIO()):  # its own report
+                trainer.train()
         return (stamps.times[-1] - stamps.times[0]) / steps
 
     return turn
@@ -284,7 +287,8 @@ TRAINERS: dict[str, Callable[[ModelConfig, Batch], Turn]] = {
     "transformers, plain": transformers_turn,
     "transformers.Trainer": trainer_turn,
     **({"litgpt, plain": litgpt_turn} if find_spec("litgpt") else {}),
-    "mynah, Muon": lambda config, batch: mynah_turn(config, batch, "muon"),
+    "mynah, Muon in turns": lambda config, batch: mynah_turn(config, batch, "muon", matrix_every=4),
+    "mynah, Muon at once": lambda config, batch: mynah_turn(config, batch, "muon", matrix_every=1),
 }
 
 if __name__ == "__main__":

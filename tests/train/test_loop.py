@@ -137,7 +137,7 @@ def test_a_compiled_model_learns_the_same(tiny: ModelOf, data: TokenSet) -> None
         train(model, StreamBatches(data, 2, 32, 0), config_of(steps=3, compile=compiled))
         results.append(weights(model))
     for name, tensor in results[0].items():
-        torch.testing.assert_close(results[1][name], tensor, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(results[1][name], tensor, rtol=1e-3, atol=1e-4)
 
 
 # Mean weights
