@@ -15,8 +15,8 @@ from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face
 from mynah.model.transformer import Transformer
 from mynah.recipe import load_recipe
+from mynah.stages import TRAIN
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.job import STAGE
 
 _GO_ON = "run the same mynah build again to go on"
 #: The stage that the manifest of a folder written by `GPT3.save` names.
@@ -77,7 +77,7 @@ def is_saved(directory: Path) -> bool:
     """
     if not (directory / artifacts.MANIFEST).is_file():
         return False
-    return artifacts.read_manifest(directory, verify=False).stage in (SAVED, STAGE)
+    return artifacts.read_manifest(directory, verify=False).stage in (SAVED, TRAIN)
 
 
 def _open_saved(directory: Path, device: torch.device) -> Run:

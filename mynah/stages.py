@@ -15,6 +15,8 @@ from mynah.artifacts import CHECKPOINTS, Manifest
 from mynah.device import peak_memory, reset_peak_memory
 from mynah.errors import ArtifactError, ConfigError, DataError
 
+#: The stage of `mynah train`.
+TRAIN = "train"
 #: In a partial directory: the key of the work that it holds.
 KEY = "key.json"
 

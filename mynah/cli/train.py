@@ -89,6 +89,7 @@ def train(
 
 def _launch(processes: int, elastic: bool, arguments: list[str]) -> None:
     """Start this command in several processes, as torchrun does, and wait for them."""
+    from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
@@ -102,6 +103,8 @@ def _launch(processes: int, elastic: bool, arguments: list[str]) -> None:
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // processes)))
     try:
         elastic_launch(config, sys.executable)("-m", "mynah.train", *arguments)
+    except SignalException:  # passed on to the processes, which have saved and said so
+        sys.exit(130)
     except ChildFailedError as error:
         # What killed one makes the others end: the signal is the cause, then an error of a process's own.
         rank, failure = min(

@@ -57,16 +57,31 @@ class Checkpoints:
         self._failed: MynahError | None = None
         #: the step of what was saved or loaded last
         self._saved = -1
+        self._turn = 0
 
-    def load(self, state: TrainState) -> Path | None:
+    def load(self, state: TrainState, *, planned: bool = False) -> Path | None:
         """Load the newest whole checkpoint; None if there is none.
 
         One that is damaged is passed over, and `say` is told.
 
+        Args:
+            state: takes it over.
+            planned: of those at multiples of `checkpoint_every` alone, which do not depend on when a run was cut off.
+
         Raises:
-            ArtifactError: if it belongs to another model or other settings.
+            ArtifactError: if it belongs to another model or other settings, or the processes see different ones.
         """
-        self.wait()
+        self._wait_for_all()
+        path = self._load(state, planned)
+        step = state.progress.step if path is not None else -1
+        if self.world.total(float(step))[0] != step * self.world.size:
+            raise ArtifactError(
+                f"{self.directory}: the processes see different checkpoints, this one {path or 'none'}; expected one "
+                "folder that all machines share"
+            )
+        return path
+
+    def _load(self, state: TrainState, planned: bool) -> Path | None:
         if self.directory is None:
             return None
         if self.world.first:
@@ -75,13 +90,15 @@ class Checkpoints:
         self.world.wait()
         passed_over = []
         for path in sorted(self.directory.glob("step-*[0-9]"), reverse=True):
+            if planned and int(path.name.removeprefix("step-")) % state.config.checkpoint_every:
+                continue
             try:
                 manifest = artifacts.read_manifest(path)
             except ArtifactError as error:
                 passed_over.append(path)
                 self.say(f"{error}; passed over")
                 continue
-            _check_same(manifest.settings, _settings(state), path)
+            check_same(manifest.settings, _settings(state), path)
             files = {p.stem: read_tensors(p) for p in path.glob("*.safetensors")}
             progress = Progress.from_json(artifacts.read_json(path / "progress.json"), path)
             state.load(files, progress, path)
@@ -126,10 +143,10 @@ class Checkpoints:
         Raises:
             ArtifactError: if it cannot be written.
         """
-        self.wait()
+        self._wait_for_all()
         if self._saved != state.progress.step:
             self.save(state)
-            self.wait()
+            self._wait_for_all()
 
     def wait(self) -> None:
         """Wait until nothing is being written.
@@ -143,6 +160,15 @@ class Checkpoints:
         if self._failed is not None:
             failed, self._failed = self._failed, None
             raise failed
+
+    def _wait_for_all(self) -> None:
+        """Wait, in every process, until the first one has nothing left to write."""
+        self._turn += 1
+        if self.world.first:
+            self.wait()
+            self.world.tell(f"written {self._turn}")
+        else:
+            self.world.hear(f"written {self._turn}")
 
     def close(self) -> None:
         """Wait until nothing is being written; a failure is told, not raised, as there may be another one already."""
@@ -162,8 +188,9 @@ class Checkpoints:
             _write(snapshot, self.directory or Path(), keep)
         except MynahError as error:
             self._failed = error
-        except OSError as error:
-            self._failed = ArtifactError(f"{self.directory}: cannot be written: {error.strerror or error}")
+        except Exception as error:  # of a thread that nobody looks at: told at the next checkpoint
+            why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self._failed = ArtifactError(f"{self.directory}: cannot be written: {why}")
 
 
 def _write(snapshot: _Snapshot, directory: Path, keep: int) -> None:
@@ -191,7 +218,7 @@ def _settings(state: TrainState) -> dict[str, Any]:
     return {"model": state.model.config.model_dump(mode="json"), "train": state.config.deciding()}
 
 
-def _check_same(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
+def check_same(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
     """Raise ArtifactError, naming the first difference, if a checkpoint is of other work."""
     for part, name in (("model", "another model"), ("train", "a run with other settings")):
         there, wanted = found.get(part, {}), expected[part]

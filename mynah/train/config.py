@@ -77,14 +77,18 @@ class TrainConfig(Config):
         "checkpoint; 0: never",
     )
     checkpoint_every: int = Field(100, ge=1, description="steps between checkpoints")
-    keep: int = Field(2, ge=1, description="checkpoints that are kept, the newest")
+    keep: int = Field(2, ge=2, description="checkpoints that are kept, the newest")
     log_every: int = Field(10, ge=1, description="steps between lines of metrics.jsonl")
     wandb: str | None = Field(None, description="project of Weights & Biases that is told too")
     seed: int = 0
 
     def deciding(self) -> dict[str, Any]:
-        """Return the settings that decide what comes out; the others only say what is kept and told."""
-        return self.model_dump(mode="json", exclude={"checkpoint_every", "keep", "log_every", "wandb"})
+        """Return the settings that decide what comes out; the others only say what is kept and told.
+
+        Where a spike goes back to is decided by `checkpoint_every`.
+        """
+        telling = {"keep", "log_every", "wandb"} | (set() if self.spike else {"checkpoint_every"})
+        return self.model_dump(mode="json", exclude=telling)
 
     @model_validator(mode="after")
     def _check(self) -> TrainConfig:

@@ -21,6 +21,8 @@ import torch.distributed as dist
 
 #: Seconds between beats, and without one after which a process counts as lost.
 BEAT, LOST = 1.0, 15.0
+#: Beat of a process that has done its work.
+LEFT = "left"
 #: Exit code of a process that ends because another one is lost.
 EXIT = 75
 
@@ -31,6 +33,7 @@ class Heartbeat:
     def __init__(self, store: Any, rank: int, size: int) -> None:
         """Take the store of the job; a connection of its own is made to it."""
         self.store, self.rank, self.size = store.clone(), rank, size
+        self._own = store.clone()  # for the main thread
         #: steps taken, told to the others
         self.step = 0
         self._parent = os.getppid()
@@ -46,6 +49,17 @@ class Heartbeat:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._thread.join(timeout=2 * BEAT)
+        with suppress(dist.DistError, RuntimeError):
+            self.store.set(f"beat/{self.rank}", LEFT)
+
+    def tell(self, what: str) -> None:
+        """Let processes go on that wait for this."""
+        self._own.set(f"told/{what}", "")
+
+    def hear(self, what: str) -> None:
+        """Wait until another process tells this."""
+        while not self._own.check([f"told/{what}"]):
+            time.sleep(BEAT / 20)
 
     def _run(self) -> None:
         count = 0
@@ -67,7 +81,7 @@ class Heartbeat:
         for other in range(self.size):
             key = f"beat/{other}"
             said = self.store.get(key).decode() if self.store.check([key]) else ""
-            if said != self._seen[other][0]:
+            if said != self._seen[other][0] or said == LEFT:
                 self._seen[other] = said, now
         lost = [other for other, (_, when) in self._seen.items() if now - when > LOST]
         if lost and self.rank not in lost:

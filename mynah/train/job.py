@@ -14,24 +14,23 @@ from mynah import __version__, artifacts
 from mynah.artifacts import Manifest, stage_key
 from mynah.config import Config, build_config, merge, read_recipe
 from mynah.device import pick_device
-from mynah.errors import ConfigError
+from mynah.errors import ArtifactError, ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_config, load_model, model_tensors, new_model, save_model, save_tensors
-from mynah.stages import Reporter, Stages
+from mynah.stages import KEY, TRAIN, Reporter, Stages
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.checkpoint import check_same
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
-from mynah.train.memory import available_memory, check_memory, check_positions
+from mynah.train.memory import Spread, available_memory, check_memory, check_positions
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import rates
 from mynah.train.sharding import whole
 from mynah.train.state import Progress
 from mynah.train.world import World, joined
-
-STAGE = "train"
 
 
 class TrainRecipe(Config):
@@ -104,7 +103,8 @@ class Job:
         self.config = self._settings(source)
         self.device = device_of(recipe.device)
         check_positions(self.model, self.config)
-        check_memory(recipe.preset, self.model, self.config, available_memory(self.device))
+        spread = Spread.of_environment(recipe.sharded, self.device)
+        check_memory(recipe.preset, self.model, self.config, available_memory(self.device), spread)
 
     def _shape(self, source: str) -> ModelConfig:
         recipe = self.recipe
@@ -151,22 +151,35 @@ class Job:
             DataError, TrainingError, Interrupted: as `train`.
         """
         with joined(self.device, self.recipe.sharded) as world:
-            key = stage_key(STAGE, self.settings, self.inputs, self.config.seed, __version__)
+            key = stage_key(TRAIN, self.settings, self.inputs, self.config.seed, __version__)
             finished = world.first and _is_finished(out, key)
             if world.total(float(finished))[0] and not world.first:
                 return artifacts.read_manifest(out)
             if not world.first:
                 self._train(out.with_name(f"{out.name}.partial"), reporter, world)
-                world.wait()
-                return artifacts.read_manifest(out)
+                world.hear("finished")
+                return artifacts.read_manifest(out, verify=False)
+            self._check_left_over(out, key)
             stages = Stages(out.parent, self.config.seed, reporter)
             with artifacts.locked(out.parent, f".{out.name}.lock", "another -o", remove=True):
                 made = stages.run(
-                    STAGE, self.settings, self.inputs, lambda p: self._work(p, reporter, world), out.name
+                    TRAIN, self.settings, self.inputs, lambda p: self._work(p, reporter, world), out.name
                 )
-            if not finished:
-                world.wait()
+            world.tell("finished")
             return made
+
+    def _check_left_over(self, out: Path, key: str) -> None:
+        """Raise ArtifactError if checkpoints of other work stand where this run would write: they cost hours."""
+        partial = out.with_name(f"{out.name}.partial")
+        left = max(partial.glob(f"{artifacts.CHECKPOINTS}/step-*[0-9]"), default=None)
+        if left is None or artifacts.read_json(partial / KEY) == {"key": key}:
+            return
+        found = artifacts.read_manifest(left, verify=False).settings
+        check_same(found, {"model": self.settings["model"], "train": self.settings["train"]}, left)
+        raise ArtifactError(
+            f"{left}: a checkpoint of other tokens, another start or another version; name another folder, or delete "
+            f"{partial}"
+        )
 
     def _work(self, partial: Path, reporter: Reporter, world: World) -> dict[str, Any]:
         tensors, done = self._train(partial, reporter, world)
@@ -180,7 +193,7 @@ class Job:
         model = load_model(Path(start)) if start else new_model(self.model, self.config.seed)
         session = Session(
             partial,
-            (lambda step: reporter.training(STAGE, step)) if world.first else None,
+            (lambda step: reporter.training(TRAIN, step)) if world.first else None,
             reporter.note,
             world,
         )

@@ -96,7 +96,10 @@ def train(
     metrics = Metrics(directory if world.first else None, config, progress.lines, progress.step)
     checkpoints.before = metrics.sync
     begun, since, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
-    spikes = 0  # without a checkpoint in between
+
+    def good() -> str:
+        last = checkpoints.newest()
+        return f", the last good checkpoint is {last}" if last else ""
 
     def measure(loss: float | None, factor: float) -> float | None:
         """Note the held-out loss; keep the weights if they are the best so far."""
@@ -105,6 +108,7 @@ def train(
         with state.measured_weights():
             if validate is not None:
                 held_out = validate()
+                replicas.part()
             if held_out is not None and (progress.best_loss is None or held_out < progress.best_loss):
                 progress.best_loss, progress.best_step = held_out, progress.step
                 state.keep_best()
@@ -137,19 +141,16 @@ def train(
                 factor = rate_factor(step, config, progress.fall)
                 where = f"at step {step}, learning rate {config.learning_rate * factor:.2g}"
                 if not math.isfinite(loss):
-                    last = checkpoints.newest()
-                    good = f", the last good checkpoint is {last}" if last else ""
-                    raise TrainingError(f"the loss is {loss} {where}{good}; try a lower learning rate")
+                    raise TrainingError(f"the loss is {loss} {where}{good()}; try a lower learning rate")
                 above = deviations(loss, progress.recent)
-                if config.spike and above > config.spike and (back := checkpoints.load(state)):
+                if config.spike and above > config.spike and (back := checkpoints.load(state, planned=True)):
                     # As PaLM did (Chowdhery et al. 2022, section 5.1): go back, and leave out the text on the way.
-                    spikes += 1
+                    skipped, spikes, progress = progress.skipped, progress.spikes + 1, state.progress
+                    progress.skipped, progress.spikes = skipped + step + 1 - progress.step, spikes
                     if spikes > MOST:
                         raise TrainingError(
                             f"the loss jumped {spikes} times {where}; try a lower learning rate"
                         )
-                    skipped, progress = progress.skipped, state.progress
-                    progress.skipped = skipped + step + 1 - progress.step
                     metrics.cut(progress.lines)
                     metrics.note({"step": step, "loss": loss, "spike": above, "back_to": progress.step})
                     session.say(
@@ -159,6 +160,8 @@ def train(
                 progress.recent = remembered(loss, progress.recent)
 
                 norm = state.step(factor)
+                if not math.isfinite(norm) and not state.precision.scaler.is_enabled():
+                    raise TrainingError(f"the gradient is {norm} {where}{good()}; try a lower learning rate")
                 progress.step, progress.tokens = step + 1, progress.tokens + batch.tokens.numel()
                 world.at(progress.step)
 
@@ -173,7 +176,8 @@ def train(
                 speed = (progress.tokens - tokens_before) / max(1e-9, time.monotonic() - since)
                 if held_out is not None or progress.step % config.log_every == 0 or is_last:
                     told: dict[str, float | None] = {"step": progress.step, "tokens": progress.tokens}
-                    told |= {"loss": loss, "rate": factor, "gradient_norm": norm, "held_out": held_out}
+                    finite = norm if math.isfinite(norm) else None
+                    told |= {"loss": loss, "rate": factor, "gradient_norm": finite, "held_out": held_out}
                     metrics.note(told, {"tokens_per_second": speed, "memory_bytes": held_memory()})
                 progress.lines = metrics.lines
                 if session.watch is not None:
@@ -183,8 +187,8 @@ def train(
                     raise Interrupted if directory is not None else KeyboardInterrupt
                 if progress.step % config.checkpoint_every == 0:
                     progress.seconds = time.monotonic() - begun
-                    if checkpoints.save(state):
-                        spikes = 0
+                    progress.spikes = 0
+                    checkpoints.save(state)
             progress.seconds = time.monotonic() - begun
             checkpoints.save_now(
                 state

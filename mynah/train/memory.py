@@ -42,9 +42,32 @@ class TrainingMemory:
         return sum(int(getattr(self, f.name)) for f in fields(self))
 
 
-def training_memory(
-    model: ModelConfig, config: TrainConfig, *, bytes_per_activation: int = 4, copies: bool = True
-) -> TrainingMemory:
+@dataclass(frozen=True)
+class Spread:
+    """How a run lies on its processes, as far as memory goes."""
+
+    #: processes in all, and those that share this memory
+    size: int = 1
+    local: int = 1
+    sharded: bool = False
+    #: bytes of a number that is kept for the backward pass: 2 in half precision
+    bytes_per_activation: int = 4
+    #: whether what a checkpoint is written from stands in this memory, too
+    copies: bool = True
+
+    @classmethod
+    def of_environment(cls, sharded: bool, device: torch.device) -> Spread:
+        """Return it as torchrun's variables and the device say."""
+        size, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+        if device.type == "cuda":  # each has its own, and checkpoints are copied to the machine's memory
+            return cls(size, 1, sharded, 2, copies=False)
+        return cls(size, local, sharded)
+
+
+ALONE = Spread()
+
+
+def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = ALONE) -> TrainingMemory:
     """Return what training takes on one device, weights in float32.
 
     AdamW keeps two numbers a parameter, Muon one for each matrix of the blocks.
@@ -52,17 +75,18 @@ def training_memory(
     Args:
         model: its shape.
         config: rows, context, accumulation, optimizer.
-        bytes_per_activation: 2 where products run in half precision.
-        copies: whether best weights and checkpoints are kept in this memory.
+        spread: over how many processes; the figures are those of one.
     """
     n = model.n_params()
+    bytes_per_activation = spread.bytes_per_activation
     groups = model.n_params_by_group()
     matrices = groups["attention"] + groups["mlp"] if config.optimizer == "muon" else 0
     optimizer = 4 * (2 * n - matrices)
-    kept = 4 * n * (config.ema > 0)
-    if copies:
-        kept += 4 * n + (8 * n + optimizer + kept)  # best; and of all that a checkpoint holds, a copy
-    tokens = -(-config.batch_size // config.grad_accum_steps) * config.context_length
+    kept = 4 * n * (config.ema > 0) + 4 * n  # the running mean, the best weights
+    parts = spread.size if spread.sharded else 1
+    copy = 4 * n + optimizer + kept if spread.copies else 0  # all that a checkpoint holds
+    rows = -(-config.batch_size // (spread.size * config.grad_accum_steps))
+    tokens = rows * config.context_length
     a_block = activation_floats(model, config.context_length) * bytes_per_activation
     between = model.n_embd * bytes_per_activation
     if config.recompute:
@@ -72,7 +96,10 @@ def training_memory(
     # Logits, their probabilities and their gradient, in float32, of one piece.
     at_once = AT_ONCE["cuda" if bytes_per_activation == 2 else "cpu"]
     logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
-    return TrainingMemory(4 * n, 4 * n, optimizer, kept, activations + 2 * tokens * between, logits)
+    activations += 2 * tokens * between
+    return TrainingMemory(
+        4 * n // parts, 4 * n // parts, optimizer // parts, kept // parts + copy, activations, logits
+    )
 
 
 def activation_floats(model: ModelConfig, context_length: int) -> float:
@@ -90,7 +117,8 @@ def activation_floats(model: ModelConfig, context_length: int) -> float:
         attention += 2 * (Q - K)  # keys and values are repeated for every head
     banded = sum(0 < window < context_length for window in model.layer_windows) / model.n_layer
     mlp = (4 if model.mlp == "swiglu" else 2) * H
-    return 4 * C + attention + banded * (3 * Q + 2 * K) + mlp
+    norms = 2 * C if model.norm == "rms" else 4 * C  # model/fused.py needs only what leaves an RMS norm
+    return norms + attention + banded * (3 * Q + 2 * K) + mlp
 
 
 def available_memory(device: torch.device) -> int | None:
@@ -116,7 +144,11 @@ def _of_container(otherwise: int) -> int:
 
 
 def check_memory(
-    name: str | None, model: ModelConfig, config: TrainConfig, available: int | None
+    name: str | None,
+    model: ModelConfig,
+    config: TrainConfig,
+    available: int | None,
+    spread: Spread = ALONE,
 ) -> TrainingMemory:
     """Return what training takes if it fits.
 
@@ -125,11 +157,13 @@ def check_memory(
         model: its shape.
         config: how it is trained.
         available: free bytes; None: not known, everything fits.
+        spread: over how many processes, which share what is free on a machine without GPUs.
 
     Raises:
         ConfigError: if it takes more than there is.
     """
-    needed = training_memory(model, config)
+    needed = training_memory(model, config, spread)
+    available = available // spread.local if available is not None else None
     if available is None or _fits(needed, available):
         return needed
     family = (name or "").rpartition("-")[0] or name or ""
@@ -138,7 +172,7 @@ def check_memory(
     fitting = {
         other: size.n_params()
         for other, size in sizes.items()
-        if _fits(training_memory(size, _within(config, size)), available)
+        if _fits(training_memory(size, _within(config, size), spread), available)
     }
     largest = max(fitting, key=lambda other: fitting[other], default=None)
     smaller = f"the largest of its make that fits is {largest}" if largest else "no size of its make fits"

@@ -191,5 +191,7 @@ class Optimizers:
             if name not in parameters:
                 raise ArtifactError(f"optimizer state {key} belongs to no parameter of this model")
             p = parameters[name]
-            like = p.detach() if value.ndim else value  # a count of steps is not spread
-            owner[id(p)].state[p][what] = placed_as(value, like)
+            if value.ndim:
+                owner[id(p)].state[p][what] = placed_as(value, p.detach())
+            else:  # a count of steps is not spread; fused kernels want it beside the parameter
+                owner[id(p)].state[p][what] = value.to(p.device, copy=True)

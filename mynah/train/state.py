@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -41,8 +42,9 @@ class Progress:
     fall: tuple[int, int] | None = None
     #: the last losses, which a spike is held against
     recent: list[float] = field(default_factory=list)
-    #: batches left out because a spike was among them
+    #: batches left out because a spike was among them, and how often in a row training went back
     skipped: int = 0
+    spikes: int = 0
     #: lines of metrics.jsonl
     lines: int = 0
     #: of the scaler of float16's losses
@@ -120,13 +122,20 @@ class TrainState:
             self.precision.scaler.load_state_dict(progress.scaler)
 
     def step(self, factor: float) -> float:
-        """Clip the gradients, take a step at `factor` times the peak rates; return the norm before clipping."""
+        """Clip the gradients, take a step at `factor` times the peak rates; return the norm before clipping.
+
+        Gradients that are not finite move nothing.
+        """
         scaler = self.precision.scaler
         for optimizer in self.optimizers.all:
             scaler.unscale_(optimizer)
         limit = self.config.grad_clip or float("inf")
         norm = float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))
-        self.optimizers.step(self.progress.step, factor, scaler)
-        if self.average is not None:
-            self.average.update(self.progress.step)
+        if math.isfinite(norm):
+            self.optimizers.step(self.progress.step, factor, scaler)
+            if self.average is not None:
+                self.average.update(self.progress.step)
+        elif scaler.is_enabled():  # float16's scale was too large: no part of the step may be taken
+            self.optimizers.clear()
+            scaler.update(scaler.get_scale() / 2)
         return norm

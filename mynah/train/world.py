@@ -48,20 +48,16 @@ class World:
         return self.rank == 0
 
     def share(self, batch: Batch) -> Batch:
-        """Return this process's rows of a batch, or one that counts for nothing if there are too few."""
+        """Return this process's rows of a batch."""
         if self.size == 1:
             return batch
-        mine = rows(batch, self.size)[self.rank]
-        if len(mine.tokens):
-            return mine
-        empty = rows(batch, len(batch.tokens))[0]
-        return replace(empty, targets=torch.full_like(empty.targets, IGNORE))
+        return rows(batch, self.size)[self.rank]
 
     def total(self, *values: float) -> list[float]:
         """Return the sums of values over all processes."""
         if self.size == 1:
             return list(values)
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # the one that `joined` has set
         summed = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(summed)
         return [float(value) for value in summed]
@@ -72,9 +68,18 @@ class World:
             self.heartbeat.step = step
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
-        if self.size > 1:
-            dist.barrier()
+        """Wait until all processes are here, which must be soon: for what takes long there is `tell`."""
+        self.total(0.0)
+
+    def tell(self, what: str) -> None:
+        """Let the other processes go on that wait for this (`hear`), each thing once."""
+        if self.heartbeat is not None:
+            self.heartbeat.tell(what)
+
+    def hear(self, what: str) -> None:
+        """Wait, however long it takes, until another process tells this; if it is lost, the heartbeat ends the job."""
+        if self.heartbeat is not None:
+            self.heartbeat.hear(what)
 
 
 @contextmanager
@@ -84,6 +89,8 @@ def joined(device: torch.device, sharded: bool = False) -> Iterator[World]:
         yield World()
         return
     backend = "nccl" if device.type == "cuda" else "gloo"
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     store, rank, size = next(iter(rendezvous("env://", timeout=TIMEOUT)))
     apart = dist.distributed_c10d.PrefixStore("mynah", store)
     dist.init_process_group(backend, store=apart, rank=rank, world_size=size, timeout=TIMEOUT)
@@ -136,6 +143,9 @@ class Replicas:
         loss: Tensor = self.objective(part, self.device)
         return loss * self.world.size
 
+    def part(self) -> None:
+        """Let go of weights that were put together to be used without a backward pass."""
+
     def exchange(self, last: bool) -> AbstractContextManager[None]:
         """Return the context of a pass: the processes exchange gradients after the last part of a step alone."""
         if self.world.size == 1 or last:
@@ -157,9 +167,12 @@ class Shards(Replicas):
         self.model: Any = model
         self.objective = Objective(model)
 
+    def part(self) -> None:
+        """Let go of weights that were put together to be used without a backward pass."""
+        self.model.reshard()
+
     def exchange(self, last: bool) -> AbstractContextManager[None]:
-        """Return the context of a pass: gradients are summed and cut into parts after the last one alone."""
-        self.model.set_requires_gradient_sync(last)
+        """Return the context of a pass: gradients are exchanged after each, or all of them would stand in memory."""
         return nullcontext()
 
 
@@ -173,11 +186,16 @@ def spread(model: Transformer, config: TrainConfig, world: World) -> Replicas:
 
 
 def rows(batch: Batch, count: int) -> list[Batch]:
-    """Cut a batch into `count` parts of neighbouring rows, the first ones a row larger where it does not divide."""
+    """Cut a batch into `count` parts of neighbouring rows, the first ones a row larger where it does not divide.
+
+    Where there are fewer rows than parts, the others get a row that counts for nothing.
+    """
     if count == 1:
         return [batch]
     nothing = [None] * count
     tokens, targets = batch.tokens.tensor_split(count), batch.targets.tensor_split(count)
     segments = batch.segments.tensor_split(count) if batch.segments is not None else nothing
     places = np.array_split(batch.places, count) if batch.places is not None else nothing
-    return [Batch(*part, batch.prior) for part in zip(tokens, targets, segments, places, strict=True)]
+    cut = [Batch(*part, batch.prior) for part in zip(tokens, targets, segments, places, strict=True)]
+    nothing_counts = replace(cut[0], targets=torch.full_like(cut[0].targets, IGNORE))
+    return [part if len(part.tokens) else nothing_counts for part in cut]

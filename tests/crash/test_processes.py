@@ -107,6 +107,9 @@ def test_a_checkpoint_goes_from_two_processes_to_one_to_four(shards: Path, tmp_p
         launcher.terminate()
         launcher.communicate(timeout=60)
         assert not out.exists()
+        assert launcher.returncode == 130
+        before = out.with_name("run.partial") / artifacts.CHECKPOINTS
+        assert max(int(path.name[5:]) for path in before.glob("step-*[0-9]")) > last
     run(shards, out, *long, "--set", "sharded=true", "--processes", "4")
     assert losses(out) == pytest.approx(losses(tmp_path / "alone"), rel=1e-5)
 

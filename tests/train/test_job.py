@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import pytest
 
 from mynah import artifacts
 from mynah.cli.main import main
-from mynah.errors import ConfigError
+from mynah.errors import ArtifactError, ConfigError
 from mynah.run import open_run
 from mynah.stages import Silent
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.job import Job, TrainRecipe, load_train_recipe
+from mynah.train.loop import Interrupted
 
 SMALL: dict[str, Any] = {
     "preset": "gpt2",
@@ -126,6 +128,29 @@ def test_bad_shards_end_in_one_line(
     assert victim.name in said
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "out.partial").exists()
+
+
+def test_checkpoints_of_other_work_are_not_deleted(tokens: Path, tmp_path: Path) -> None:
+    def stop(stage: str, step: Any) -> None:
+        if step.step == 2:
+            signal.raise_signal(signal.SIGINT)
+
+    reporter = Silent()
+    reporter.training = stop  # type: ignore[method-assign]
+    with pytest.raises(Interrupted):
+        job(tokens).run(tmp_path / "out", reporter)
+    wider = {"model": {**SMALL["model"], "n_embd": 64}}
+    longer = {"train": {**SMALL["train"], "steps": 9}}
+    for changes, said in (
+        (wider, "another model: n_embd is 32 in it, 64 here"),
+        (longer, "steps is 4 in it, 9 here"),
+    ):
+        with pytest.raises(ArtifactError, match=said):
+            job(tokens, **changes).run(tmp_path / "out", Silent())
+    steps: list[int] = []
+    reporter.training = lambda stage, step: steps.append(step.step)  # type: ignore[method-assign]
+    job(tokens).run(tmp_path / "out", reporter)
+    assert steps[0] > 1
 
 
 def test_without_a_tokenizer_the_vocabulary_must_be_given(tokens: Path) -> None:

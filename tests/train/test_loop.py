@@ -92,6 +92,43 @@ def test_a_run_in_lower_precision_goes_on_bit_for_bit(
     _cut_and_compare(tiny, StreamBatches(data, 2, 32, 0), config, tmp_path)
 
 
+def test_one_infinite_gradient_leaves_out_the_whole_step(tiny: ModelOf, data: TokenSet) -> None:
+    """Muon holds the matrices, AdamW the tables: neither may move when the other cannot."""
+    model = tiny(dropout=0.0)
+    before = weights(model)
+    hook = model.blocks[0].mlp.up.weight.register_hook(lambda g: torch.full_like(g, math.inf))
+    train(model, StreamBatches(data, 2, 32, 0), config_of(steps=1, precision="float16", grad_clip=0.0))
+    hook.remove()
+    assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_step(
+    tiny: ModelOf, data: TokenSet, tmp_path: Path
+) -> None:
+    model = tiny(dropout=0.0)
+
+    def spoil(step: Step) -> None:
+        settle()
+        if step.step == 5:
+            model.head.weight.register_hook(lambda g: torch.full_like(g, math.nan))
+
+    with pytest.raises(
+        TrainingError, match=r"the gradient is nan at step 5, .*last good checkpoint is .*step-0000004"
+    ):
+        train(model, StreamBatches(data, 2, 32, 0), config_of(checkpoint_every=2), Session(tmp_path, spoil))
+    assert all(torch.isfinite(t).all() for t in model.state_dict().values())
+
+
+def test_more_parts_than_rows(tiny: ModelOf, data: TokenSet) -> None:
+    models = []
+    for parts in (1, 5):
+        models.append(tiny(dropout=0.0))
+        config = config_of(grad_accum_steps=parts, optimizer="adamw", learning_rate=1e-4)
+        train(models[-1], StreamBatches(data, 2, 32, 0), config)
+    for name, tensor in models[0].state_dict().items():
+        torch.testing.assert_close(models[1].state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
+
+
 def test_auto_is_float32_without_a_gpu() -> None:
     assert Precision("auto", torch.device("cpu")).dtype == torch.float32
     assert not Precision("auto", torch.device("cpu")).scaler.is_enabled()
@@ -348,14 +385,26 @@ def test_training_does_not_wait_for_the_disk(
     assert progress["tokens"] == 64
 
 
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (MemoryError("too large"), "MemoryError"),
+    ],
+)
 def test_a_failure_to_write_is_told_at_the_next_checkpoint(
-    tiny: ModelOf, data: TokenSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tiny: ModelOf,
+    data: TokenSet,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    said: str,
 ) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(checkpoint, "_write", full)
-    with pytest.raises(ArtifactError, match=r"checkpoints: cannot be written: No space left on device"):
+    with pytest.raises(ArtifactError, match=rf"checkpoints: cannot be written: {said}"):
         train(
             tiny(),
             StreamBatches(data, 2, 32, 0),
@@ -386,7 +435,7 @@ def test_what_only_says_what_is_kept_may_change(tiny: ModelOf, data: TokenSet, t
     train(
         tiny(),
         batches,
-        config_of(checkpoint_every=3, keep=1),
+        config_of(checkpoint_every=4, log_every=3, keep=4),
         Session(tmp_path, lambda s: steps.append(s.step)),
     )
     assert steps == []

@@ -9,7 +9,7 @@ from mynah.errors import ConfigError
 from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
-from mynah.train.memory import activation_floats, check_memory, check_positions, training_memory
+from mynah.train.memory import Spread, activation_floats, check_memory, check_positions, training_memory
 
 SMALLER = {
     "tinyllama-1.1b": {"n_embd": 256, "n_head": 8, "ffn_hidden": 704, "n_layer": 2, "context_length": 256}
@@ -40,14 +40,27 @@ def test_activations_are_what_autograd_keeps(name: str) -> None:
 def test_parameters_by_hand(tiny: Callable[..., Transformer]) -> None:
     config = tiny().config
     n, matrices = config.n_params(), 2 * (4 * 32 * 32 + 8 * 32 * 32)
-    muon = training_memory(config, TrainConfig(steps=1), copies=False)
-    assert (muon.weights, muon.gradients, muon.copies) == (4 * n, 4 * n, 0)
+    muon = training_memory(config, TrainConfig(steps=1), Spread(copies=False))
+    assert (muon.weights, muon.gradients, muon.copies) == (4 * n, 4 * n, 4 * n)
     assert muon.optimizer == 4 * (2 * n - matrices)
     adamw = training_memory(config, TrainConfig(steps=1, optimizer="adamw"))
     assert adamw.optimizer == 8 * n
     assert (
-        adamw.copies == 4 * n + 8 * n + 8 * n
-    )  # the best weights; of them, the weights and the optimizer, a copy
+        adamw.copies == 4 * n + 4 * n + 8 * n + 4 * n
+    )  # the best weights; of weights, optimizer and best, a copy
+    eighth = training_memory(
+        config, TrainConfig(steps=1, optimizer="adamw"), Spread(8, 1, True, 2, copies=False)
+    )
+    assert (eighth.weights, eighth.optimizer, eighth.copies) == (4 * n // 8, 8 * n // 8, 4 * n // 8)
+
+
+def test_the_recipe_of_the_cluster_page_fits_eight_gpus() -> None:
+    config = TrainConfig(
+        steps=1, batch_size=512, context_length=2048, grad_accum_steps=8, recompute=True, optimizer="adamw"
+    )
+    check_memory("gpt3-xl", preset("gpt3-xl", 50_257), config, 80 << 30, Spread(8, 1, True, 2, copies=False))
+    with pytest.raises(ConfigError, match="gpt3-xl"):
+        check_memory("gpt3-xl", preset("gpt3-xl", 50_257), config, 80 << 30)
 
 
 def test_parts_and_computing_again_take_less() -> None:
