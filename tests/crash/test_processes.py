@@ -114,6 +114,17 @@ def test_a_checkpoint_goes_from_two_processes_to_one_to_four(shards: Path, tmp_p
     assert losses(out) == pytest.approx(losses(tmp_path / "alone"), rel=1e-5)
 
 
+def test_processes_wait_for_a_slow_disk(shards: Path, alone: Path, tmp_path: Path) -> None:
+    """A checkpoint takes 6 s, while a collective operation and a heartbeat may take 3."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = [str(Path(__file__).parent / "slow_disk.py"), str(shards), "-o", str(tmp_path / "run")]
+    done = subprocess.run(
+        [*torchrun, *arguments], capture_output=True, text=True, timeout=300, env=ENVIRONMENT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
+
+
 def begin(
     recipe: Path, out: Path, *more: str, processes: str = "2", step: int = 0
 ) -> tuple[subprocess.Popen[str], list[int]]:
