@@ -190,9 +190,8 @@ def train(
                     progress.spikes = 0
                     checkpoints.save(state)
             progress.seconds = time.monotonic() - begun
-            checkpoints.save_now(
-                state
-            )  # whatever happens to what is made of it, training need not be done again
+            # Whatever happens to what is made of it, training need not be done again.
+            checkpoints.save_now(state)
         except Interrupted:
             progress.seconds = time.monotonic() - begun
             checkpoints.save_now(state)
