@@ -218,8 +218,8 @@ FAMILIES = {
             "transformer.",
             _BEGIN_AND_NORMS
             | {
-                "h.{i}.attn.c_attn.weight": "blocks.{i}.attention.qkv.weight",
-                "h.{i}.attn.c_attn.bias": "blocks.{i}.attention.qkv.bias",
+                "h.{i}.attn.c_attn.weight": "blocks.{i}.attention.query_key_value.weight",
+                "h.{i}.attn.c_attn.bias": "blocks.{i}.attention.query_key_value.bias",
                 "h.{i}.attn.c_proj.weight": "blocks.{i}.attention.out.weight",
                 "h.{i}.attn.c_proj.bias": "blocks.{i}.attention.out.bias",
             },

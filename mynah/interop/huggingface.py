@@ -17,12 +17,14 @@ from mynah.artifacts import Manifest
 from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.families import FAMILIES, Family
+from mynah.model.attention import join_heads, split_heads
 from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_tensors, model_tensors, read_tensors
 from mynah.tokenizer.tokenizer import Tokenizer
 
-_QKV = "blocks.{i}.attention.qkv.weight"
+#: Ours; theirs are apart, or one after another.
+_QKV = "blocks.{i}.attention.query_key_value.{kind}"
 #: Fields that say how a model begins or is trained, not what it computes.
 _NOT_SAID = {"init", "dropout"}
 
@@ -176,31 +178,40 @@ def _from_foreign(foreign: dict[str, Tensor], family: Family, config: ModelConfi
     for theirs, ours in _names(family, config):
         if (tensor := foreign.get(theirs)) is not None:
             tensors[ours] = _turned(tensor, ours, family)
-    for i in range(config.n_layer if family.qkv else 0):
-        q, k, v = (foreign[family.qkv.format(i=i, part=part)] for part in "qkv")
-        tensors[_QKV.format(i=i)] = torch.cat(
-            [q * math.sqrt(config.head_size) if family.unscaled else q, k, v]
-        )
+    queries, keys = config.n_head * config.head_size, config.kv_heads * config.head_size
+    for ours, i in _joined(config):
+        if family.qkv:
+            q, k, v = (foreign[family.qkv.format(i=i, part=part)] for part in "qkv")
+        else:
+            q, k, v = torch.split(tensors[ours], [queries, keys, keys])
+        scaled = q * math.sqrt(config.head_size) if family.unscaled else q
+        tensors[ours] = join_heads(scaled, k, v, config.head_size)
     if not config.tie_embeddings:
         tensors["head.weight"] = foreign["lm_head.weight"]
     return tensors
 
 
 def _to_foreign(tensors: dict[str, Tensor], family: Family, config: ModelConfig) -> list[tuple[str, Tensor]]:
-    made = [
-        (family.prefix + theirs, _turned(tensors[ours], ours, family))
-        for theirs, ours in _names(family, config)
-    ]
-    queries, keys = config.n_head * config.head_size, config.kv_heads * config.head_size
-    for i in range(config.n_layer if family.qkv else 0):
-        q, k, v = torch.split(tensors[_QKV.format(i=i)], [queries, keys, keys])
-        if family.unscaled:
-            q = q / math.sqrt(config.head_size)
-        for part, tensor in (("q", q), ("k", k), ("v", v)):
-            made.append((family.prefix + family.qkv.format(i=i, part=part), tensor.contiguous()))
+    tensors, made = dict(tensors), []
+    for ours, i in _joined(config):
+        q, k, v = split_heads(tensors[ours], config.kv_heads, config.head_size)
+        if family.qkv:
+            scaled = q / math.sqrt(config.head_size) if family.unscaled else q
+            for part, tensor in (("q", scaled), ("k", k), ("v", v)):
+                made.append((family.prefix + family.qkv.format(i=i, part=part), tensor.contiguous()))
+        else:
+            tensors[ours] = torch.cat((q, k, v))
+    for theirs, ours in _names(family, config):
+        made.append((family.prefix + theirs, _turned(tensors[ours], ours, family)))
     if not config.tie_embeddings:
         made.append(("lm_head.weight", tensors["head.weight"]))
     return made
+
+
+def _joined(config: ModelConfig) -> list[tuple[str, int]]:
+    """Return our names of the tensors that hold queries, keys and values, each with its layer."""
+    kinds = ("weight", "bias") if config.bias_of_qkv else ("weight",)
+    return [(_QKV.format(i=i, kind=kind), i) for i in range(config.n_layer) for kind in kinds]
 
 
 def _names(family: Family, config: ModelConfig) -> list[tuple[str, str]]:

@@ -40,10 +40,12 @@ class Attention(nn.Module):
         self.layer = layer
         self.window = config.window(layer)
         self.dropout = config.dropout
-        queries, keys = self.n_head * self.head_size, self.n_kv_head * self.head_size
-        self.splits = (queries, keys, keys)
-        self.qkv = nn.Linear(config.n_embd, queries + 2 * keys, bias=config.bias_of_qkv)
-        self.out = nn.Linear(queries, config.n_embd, bias=config.bias)
+        #: query heads that share one head of keys and values
+        self.shared = self.n_head // self.n_kv_head
+        rows = (self.n_head + 2 * self.n_kv_head) * self.head_size
+        #: its rows as `join_heads` lays them out
+        self.query_key_value = nn.Linear(config.n_embd, rows, bias=config.bias_of_qkv)
+        self.out = nn.Linear(self.n_head * self.head_size, config.n_embd, bias=config.bias)
         self.qk_norm = config.qk_norm
         self.eps = config.norm_eps
         scaled = config.qk_norm and config.norm_weight
@@ -74,10 +76,13 @@ class Attention(nn.Module):
             (B, T, C).
         """
         B, T, _ = x.shape
-        q, k, v = self.qkv(x).split(self.splits, dim=-1)
-        q = q.view(B, T, self.n_head, self.head_size).transpose(1, 2)  # (B, H, T, D)
-        k = k.view(B, T, self.n_kv_head, self.head_size).transpose(1, 2)  # (B, G, T, D)
-        v = v.view(B, T, self.n_kv_head, self.head_size)
+        groups = self.query_key_value(x).view(
+            B, T, -1, self.shared + 2, self.head_size
+        )  # (B, T, G, H/G + 2, D)
+        q, k, v = groups.split((self.shared, 1, 1), dim=3)
+        q = q.flatten(2, 3).transpose(1, 2)  # (B, H, T, D)
+        k = k.flatten(2, 3).transpose(1, 2)  # (B, G, T, D)
+        v = v.flatten(2, 3)
         if self.value_gate is not None and value_embedding is not None:
             v = v + self.value_gate[:, None] * value_embedding.view_as(v)
         v = v.transpose(1, 2)  # (B, G, T, D)
@@ -88,9 +93,9 @@ class Attention(nn.Module):
             q, k = rotate(q, *rotary), rotate(k, *rotary)
         if cache is not None:
             k, v = cache.extend(self.layer, k, v)
-        if self.n_kv_head != self.n_head:
-            k = k.repeat_interleave(self.n_head // self.n_kv_head, dim=1)  # (B, H, S, D)
-            v = v.repeat_interleave(self.n_head // self.n_kv_head, dim=1)
+        if self.shared > 1:
+            k = k.repeat_interleave(self.shared, dim=1)  # (B, H, S, D)
+            v = v.repeat_interleave(self.shared, dim=1)
         y = self._mix(q, k, v, mask)
         mixed: Tensor = self.out(y.transpose(1, 2).reshape(B, T, -1))
         return mixed
@@ -110,6 +115,31 @@ class Attention(nn.Module):
         if windowed:
             mask = mask & ~causal_mask(T, S, q.device).tril(S - T - self.window)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+
+
+def join_heads(q: Tensor, k: Tensor, v: Tensor, head_size: int) -> Tensor:
+    """Put rows of queries, keys and values in the order in which `Attention` has them.
+
+    The G groups follow one another, each with its H / G heads of queries, its keys and its values: so a contiguous
+    part of the rows is a number of whole groups, which can be computed elsewhere.
+
+    Args:
+        q, k, v: (H * D, ...), (G * D, ...), (G * D, ...), heads one after another.
+        head_size: D.
+
+    Returns:
+        ((H + 2 G) * D, ...).
+    """
+    groups = len(k) // head_size
+    return torch.cat([x.reshape(groups, -1, *x.shape[1:]) for x in (q, k, v)], dim=1).flatten(0, 1)
+
+
+def split_heads(rows: Tensor, groups: int, head_size: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the rows of queries, keys and values of what `join_heads` made of them."""
+    grouped = rows.reshape(groups, -1, *rows.shape[1:])
+    sizes = [grouped.shape[1] - 2 * head_size, head_size, head_size]
+    q, k, v = (part.flatten(0, 1) for part in torch.split(grouped, sizes, dim=1))
+    return q, k, v
 
 
 def causal_mask(T: int, S: int, device: torch.device) -> Tensor:

@@ -70,7 +70,7 @@ def _exploding(model: Transformer) -> None:
 
 def _dead(model: Transformer) -> None:
     model.blocks[2].attention.out.weight.zero_()
-    model.blocks[2].attention.qkv.weight.zero_()
+    model.blocks[2].attention.query_key_value.weight.zero_()
 
 
 def _silent(model: Transformer) -> None:
