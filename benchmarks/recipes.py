@@ -17,17 +17,20 @@ import lzma
 import statistics
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from machine import describe
+from torch import Tensor, nn
 
 from mynah.data.records import Document, Record
 from mynah.evaluate.language_model import score_network, summarise
 from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
+from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import new_model
 from mynah.plan.budget import row_shape
 from mynah.tokenizer.dataset import TokenSet, encode_records
@@ -50,6 +53,54 @@ class Variation:
 
     model: dict[str, Any] = field(default_factory=dict)
     train: dict[str, Any] = field(default_factory=dict)
+    #: what is put over a new model from outside, told how many steps it will be trained
+    over: Callable[[Transformer, int], None] = lambda model, steps: None
+
+
+def residual_factors(model: Transformer, steps: int) -> None:
+    """Let each block read a x + b x0, x0 the embedding, with a and b learned, from 1 and 0 (as nanochat has them)."""
+    count = model.config.n_layer
+    model.stream_scale = nn.Parameter(torch.ones(count))
+    model.start_scale = nn.Parameter(torch.zeros(count))
+    first: list[Tensor] = []
+
+    def before(layer: int, given: tuple[Any, ...]) -> tuple[Any, ...]:
+        x, *rest = given
+        if layer == 0:
+            first[:] = [x]
+        return model.stream_scale[layer] * x + model.start_scale[layer] * first[0], *rest
+
+    for layer, block in enumerate(model.blocks):
+        block.register_forward_pre_hook(lambda _, given, layer=layer: before(layer, given))
+
+
+def further_targets(model: Transformer, steps: int) -> None:
+    """Let the logits of a place be held against the second and third token after it as well (multi-token prediction).
+
+    As in modded-nanoGPT: one head for all, the further tokens' weights 0.5 and 0.25, of which the last falls to 0 over
+    the first third of training and the other over the second. What is measured is the next token's loss.
+    """
+    plain, passes = model.loss, 0
+
+    def loss(hidden: Tensor, targets: Tensor, prior: Any = None) -> Tensor:
+        nonlocal passes
+        if not model.training:
+            return plain(hidden, targets, prior)
+        done = 3 * passes / steps
+        passes += 1
+        weights = (1.0, 0.5 * min(1.0, max(0.0, 2 - done)), 0.25 * max(0.0, 1 - done))
+        logits = model.logits(hidden)
+        every = torch.logsumexp(logits, dim=-1)
+        total = logits.new_zeros(())
+        for ahead, weight in enumerate(weights):
+            if weight:
+                wanted = targets[:, ahead:]
+                shown = (logits[:, : wanted.shape[1]], every[:, : wanted.shape[1]])
+                at = shown[0].gather(-1, wanted.clamp(min=0)[..., None])[..., 0]
+                total = total + weight * ((shown[1] - at) * (wanted != IGNORE)).sum()
+        return total
+
+    model.loss = loss
 
 
 VARIATIONS = {
@@ -66,6 +117,8 @@ VARIATIONS = {
     "short windows": Variation(model={"windows": (64, 0)}),
     "mean weights 0.99": Variation(train={"ema": 0.99}),
     "six layers": Variation(model={"n_layer": 6}),
+    "residual factors": Variation(over=residual_factors),
+    "further targets": Variation(over=further_targets),
 }
 
 
@@ -110,6 +163,13 @@ def settings(data: TokenSet, vocab: int, name: str, steps: int, seed: int) -> tu
     )
 
 
+def varied(config: ModelConfig, name: str, seed: int, steps: int) -> Transformer:
+    """Return a new model with what the variation puts over it."""
+    model = new_model(config, seed)
+    VARIATIONS[name].over(model, steps)
+    return model
+
+
 def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[str, float]:
     """Return the seconds of a step of each variation on each text: the median of three turns of a few steps each."""
     if path is not None and path.is_file():
@@ -123,7 +183,7 @@ def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[
                 stamps: list[float] = []
                 watch = Session(watch=lambda _, s=stamps: s.append(time.perf_counter()))
                 train(
-                    new_model(model, 0),
+                    varied(model, name, 0, config.steps),
                     StreamBatches(data, ramp_of(config), config.context_length, 0),
                     config,
                     watch,
@@ -139,7 +199,7 @@ def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[
 def one(data: TokenSet, held_out: TokenSet, vocab: int, name: str, steps: int, seed: int) -> float:
     """Train once; return bits per held-out byte."""
     model_config, config = settings(data, vocab, name, steps, seed)
-    model = new_model(model_config, seed)
+    model = varied(model_config, name, seed, steps)
     train(model, StreamBatches(data, ramp_of(config), config.context_length, seed), config)
     scored = summarise(score_network(model, held_out, model_config.context_length), held_out)
     assert scored is not None
@@ -180,14 +240,11 @@ def folder_text(folder: Path, most: int) -> str:
 
 
 def compressed(folder: Path) -> str:
-    """Return the beginning of each of the first texts of a folder of xz-compressed JSON lines."""
-    texts: list[str] = []
-    with lzma.open(next(iter(sorted(folder.glob("*.jsonl.xz")))), "rt", encoding="utf-8") as lines:
-        for line in lines:
-            texts.append(json.loads(line)["text"][: MOST // 15])
-            if len(texts) == 15:
-                break
-    return "\n".join(texts)
+    """Return MOST characters of texts from all over the first file of a folder of xz-compressed JSON lines."""
+    with lzma.open(min(folder.glob("*.jsonl.xz")), "rt", encoding="utf-8") as lines:
+        texts = [json.loads(line)["text"] for line in lines]
+    every = -(-sum(map(len, texts)) // MOST)
+    return "\n".join(texts[::every])
 
 
 def tweets(shared: Path) -> list[Record]:

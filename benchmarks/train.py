@@ -1,10 +1,11 @@
 """Training speed and memory beside peers: same GPT-2 shape, batch, precision and AdamW, in turn.
 
-    python benchmarks/train.py > benchmarks/results/train.txt
+    NANOGPT=folder python benchmarks/train.py > benchmarks/results/train.txt
     python benchmarks/train.py --shapes 0.8M --parts speed
 
-Peers: a plain loop over transformers' GPT2LMHeadModel (fused AdamW, clipping), transformers.Trainer, and litgpt's GPT
-in the same plain loop where it is installed (rotary positions: it has no learned ones). All have the exact GELU,
+Peers: a plain loop over transformers' GPT2LMHeadModel (fused AdamW, clipping), transformers.Trainer, litgpt's GPT
+in the same plain loop where it is installed (rotary positions: it has no learned ones), and nanoGPT's model with its
+own optimizer and the steps of its own loop where NANOGPT names a folder with its model.py. All have the exact GELU,
 which is what nanoGPT trains with; the tanh form that OpenAI used is slower on a CPU for everyone.
 
 speed: the trainers take turns, a few steps at a time; the median over all turns is quoted with the spread. FLOP/s are
@@ -16,14 +17,15 @@ and against context.
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import math
+import os
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
-from importlib.util import find_spec
 from io import StringIO
 from typing import Any, Literal
 
@@ -46,6 +48,7 @@ SHAPES = {
 }
 TURNS = 7
 RATE = 6e-4
+LITGPT, NANOGPT = importlib.util.find_spec("litgpt"), os.environ.get("NANOGPT")
 #: Seconds that one of `steps` steps takes.
 Turn = Callable[[int], float]
 
@@ -63,8 +66,9 @@ def main() -> None:
         return
     print(" ".join(["$ python benchmarks/train.py", *sys.argv[1:]]))
     print(describe())
-    if find_spec("litgpt") is None:
-        print("litgpt is not installed here and was not run")
+    for peer, there in (("litgpt", LITGPT), ("nanoGPT", NANOGPT)):
+        if not there:
+            print(f"{peer} is not here and was not run")
     for name in chosen.shapes:
         if "speed" in chosen.parts:
             speed(name)
@@ -205,17 +209,14 @@ def gpt2_of(config: ModelConfig) -> Any:
     return GPT2LMHeadModel(shape)
 
 
-def plain_turn(model: Any, logits_of: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> Turn:
-    """Return a plain loop with fused AdamW and clipping."""
-    optimizer = torch.optim.AdamW(
+def plain_turn(model: Any, loss_of: Callable[[], torch.Tensor], optimizer: Any = None) -> Turn:
+    """Return a plain loop with clipping and, unless another is given, fused AdamW."""
+    optimizer = optimizer or torch.optim.AdamW(
         model.parameters(), lr=RATE, betas=(0.9, 0.95), weight_decay=0.1, fused=True
     )
 
     def step() -> None:
-        # Not by `labels`, which would shift them once more: the same T targets over T tokens.
-        logits = logits_of(batch.tokens)
-        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
-        loss.backward()
+        loss_of().backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
@@ -230,9 +231,15 @@ def plain_turn(model: Any, logits_of: Callable[[torch.Tensor], torch.Tensor], ba
     return turn
 
 
+def loss_by(logits_of: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> torch.Tensor:
+    """Return the mean loss; not by `labels`, which would shift them once more: the same T targets over T tokens."""
+    logits = logits_of(batch.tokens)
+    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+
+
 def transformers_turn(config: ModelConfig, batch: Batch) -> Turn:
     model = gpt2_of(config)
-    return plain_turn(model, lambda tokens: model(tokens).logits, batch)
+    return plain_turn(model, lambda: loss_by(lambda tokens: model(tokens).logits, batch))
 
 
 def trainer_turn(config: ModelConfig, batch: Batch) -> Turn:
@@ -279,14 +286,38 @@ def litgpt_turn(config: ModelConfig, batch: Batch) -> Turn:
     )  # fmt: skip
     model = GPT(shape)
     model.lm_head.weight = model.transformer.wte.weight
-    return plain_turn(model, model, batch)
+    return plain_turn(model, lambda: loss_by(model, batch))
+
+
+def nanogpt_turn(config: ModelConfig, batch: Batch) -> Turn:
+    spec = importlib.util.spec_from_file_location("nanogpt_model", f"{NANOGPT}/model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    nanogpt = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = nanogpt  # its dataclass asks for it
+    spec.loader.exec_module(nanogpt)
+    with redirect_stdout(StringIO()):
+        model = nanogpt.GPT(
+            nanogpt.GPTConfig(
+                config.context_length,
+                config.vocab_size,
+                config.n_layer,
+                config.n_head,
+                config.n_embd,
+                0.0,
+                True,
+            )
+        )
+        optimizer = model.configure_optimizers(0.1, RATE, (0.9, 0.95), "cpu")
+    return plain_turn(model, lambda: model(batch.tokens, batch.targets)[1], optimizer)
 
 
 TRAINERS: dict[str, Callable[[ModelConfig, Batch], Turn]] = {
     "mynah, AdamW": lambda config, batch: mynah_turn(config, batch, "adamw"),
     "transformers, plain": transformers_turn,
     "transformers.Trainer": trainer_turn,
-    **({"litgpt, plain": litgpt_turn} if find_spec("litgpt") else {}),
+    **({"litgpt, plain": litgpt_turn} if LITGPT else {}),
+    **({"nanoGPT": nanogpt_turn} if NANOGPT else {}),
     "mynah, Muon in turns": lambda config, batch: mynah_turn(config, batch, "muon", matrix_every=4),
     "mynah, Muon at once": lambda config, batch: mynah_turn(config, batch, "muon", matrix_every=1),
 }
