@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -110,8 +110,12 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True) if temporary.parent.is_dir() else None
 
 
-def write_bytes(path: Path, data: bytes) -> None:
+def write_bytes(path: Path, *data: bytes | memoryview) -> None:
     """Write a file atomically and durably.
+
+    Args:
+        path: of the file.
+        data: one after another; memoryviews are of single bytes.
 
     Raises:
         ArtifactError: if it cannot be written; the former file, if any, is untouched.
@@ -126,26 +130,28 @@ def append(path: Path, data: bytes) -> None:
     Raises:
         ArtifactError: if it cannot be written.
     """
-    _write(path, data, path, os.O_APPEND)
+    _write(path, (data,), path, os.O_APPEND)
 
 
-def _write(file: Path, data: bytes, path: Path, mode: int = os.O_TRUNC) -> None:
+def _write(file: Path, data: Sequence[bytes | memoryview], path: Path, mode: int = os.O_TRUNC) -> None:
     """Write all of `data`, however little the system takes at once, and see that all of it is there."""
-    done, view, descriptor = 0, memoryview(data), None
+    done, size, descriptor = 0, sum(map(len, data)), None
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | mode | getattr(os, "O_BINARY", 0), 0o666)
         before = os.fstat(descriptor).st_size
-        while done < len(data):
-            written = os.write(descriptor, view[done : done + PIECE])
-            if written <= 0:
-                raise OSError(errno.EIO, "nothing was written")
-            done += written
+        for part in data:
+            view = memoryview(part)
+            while view:
+                written = os.write(descriptor, view[:PIECE])
+                if written <= 0:
+                    raise OSError(errno.EIO, "nothing was written")
+                view, done = view[written:], done + written
         done = os.fstat(descriptor).st_size - before
-        if done != len(data):
+        if done != size:
             raise OSError(errno.EIO, "a part of it is not on the disk")
     except OSError as error:
         raise ArtifactError(
-            f"{path}: cannot be written: {error.strerror or error}, after {done:,} of {len(data):,} bytes"
+            f"{path}: cannot be written: {error.strerror or error}, after {done:,} of {size:,} bytes"
         ) from None
     finally:
         if descriptor is not None:
@@ -245,10 +251,27 @@ def _mend(path: Path) -> str:
     return f"delete the folder {path.parent} and have it made anew by what made it"
 
 
-def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[str, ...] = ()) -> Manifest:
+def describe_file(path: Path) -> dict[str, Any]:
+    """Push a file to the disk; return what a manifest says of it."""
+    sync_file(path)
+    return {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+
+
+def finish(
+    partial: Path,
+    directory: Path,
+    manifest: Manifest,
+    leave_out: tuple[str, ...] = (),
+    described: Mapping[str, dict[str, Any]] | None = None,
+) -> Manifest:
     """Turn a partial directory into a finished one: hash, sync, manifest last, one rename.
 
-    What `leave_out` names is of use until then and is deleted afterwards.
+    Args:
+        partial: where the work was done.
+        directory: what it becomes.
+        manifest: what is said of it, besides the files.
+        leave_out: names of what is of use until then, and deleted afterwards.
+        described: files that other processes have written, synced and described (`describe_file`).
 
     Raises:
         ArtifactError: if something cannot be written; the former directory is then still there.
@@ -259,8 +282,7 @@ def finish(partial: Path, directory: Path, manifest: Manifest, leave_out: tuple[
         for path in sorted(p for p in partial.rglob("*") if p.is_file()):
             name = path.relative_to(partial).as_posix()
             if name.split("/")[0] not in (MANIFEST, TIMING, OBSERVED, *leave_out):
-                sync_file(path)
-                files[name] = {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+                files[name] = (described or {}).get(name) or describe_file(path)
         done = Manifest(**{**asdict(manifest), "files": files})
         write_json(partial / MANIFEST, {**asdict(done), DIGEST: sha256_of_json(asdict(done))})
         sync_directory(partial)

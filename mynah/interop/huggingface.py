@@ -19,6 +19,7 @@ from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.families import FAMILIES, Family
 from mynah.model.attention import join_heads, split_heads
 from mynah.model.config import ModelConfig
+from mynah.model.tensor_files import write_tensors
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_tensors, model_tensors, read_tensors
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -86,8 +87,6 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path) -
         ConfigError: if no family can say what the model computes; what stands against it is named.
         ArtifactError: if the directory holds something, or cannot be written.
     """
-    from safetensors.torch import save
-
     family = family_of(model.config)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ArtifactError(f"{directory}: holds something already; name a new folder")
@@ -106,7 +105,7 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path) -
     try:
         tokenizer.save(partial)
         artifacts.write_json(partial / "config.json", settings)
-        artifacts.write_bytes(partial / "model.safetensors", save(tensors, {"format": "pt"}))
+        write_tensors(partial / "model.safetensors", tensors)
         artifacts.finish(partial, target, Manifest("export", "", __version__, {}, {}, 0))
     finally:
         shutil.rmtree(partial, ignore_errors=True)

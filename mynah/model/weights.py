@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -11,16 +12,22 @@ from torch import Tensor, nn
 from mynah import artifacts
 from mynah.config import build_config
 from mynah.errors import ArtifactError
+from mynah.model.attention import Attention
 from mynah.model.config import ModelConfig
-from mynah.model.transformer import Transformer
+from mynah.model.tensor_files import write_tensors
+from mynah.model.transformer import Norm, Transformer
 
 WEIGHTS = "model.safetensors"
 CONFIG = "model.json"
 
 
+#: Copies a whole tensor into a parameter, of which this process may hold a part.
+Put = Callable[[Tensor, Tensor], object]
+
+
 @torch.no_grad()
-def init_weights(model: Transformer, seed: int) -> None:
-    """Fill a model with random weights; equal seeds give equal weights.
+def init_weights(model: Transformer, seed: int, put: Put = Tensor.copy_) -> None:
+    """Fill a model with random weights; equal seeds give equal weights, however the model is spread.
 
     gpt2 (Radford et al. 2019, section 2.3): normal(0, 0.02) everywhere; projections back into the stream
     are divided by sqrt(2 n_layer), so that the stream does not grow with depth.
@@ -34,37 +41,45 @@ def init_weights(model: Transformer, seed: int) -> None:
     back = {
         id(module) for name, module in model.named_modules() if name.endswith(("attention.out", "mlp.down"))
     }
+    bound = math.sqrt(3 / config.n_embd)  # a uniform's standard deviation is bound / sqrt(3)
+
+    def fill(target: Tensor | None, value: float) -> None:
+        if target is not None:
+            put(target, torch.full(target.shape, value))
+
+    def normal(target: Tensor, std: float) -> None:
+        put(target, torch.empty(target.shape).normal_(0, std, generator=generator))
+
+    def uniform(target: Tensor) -> None:
+        put(target, torch.empty(target.shape).uniform_(-bound, bound, generator=generator))
+
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            _init_matrix(module.weight, config, id(module) in back, generator)
-            if module.bias is not None:
-                module.bias.zero_()
+            is_back = id(module) in back
+            if config.init == "gpt2":
+                normal(module.weight, 0.02 / math.sqrt(2 * config.n_layer) if is_back else 0.02)
+            elif is_back:
+                fill(module.weight, 0)
+            else:
+                uniform(module.weight)
+            fill(module.bias, 0)
         elif isinstance(module, nn.Embedding):
-            std = 0.02 if config.init == "gpt2" else 1.0
-            module.weight.normal_(0, std, generator=generator)
-    if model.bigram_scale is not None:
-        model.bigram_scale.fill_(0.1)
+            normal(module.weight, 0.02 if config.init == "gpt2" else 1.0)
+        elif isinstance(module, Norm):
+            fill(module.weight, 1)
+            fill(module.bias, 0)
+        elif isinstance(module, Attention):
+            for scale in (module.q_scale, module.k_scale, module.value_gate):
+                fill(scale, 1)
+    fill(model.bigram_scale, 0.1)
     if model.gate is not None:
-        model.gate.weight.zero_()
+        fill(model.gate.weight, 0)
     if config.init == "zero_out":
-        std = 0.02 if config.tie_embeddings else 0.001
-        model.head.weight.normal_(0, std, generator=generator)
+        normal(model.head.weight, 0.02 if config.tie_embeddings else 0.001)
         if model.bigram_embed is not None:
-            model.bigram_embed.weight.zero_()
+            fill(model.bigram_embed.weight, 0)
         if model.value_embed is not None:  # of the size of the values that it is added to
-            bound = math.sqrt(3 / config.n_embd)
-            model.value_embed.weight.uniform_(-bound, bound, generator=generator)
-
-
-def _init_matrix(weight: Tensor, config: ModelConfig, back: bool, generator: torch.Generator) -> None:
-    if config.init == "gpt2":
-        std = 0.02 / math.sqrt(2 * config.n_layer) if back else 0.02
-        weight.normal_(0, std, generator=generator)
-    elif back:
-        weight.zero_()
-    else:
-        bound = math.sqrt(3 / config.n_embd)  # a uniform's standard deviation is bound / sqrt(3)
-        weight.uniform_(-bound, bound, generator=generator)
+            uniform(model.value_embed.weight)
 
 
 def new_model(config: ModelConfig, seed: int) -> Transformer:
@@ -97,10 +112,8 @@ def save_tensors(config: ModelConfig, tensors: dict[str, Tensor], directory: Pat
     Raises:
         ArtifactError: if they cannot be written.
     """
-    from safetensors.torch import save
-
     artifacts.write_json(directory / CONFIG, config.model_dump(mode="json"))
-    artifacts.write_bytes(directory / WEIGHTS, save(tensors))
+    write_tensors(directory / WEIGHTS, tensors)
 
 
 def load_config(directory: Path) -> ModelConfig:
@@ -148,21 +161,20 @@ def load_tensors(model: Transformer, tensors: dict[str, Tensor], path: Path) -> 
     Raises:
         ArtifactError: if names or shapes are not the model's.
     """
-    check_tensors(model_tensors(model), tensors, path)
+    check_shapes(model_tensors(model), {name: tensor.shape for name, tensor in tensors.items()}, path)
     if model.config.tie_embeddings:
         tensors = tensors | {"head.weight": tensors["embed.weight"]}
     model.load_state_dict(tensors)
 
 
-def check_tensors(expected: dict[str, Tensor], tensors: dict[str, Tensor], path: Path) -> None:
+def check_shapes(expected: Mapping[str, Tensor], found: Mapping[str, tuple[int, ...]], path: Path) -> None:
     """Raise ArtifactError if names or shapes of a file's tensors are not the expected ones."""
-    for name in expected.keys() | tensors.keys():
-        if name not in tensors:
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
             raise ArtifactError(f"{path}: tensor {name} is missing")
         if name not in expected:
             raise ArtifactError(f"{path}: tensor {name} is not part of this model")
-        if tensors[name].shape != expected[name].shape:
+        if tuple(found[name]) != tuple(expected[name].shape):
             raise ArtifactError(
-                f"{path}: tensor {name} has shape {tuple(tensors[name].shape)}, "
-                f"expected {tuple(expected[name].shape)}"
+                f"{path}: tensor {name} has shape {tuple(found[name])}, expected {tuple(expected[name].shape)}"
             )

@@ -1,6 +1,6 @@
 """What training on many GPUs takes, by formula, from models that are never allocated.
 
-n parameters, W processes, one GPU each.
+n parameters, W processes, one GPU each, of which T neighbours share each block.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from dataclasses import dataclass
 
 import torch
 
+from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.plan.flops import training_flops_per_token
 from mynah.train.memory import activation_floats
+from mynah.train.parallel import check_shareable
 
 #: Tokens a step in Brown et al. 2020, table 2.1, by width; other makes take the one of the next larger width.
 PAPER_BATCH = {
@@ -50,18 +52,25 @@ class ClusterNeeds:
         return self.parts + self.gathered + self.activations + self.logits
 
 
-def cluster_needs(name: str, world: int, vocab_size: int | None = None) -> ClusterNeeds:
+def shape_of(name: str) -> ModelConfig:
+    """Return a preset with the vocabulary of its make and contexts of at most 2,048 tokens."""
+    config = preset(name, VOCABULARIES.get(name.split("-")[0], GPT2_VOCABULARY))
+    return config.model_copy(update={"context_length": min(config.context_length, 2048)})
+
+
+def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     """Return what training a preset takes on each of `world` GPUs, in parts (`sharded`), bfloat16 products.
 
     Memory: 4 + 4 + 8 bytes a parameter and 4 of the best weights so far, divided by W (ZeRO-3, Rajbhandari et al. 2020,
     section 5), and two blocks put together beside each other; activations are kept where blocks meet (Chen et al.
-    2016) and for one block within. Sent and received: all weights twice and all gradients once, each (W - 1) / W of
-    4 n bytes (Rajbhandari et al. 2020, section 7, for a ring, Patarasuk & Yuan 2009). FLOPs:
-    `training_flops_per_token`, and a third more for what is computed again.
+    2016) and for one block within. Sent and received: all weights twice and all gradients once, each (G - 1) / G of
+    4 bytes a parameter (Rajbhandari et al. 2020, section 7, for a ring of the G = W / T GPUs that hold the same share,
+    Patarasuk & Yuan 2009). With T > 1, the stream of all tokens of a group is summed over its T GPUs twice a block
+    forward, twice when that is computed again and twice backward (Shoeybi et al. 2019, section 3), each
+    2 (T - 1) / T of its bytes. FLOPs: `training_flops_per_token`, and a third more for what is computed again; of
+    embedding and head, which are not shared, each of the T computes all.
     """
-    make = name.split("-")[0]
-    config = preset(name, vocab_size or VOCABULARIES.get(make, GPT2_VOCABULARY))
-    config = config.model_copy(update={"context_length": min(config.context_length, 2048)})
+    config = shape_of(name)
     with torch.device("meta"):
         model = Transformer(config)
     n = sum(p.numel() for p in model.parameters())
@@ -70,16 +79,19 @@ def cluster_needs(name: str, world: int, vocab_size: int | None = None) -> Clust
     wider = [width for width in PAPER_BATCH if width >= config.n_embd]
     batch = PAPER_BATCH[min(wider, default=max(PAPER_BATCH))]
     tokens = config.context_length
-    kept = config.n_layer * config.n_embd + activation_floats(config, tokens)
-    ring = (world - 1) / world
+    kept = config.n_layer * config.n_embd + activation_floats(config, tokens, tensor)
+    groups = world // tensor
+    held = rest + (n - rest) // tensor
+    sums = 6 * config.n_layer * 2 * (tensor - 1) / tensor
+    head = 6 * config.vocab_size * config.n_embd
     return ClusterNeeds(
         name, n, batch,
-        parts=20 * n // world,
-        gathered=4 * (2 * a_block + rest) if world > 1 else 0,
+        parts=20 * held // groups,
+        gathered=4 * (2 * a_block // tensor + rest) if groups > 1 else 0,
         activations=int(2 * tokens * kept),
         logits=3 * 4 * min(tokens * config.vocab_size, AT_ONCE["cuda"]),
-        flops=_recomputed(config, tokens) * batch / world,
-        sent=3 * 4 * n * ring,
+        flops=(_recomputed(config, tokens) + head * (tensor - 1)) * batch / world,
+        sent=3 * 4 * held * (groups - 1) / groups + sums * 2 * config.n_embd * batch / groups,
     )  # fmt: skip
 
 
@@ -87,12 +99,26 @@ def _recomputed(config: ModelConfig, context_length: int) -> float:
     return training_flops_per_token(config, context_length) * 4 / 3
 
 
-def describe_cluster(world: int, memory_gb: float = 80.0) -> str:
-    """Return a table of all presets, smallest first."""
-    found = sorted((cluster_needs(name, world) for name in PRESETS), key=lambda needs: needs.n_params)
+def describe_cluster(world: int, tensor: int = 1, memory_gb: float = 80.0) -> str:
+    """Return a table of all presets, smallest first.
+
+    Raises:
+        ConfigError: if `tensor` does not divide `world`.
+    """
+    names, cannot = list(PRESETS), []
+    for name in PRESETS:
+        try:
+            check_shareable(shape_of(name), tensor, world)
+        except ConfigError:
+            if world % tensor:
+                raise
+            names.remove(name)
+            cannot.append(name)
+    found = sorted((cluster_needs(name, world, tensor) for name in names), key=lambda needs: needs.n_params)
+    shared = f", each block shared by {tensor}" if tensor > 1 else ""
     lines = [
-        f"{world} GPUs, sharded (FSDP2), weights float32, products bfloat16, blocks computed again, one row of at most "
-        "2,048 tokens at once; each figure is for one GPU and one step",
+        f"{world} GPUs, sharded (FSDP2){shared}, weights float32, products bfloat16, blocks computed again, "
+        "one row of at most 2,048 tokens at once; each figure is for one GPU and one step",
         f"{'preset':<16} {'parameters':>16} {'batch, tokens':>14} {'parts, GB':>10} {'gathered':>9} "
         f"{'activations':>12} {'in all, GB':>11} {'PFLOP':>9} {'sent, GB':>9}",
     ]
@@ -103,9 +129,15 @@ def describe_cluster(world: int, memory_gb: float = 80.0) -> str:
             f"{needs.preset:<16} {needs.n_params:>16,} {needs.batch_tokens:>14,} {gb[0]:>10.2f} {gb[1]:>9.2f} "
             f"{gb[2]:>12.2f} {gb[3]:>11.2f} {needs.flops / 1e15:>9.3f} {needs.sent / 1e9:>9.1f}{fits}"
         )
+    if cannot:
+        lines.append(
+            f"cannot be shared by {tensor} (heads, hidden units, value embeddings): {', '.join(cannot)}"
+        )
     lines.append(
         "parts: 16 bytes a parameter over all GPUs (Rajbhandari et al. 2020, section 5), 4 for the best weights; sent: "
-        "weights twice, gradients once (section 7); FLOPs: Kaplan et al. 2020, section 2.1, and a third for what is "
+        "weights twice, gradients once (section 7)"
+        + (", six sums of the stream a block (Shoeybi et al. 2019, section 3)" if tensor > 1 else "")
+        + "; FLOPs: Kaplan et al. 2020, section 2.1, and a third for what is "
         "computed again"
     )
     return "\n".join(lines)

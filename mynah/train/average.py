@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor
 
 from mynah.model.transformer import Transformer
 from mynah.train.sharding import local, locals_of, put
@@ -54,7 +53,8 @@ class Average:
         for name, p in self.model.named_parameters():
             put(p, self.mean[name])
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
-        """Take over a mean that was saved."""
-        for name, mean in self.mean.items():
-            put(mean, tensors[name])
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Begin again with the weights as they are."""
+        for name, p in self.model.named_parameters():
+            put(self.mean[name], p)

@@ -3,13 +3,18 @@
 `step-<n>/` holds model.safetensors, optimizer.safetensors, average.safetensors (with `ema`), best.safetensors (with
 held-out text), progress.json and, written last, manifest.json with the SHA-256 of the others. It is made as
 `step-<n>.partial` and takes its name in one step, so it is whole or not there.
+
+Where each process holds a part of the model, it writes that part, as model-<rank>.safetensors and so on; whoever reads
+takes from each file what belongs to its own part, however many there are of either.
 """
 
 from __future__ import annotations
 
 import copy
+import json
 import shutil
 import threading
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +24,9 @@ from torch import Tensor
 
 from mynah import __version__, artifacts
 from mynah.errors import ArtifactError, MynahError
-from mynah.model.weights import read_tensors
-from mynah.train.sharding import whole
+from mynah.model.tensor_files import Part, TensorFiles, write_tensors
+from mynah.train.config import TrainConfig
+from mynah.train.sharding import local, part_of, writes
 from mynah.train.state import Progress, TrainState
 from mynah.train.world import World
 
@@ -31,11 +37,15 @@ WRITER = "checkpoint"
 
 @dataclass(frozen=True)
 class _Snapshot:
-    """A copy of everything at a step."""
+    """A copy of everything at a step that this process has to write."""
 
+    #: by file, then by name; and where they lie in the whole, if all processes write
     files: dict[str, dict[str, Tensor]]
+    parts: dict[str, dict[str, Part]] | None
     progress: dict[str, Any]
     settings: dict[str, Any]
+    #: how many were saved before
+    turn: int
 
 
 class Checkpoints:
@@ -57,7 +67,7 @@ class Checkpoints:
         self._failed: MynahError | None = None
         #: the step of what was saved or loaded last
         self._saved = -1
-        self._turn = 0
+        self._turn = self._saves = 0
 
     def load(self, state: TrainState, *, planned: bool = False) -> Path | None:
         """Load the newest whole checkpoint; None if there is none.
@@ -90,7 +100,7 @@ class Checkpoints:
         self.world.wait()
         passed_over = []
         for path in sorted(self.directory.glob("step-*[0-9]"), reverse=True):
-            if planned and int(path.name.removeprefix("step-")) % state.config.checkpoint_every:
+            if planned and not _is_planned(path, state.config):
                 continue
             try:
                 manifest = artifacts.read_manifest(path)
@@ -99,9 +109,11 @@ class Checkpoints:
                 self.say(f"{error}; passed over")
                 continue
             check_same(manifest.settings, _settings(state), path)
-            files = {p.stem: read_tensors(p) for p in path.glob("*.safetensors")}
+            paths = defaultdict(list)
+            for file in path.glob("*.safetensors"):
+                paths[file.stem.partition("-")[0]].append(file)
             progress = Progress.from_json(artifacts.read_json(path / "progress.json"), path)
-            state.load(files, progress, path)
+            state.load({name: TensorFiles(found) for name, found in paths.items()}, progress, path)
             self._saved = progress.step
             if passed_over:
                 self.say(f"training goes on from {path}")
@@ -121,18 +133,22 @@ class Checkpoints:
             return False
         self.wait()
         self._saved = state.progress.step
-        files: dict[str, dict[str, Tensor]] = {}
-        for name, tensors in state.tensors().items():
-            files[name] = {}
-            for key, tensor in tensors.items():
-                all_of_it = whole(tensor.detach())  # of spread tensors, all processes give their part
-                if self.world.first:
-                    files[name][key] = all_of_it.to("cpu", copy=True)
-        if not self.world.first:
+        self._saves += 1
+        all_write = self.world.grid is not None
+        if not (self.world.first or all_write):
             return True
+        files: dict[str, dict[str, Tensor]] = defaultdict(dict)
+        parts: dict[str, dict[str, Part]] = defaultdict(dict)
+        for name, tensors in state.tensors().items():
+            for key, tensor in tensors.items():
+                mine = local(tensor.detach())
+                if writes(tensor, self.world.place) and mine.numel():
+                    files[name][key] = mine.to("cpu", copy=True)
+                    parts[name][key] = part_of(tensor)
         state.progress.scaler = state.precision.scaler.state_dict()
-        snapshot = _Snapshot(files, copy.deepcopy(vars(state.progress)), _settings(state))
-        arguments = (snapshot, state.config.keep)
+        progress = copy.deepcopy(vars(state.progress))
+        snapshot = _Snapshot(files, parts if all_write else None, progress, _settings(state), self._saves)
+        arguments = (snapshot, state.config)
         self._thread = threading.Thread(target=self._write, args=arguments, daemon=True, name=WRITER)
         self._thread.start()
         return True
@@ -164,8 +180,8 @@ class Checkpoints:
     def _wait_for_all(self) -> None:
         """Wait, in every process, until the first one has nothing left to write."""
         self._turn += 1
+        self.wait()
         if self.world.first:
-            self.wait()
             self.world.tell(f"written {self._turn}")
         else:
             self.world.hear(f"written {self._turn}")
@@ -182,10 +198,14 @@ class Checkpoints:
         paths = self.directory.glob("step-*[0-9]") if self.directory is not None else ()
         return max(paths, default=None)
 
-    def _write(self, snapshot: _Snapshot, keep: int) -> None:
+    def _write(self, snapshot: _Snapshot, config: TrainConfig) -> None:
+        directory = self.directory or Path()
         try:
             self.before()
-            _write(snapshot, self.directory or Path(), keep)
+            if self.world.first:
+                _write(snapshot, directory, config, self.world)
+            else:
+                _write_part(snapshot, directory, self.world)
         except MynahError as error:
             self._failed = error
         except Exception as error:  # of a thread that nobody looks at: told at the next checkpoint
@@ -193,25 +213,77 @@ class Checkpoints:
             self._failed = ArtifactError(f"{self.directory}: cannot be written: {why}")
 
 
-def _write(snapshot: _Snapshot, directory: Path, keep: int) -> None:
-    from safetensors.torch import save
-
-    target = directory / f"step-{snapshot.progress['step']:07d}"
-    partial = target.with_name(target.name + ".partial")
+def _write(snapshot: _Snapshot, directory: Path, config: TrainConfig, world: World) -> None:
+    """Write a checkpoint, with what the others write of it; delete old ones."""
+    target = directory / _name(snapshot)
+    partial = _partial(target)
+    others = range(1, world.size) if snapshot.parts is not None else ()
     try:
         shutil.rmtree(partial, ignore_errors=True)
-        for name, tensors in snapshot.files.items():
-            artifacts.write_bytes(partial / f"{name}.safetensors", save(tensors))
+        failed: MynahError | None = None
+        described: dict[str, Any] = {}
+        try:
+            artifacts.make_directory(partial)
+            world.tell(f"begun {snapshot.turn}")
+            described = _write_files(snapshot, partial, world)
+        except MynahError as error:  # told, but not before nobody writes there any more
+            world.tell(f"begun {snapshot.turn}", str(error))
+            failed = error
+        for other in others:
+            told = json.loads(world.hear(f"part {snapshot.turn} {other}"))
+            described |= told["files"]
+            failed = failed or (ArtifactError(told["failed"]) if told["failed"] else None)
+        if failed is not None:
+            raise failed
         artifacts.write_json(partial / "progress.json", snapshot.progress)
         manifest = artifacts.Manifest("checkpoint", "", __version__, snapshot.settings, {}, 0)
-        artifacts.finish(partial, target, manifest)
+        artifacts.finish(partial, target, manifest, described=described)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     there = sorted(directory.glob("step-*[0-9]"))
     # What is newer was passed over as damaged, or is of steps that a spike made void.
-    newer = [path for path in there if path > target]
-    for path in newer + [path for path in there if path <= target][:-keep]:
+    until_now = [path for path in there if path <= target]
+    planned = [path for path in until_now if _is_planned(path, config)]
+    for path in set(there) - set(until_now[-config.keep :]) - set(planned[-config.keep :]):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _write_part(snapshot: _Snapshot, directory: Path, world: World) -> None:
+    """Write this process's part of a checkpoint, once the first one has made room for it; tell what became of it."""
+    told: dict[str, Any] = {"files": {}, "failed": ""}
+    try:
+        if not world.hear(f"begun {snapshot.turn}"):
+            told["files"] = _write_files(snapshot, _partial(directory / _name(snapshot)), world)
+    except MynahError as error:
+        told["failed"] = str(error)
+        raise
+    finally:
+        world.tell(f"part {snapshot.turn} {world.rank}", json.dumps(told))
+
+
+def _write_files(snapshot: _Snapshot, partial: Path, world: World) -> dict[str, Any]:
+    """Write the tensors; return what the manifest says of the files."""
+    described = {}
+    for name, tensors in snapshot.files.items():
+        path = partial / (
+            f"{name}.safetensors" if snapshot.parts is None else f"{name}-{world.rank:05d}.safetensors"
+        )
+        write_tensors(path, tensors, snapshot.parts[name] if snapshot.parts is not None else None)
+        described[path.name] = artifacts.describe_file(path)
+    return described
+
+
+def _is_planned(path: Path, config: TrainConfig) -> bool:
+    """Whether a checkpoint is there whenever a run was cut off: what a spike goes back to."""
+    return int(path.name.removeprefix("step-")) % config.checkpoint_every == 0
+
+
+def _name(snapshot: _Snapshot) -> str:
+    return f"step-{snapshot.progress['step']:07d}"
+
+
+def _partial(target: Path) -> Path:
+    return target.with_name(f"{target.name}.partial")
 
 
 def _settings(state: TrainState) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Heartbeat:
     def __init__(self, store: Any, rank: int, size: int) -> None:
         """Take the store of the job; a connection of its own is made to it."""
         self.store, self.rank, self.size = store.clone(), rank, size
-        self._own = store.clone()  # for the main thread
+        self._own = store.clone()  # for all threads but this one's
         #: steps taken, told to the others
         self.step = 0
         self._parent = os.getppid()
@@ -52,14 +52,16 @@ class Heartbeat:
         with suppress(dist.DistError, RuntimeError):
             self.store.set(f"beat/{self.rank}", LEFT)
 
-    def tell(self, what: str) -> None:
+    def tell(self, what: str, answer: str = "") -> None:
         """Let processes go on that wait for this."""
-        self._own.set(f"told/{what}", "")
+        self._own.set(f"told/{what}", answer)
 
-    def hear(self, what: str) -> None:
-        """Wait until another process tells this."""
+    def hear(self, what: str) -> str:
+        """Wait until another process tells this; return what it answered."""
         while not self._own.check([f"told/{what}"]):
             time.sleep(BEAT / 20)
+        answer: bytes = self._own.get(f"told/{what}")
+        return answer.decode()
 
     def _run(self) -> None:
         count = 0

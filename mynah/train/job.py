@@ -18,7 +18,7 @@ from mynah.errors import ArtifactError, ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_config, load_model, model_tensors, new_model, save_model, save_tensors
+from mynah.model.weights import load_config, model_tensors, save_model, save_tensors
 from mynah.stages import KEY, TRAIN, Reporter, Stages
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -26,6 +26,7 @@ from mynah.train.checkpoint import check_same
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
 from mynah.train.memory import Spread, available_memory, check_memory, check_positions
+from mynah.train.parallel import check_shareable, placed
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import rates
 from mynah.train.sharding import whole
@@ -50,6 +51,12 @@ class TrainRecipe(Config):
         False,
         description="several processes: each holds a part of weights and optimizer state, not a copy (FSDP2)",
     )
+    tensor_parallel: int = Field(
+        1,
+        ge=1,
+        description="so many neighbouring processes share the heads and hidden units of each block (DTensor); what a "
+        "process then has is cut over the others as well",
+    )
 
     @model_validator(mode="after")
     def _check(self) -> TrainRecipe:
@@ -72,12 +79,13 @@ def load_train_recipe(path: Path, changes: dict[str, Any]) -> TrainRecipe:
 class Job:
     """A recipe, resolved: tokens, shape, settings, checked before anything is trained."""
 
-    def __init__(self, recipe: TrainRecipe, source: str) -> None:
+    def __init__(self, recipe: TrainRecipe, source: str, processes: int = 1) -> None:
         """Read and check.
 
         Args:
             recipe: what to do.
             source: where it came from, for errors.
+            processes: how many will be started, where this is not one of them.
 
         Raises:
             ConfigError: if something does not fit together, or needs more memory than there is.
@@ -94,6 +102,11 @@ class Job:
             self.model = load_config(Path(recipe.start))
         else:
             self.model = self._shape(source)
+        if self.model.prior:
+            raise ConfigError(
+                f"{recipe.start or source}: a model that goes on from an n-gram model, which only a build trains: "
+                "mynah build ... --prior ngram; expected one without"
+            )
         largest = int(self.data.tokens.max(initial=0))
         if largest >= self.model.vocab_size:
             raise ConfigError(
@@ -103,7 +116,8 @@ class Job:
         self.config = self._settings(source)
         self.device = device_of(recipe.device)
         check_positions(self.model, self.config)
-        spread = Spread.of_environment(recipe.sharded, self.device)
+        spread = Spread.of_environment(recipe.sharded, recipe.tensor_parallel, self.device, processes)
+        check_shareable(self.model, spread.tensor, spread.size)
         check_memory(recipe.preset, self.model, self.config, available_memory(self.device), spread)
 
     def _shape(self, source: str) -> ModelConfig:
@@ -150,7 +164,7 @@ class Job:
             ArtifactError: if `out` holds something else, is damaged, or cannot be written.
             DataError, TrainingError, Interrupted: as `train`.
         """
-        with joined(self.device, self.recipe.sharded) as world:
+        with joined(self.device, self.recipe.sharded, self.recipe.tensor_parallel) as world:
             key = stage_key(TRAIN, self.settings, self.inputs, self.config.seed, __version__)
             finished = world.first and _is_finished(out, key)
             if world.total(float(finished))[0] and not world.first:
@@ -189,8 +203,8 @@ class Job:
         return {**counts_of(done), "talks": self.recipe.phase == "replies"}
 
     def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[dict[str, Tensor], Progress]:
-        start = self.recipe.start
-        model = load_model(Path(start)) if start else new_model(self.model, self.config.seed)
+        start = Path(self.recipe.start) if self.recipe.start else None
+        model = placed(self.model, start or self.config.seed, world, self.device)
         session = Session(
             partial,
             (lambda step: reporter.training(TRAIN, step)) if world.first else None,
@@ -198,8 +212,13 @@ class Job:
             world,
         )
         phase = pretrain if self.recipe.phase == "text" else tune
-        done = phase(model.to(self.device), self.data, self.held_out, self.config, session)
-        return {name: whole(tensor).cpu() for name, tensor in model_tensors(model).items()}, done
+        done = phase(model, self.data, self.held_out, self.config, session)
+        tensors = {}
+        for name, tensor in model_tensors(model).items():
+            all_of_it = whole(tensor)  # which all processes must ask for
+            if world.first:
+                tensors[name] = all_of_it.cpu()
+        return tensors, done
 
 
 def keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:

@@ -24,10 +24,12 @@ from mynah.train.checkpoint import Checkpoints, Say
 from mynah.train.config import TrainConfig
 from mynah.train.memory import check_positions
 from mynah.train.metrics import Metrics
+from mynah.train.parallel import Objective, spread
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
+from mynah.train.sharding import DATA
 from mynah.train.spikes import MOST, deviations, remembered
 from mynah.train.state import Progress, TrainState
-from mynah.train.world import Objective, World, rows, spread
+from mynah.train.world import World, rows
 
 
 @dataclass(frozen=True)
@@ -124,8 +126,8 @@ def train(
                 metrics.note({"step": 0, "tokens": 0, "loss": None, "rate": 0.0, "held_out": held_out})
             while progress.step < last_step(progress, config) and not progress.stopped_early:
                 step = progress.step
-                # Dropout depends on (seed, step) and the process alone, as the batch does: no generator to save.
-                torch.manual_seed(((config.seed * 1_000_003 + step) * 65_537 + world.rank) % (1 << 63))
+                # Dropout depends on (seed, step) and the rows alone, as the batch does: no generator to save.
+                torch.manual_seed(((config.seed * 1_000_003 + step) * 65_537 + world.place[DATA]) % (1 << 63))
                 model.train()
                 batch = batch_at(step + progress.skipped)
                 counted = max(1, int((batch.targets != IGNORE).sum()))
@@ -266,4 +268,4 @@ def held_out_loss(model: Transformer, batches: list[Batch], world: World = World
     objective = Objective(model)
     counted = sum(int((batch.targets != IGNORE).sum()) for batch in batches)
     mine = sum(float(objective(world.share(batch), device)) for batch in batches)
-    return world.total(mine)[0] / max(1, counted)
+    return world.total(mine)[0] / (world.tensor * max(1, counted))

@@ -50,18 +50,21 @@ class Spread:
     size: int = 1
     local: int = 1
     sharded: bool = False
+    #: processes that share each block
+    tensor: int = 1
     #: bytes of a number that is kept for the backward pass: 2 in half precision
     bytes_per_activation: int = 4
     #: whether what a checkpoint is written from stands in this memory, too
     copies: bool = True
 
     @classmethod
-    def of_environment(cls, sharded: bool, device: torch.device) -> Spread:
-        """Return it as torchrun's variables and the device say."""
-        size, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    def of_environment(cls, sharded: bool, tensor: int, device: torch.device, processes: int = 1) -> Spread:
+        """Return it as torchrun's variables and the device say; without them, for so many processes to be started."""
+        size, local = (int(os.environ.get(name, processes)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+        tensor = tensor if size > 1 else 1
         if device.type == "cuda":  # each has its own, and checkpoints are copied to the machine's memory
-            return cls(size, 1, sharded, 2, copies=False)
-        return cls(size, local, sharded)
+            return cls(size, 1, sharded, tensor, 2, copies=False)
+        return cls(size, local, sharded, tensor)
 
 
 ALONE = Spread()
@@ -77,17 +80,18 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
         config: rows, context, accumulation, optimizer.
         spread: over how many processes; the figures are those of one.
     """
-    n = model.n_params()
     bytes_per_activation = spread.bytes_per_activation
     groups = model.n_params_by_group()
-    matrices = groups["attention"] + groups["mlp"] if config.optimizer == "muon" else 0
-    optimizer = 4 * (2 * n - matrices)
+    with_other_rows = spread.size // spread.tensor
+    parts = with_other_rows if spread.sharded or spread.tensor > 1 else 1
+    matrices = (groups["attention"] + groups["mlp"]) // spread.tensor
+    n = (sum(groups.values()) - groups["attention"] - groups["mlp"] + matrices) // parts
+    optimizer = 4 * (2 * n - (matrices // parts if config.optimizer == "muon" else 0))
     kept = 4 * n * (config.ema > 0) + 4 * n  # the running mean, the best weights
-    parts = spread.size if spread.sharded else 1
     copy = 4 * n + optimizer + kept if spread.copies else 0  # all that a checkpoint holds
-    rows = -(-config.batch_size // (spread.size * config.grad_accum_steps))
+    rows = -(-config.batch_size // (with_other_rows * config.grad_accum_steps))
     tokens = rows * config.context_length
-    a_block = activation_floats(model, config.context_length) * bytes_per_activation
+    a_block = activation_floats(model, config.context_length, spread.tensor) * bytes_per_activation
     between = model.n_embd * bytes_per_activation
     if config.recompute:
         activations = tokens * (model.n_layer * between + int(a_block))
@@ -97,17 +101,16 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     at_once = AT_ONCE["cuda" if bytes_per_activation == 2 else "cpu"]
     logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
     activations += 2 * tokens * between
-    return TrainingMemory(
-        4 * n // parts, 4 * n // parts, optimizer // parts, kept // parts + copy, activations, logits
-    )
+    return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits)
 
 
-def activation_floats(model: ModelConfig, context_length: int) -> float:
+def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) -> float:
     """Return the numbers that one block keeps for its backward pass, per token; the mean over the layers.
 
     The terms of Korthikanti et al. (2022), section 4.1, for kernels that never keep the attention matrix: what enters
     the two norms and leaves them (4 C), queries, keys and values before and after what is done to them, the mixed
-    values twice, and what enters and leaves the non-linearity. A banded layer keeps its keys and values twice.
+    values twice, and what enters and leaves the non-linearity. A banded layer keeps its keys and values twice. Of
+    `tensor` processes that share a block, each has its heads and hidden units (section 4.2.1).
     """
     C, H = model.n_embd, model.hidden
     Q, K = model.n_head * model.head_size, model.kv_heads * model.head_size
@@ -118,7 +121,7 @@ def activation_floats(model: ModelConfig, context_length: int) -> float:
     banded = sum(0 < window < context_length for window in model.layer_windows) / model.n_layer
     mlp = (4 if model.mlp == "swiglu" else 2) * H
     norms = 2 * C if model.norm == "rms" else 4 * C  # model/fused.py needs only what leaves an RMS norm
-    return norms + attention + banded * (3 * Q + 2 * K) + mlp
+    return norms + (attention + banded * (3 * Q + 2 * K) + mlp) / tensor
 
 
 def available_memory(device: torch.device) -> int | None:

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 
 from mynah.errors import ArtifactError
+from mynah.model.tensor_files import TensorFiles
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
-from mynah.train.sharding import local, locals_of, placed_as, whole
+from mynah.train.sharding import layout, local, locals_of, own, part_of, whole
 
 #: Coefficients of the five quintic steps of Polar Express (Amsel et al. 2025), which bring all singular
 #: values near 1 faster than one polynomial repeated.
@@ -111,8 +112,7 @@ class Muon(torch.optim.Optimizer):
                 # Tall matrices move more, so that the change of their output has the size of a square one's.
                 further = rate * max(1.0, shape[0] / shape[1]) ** 0.5
                 for (p, _), u in zip(chosen, update, strict=True):
-                    part = local(placed_as(u, p)) if isinstance(p, DTensor) else u
-                    local(p).mul_(1 - rate * group["weight_decay"]).add_(part, alpha=-further)
+                    local(p).mul_(1 - rate * group["weight_decay"]).add_(own(u, p), alpha=-further)
 
 
 class Optimizers:
@@ -137,7 +137,7 @@ class Optimizers:
             self.all.append(Muon(blocks, config.matrix_learning_rate, *rest))
         else:
             groups.append({"params": blocks, "lr": rate, "weight_decay": decay})
-        kept = [group for group in groups if group["params"]]
+        kept = [group for alike in groups for group in _by_layout(alike)]
         betas = (config.beta1, config.beta2)
         fused = not any(isinstance(p, DTensor) for p in model.parameters())
         self.all.append(torch.optim.AdamW(kept, lr=rate, betas=betas, eps=config.eps, fused=fused))
@@ -173,11 +173,11 @@ class Optimizers:
             for what, value in optimizer.state.get(p, {}).items()
         }
 
-    def load(self, tensors: dict[str, Tensor]) -> None:
+    def load(self, files: TensorFiles) -> None:
         """Put back what `tensors` returned.
 
         Raises:
-            ArtifactError: if a tensor belongs to no parameter of this model.
+            ArtifactError: if a tensor belongs to no parameter of this model, or a part of one is missing.
         """
         parameters = {name: p for p, name in self.names.items()}
         owner = {
@@ -186,12 +186,20 @@ class Optimizers:
             for group in optimizer.param_groups
             for p in group["params"]
         }
-        for key, value in tensors.items():
+        for key, shape in files.shapes().items():
             name, _, what = key.rpartition("/")
             if name not in parameters:
                 raise ArtifactError(f"optimizer state {key} belongs to no parameter of this model")
             p = parameters[name]
-            if value.ndim:
-                owner[id(p)].state[p][what] = placed_as(value, p.detach())
-            else:  # a count of steps is not spread; fused kernels want it beside the parameter
-                owner[id(p)].state[p][what] = value.to(p.device, copy=True)
+            # A count of steps is not spread; fused kernels want it beside the parameter.
+            value = torch.empty_like(p.detach()) if shape else torch.empty((), device=p.device)
+            files.read(key, part_of(value), local(value))
+            owner[id(p)].state[p][what] = value
+
+
+def _by_layout(group: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return groups of parameters that can be in one operation on many."""
+    alike: dict[object, list[nn.Parameter]] = defaultdict(list)
+    for p in group["params"]:
+        alike[layout(p)].append(p)
+    return [{**group, "params": params} for params in alike.values()]

@@ -1,13 +1,29 @@
-"""Tensors of which each process holds a part, as DTensor (FSDP2) has them, beside plain ones.
+"""Tensors of which each process holds a part, as DTensor has them (FSDP2, tensor parallelism), beside plain ones.
 
 Everything that goes through a model's parameters calls these, and does not ask which of the two it has.
 """
 
 from __future__ import annotations
 
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
 import torch
-from torch import Tensor
-from torch.distributed.tensor import DTensor, distribute_tensor
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor
+from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
+from mynah.model.tensor_files import Part, TensorFiles
+from mynah.model.weights import check_shapes
+
+#: Names of the dimensions of the grid of processes: those along the first have different rows of a batch, those along
+#: the second different heads and hidden units of each block.
+DATA, TENSOR = "data", "tensor"
+# It warns that what is cut twice takes two gatherings to put together, which is so.
+logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
 
 
 def whole(tensor: Tensor) -> Tensor:
@@ -20,20 +36,74 @@ def local(tensor: Tensor) -> Tensor:
     return tensor.to_local() if isinstance(tensor, DTensor) else tensor
 
 
-def locals_of(tensors: list[Tensor]) -> list[Tensor]:
+def locals_of(tensors: Iterable[Tensor]) -> list[Tensor]:
     """Return this process's parts, for operations that go element by element."""
     return [local(tensor) for tensor in tensors]
 
 
-def placed_as(value: Tensor, like: Tensor) -> Tensor:
-    """Return a whole tensor, which every process has, spread as `like` is; a copy on its device."""
-    value = value.to(like.device, copy=True)
-    if not isinstance(like, DTensor):
-        return value
-    return distribute_tensor(value, like.device_mesh, like.placements, src_data_rank=None)
+def part_of(tensor: Tensor) -> Part:
+    """Return which part of a tensor this process holds."""
+    if not isinstance(tensor, DTensor):
+        return Part.whole(tensor.shape)
+    shape, at = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
+    return Part(tuple(at), tuple(shape), tuple(tensor.shape))
+
+
+def own(value: Tensor, like: Tensor) -> Tensor:
+    """Return of a whole tensor the part that this process holds of `like`."""
+    return value[part_of(like).slices] if isinstance(like, DTensor) else value
 
 
 @torch.no_grad()
 def put(target: Tensor, value: Tensor) -> None:
     """Copy a whole tensor, or one spread alike, into a parameter."""
-    local(target).copy_(local(value if isinstance(value, DTensor) else placed_as(value, target)))
+    local(target).copy_(local(value) if isinstance(value, DTensor) else own(value, target))
+
+
+@torch.no_grad()
+def read_into(tensors: Mapping[str, Tensor], files: TensorFiles, path: Path) -> None:
+    """Fill tensors, of which this process may hold a part, from files.
+
+    Raises:
+        ArtifactError: if names or shapes are others, or a part is missing.
+    """
+    check_shapes(tensors, files.shapes(), path)
+    for name, tensor in tensors.items():
+        files.read(name, part_of(tensor), local(tensor))
+
+
+def layout(tensor: Tensor) -> object:
+    """Return what tensors must have in common to be in one operation on many."""
+    return tensor.device_mesh if isinstance(tensor, DTensor) else None
+
+
+def writes(tensor: Tensor, place: dict[str, int]) -> bool:
+    """Whether this process is the first of those that hold the same part of a tensor.
+
+    Args:
+        tensor: spread, or the same in all.
+        place: this process's place along each dimension of the grid.
+    """
+    spread = set()
+    if isinstance(tensor, DTensor):
+        names = tensor.device_mesh.mesh_dim_names or ()
+        spread = {name for name, how in zip(names, tensor.placements, strict=True) if not how.is_replicate()}
+    return all(place[name] == 0 for name in place.keys() - spread)
+
+
+@torch.no_grad()
+def clip(parameters: Iterable[nn.Parameter], limit: float) -> float:
+    """Scale gradients down to a norm of `limit`, if it is larger; return the norm before.
+
+    Gradients whose norm is not finite are left as they are.
+    """
+    alike: dict[object, list[Tensor]] = defaultdict(list)
+    for p in parameters:
+        if p.grad is not None:
+            alike[layout(p.grad)].append(p.grad)
+    norms = [float(whole(torch.nn.utils.get_total_norm(grads))) for grads in alike.values()]
+    norm = math.hypot(*norms)
+    if limit < norm < math.inf:
+        for grads in alike.values():
+            torch._foreach_mul_(locals_of(grads), limit / (norm + 1e-6))
+    return norm

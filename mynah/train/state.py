@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from mynah.errors import ArtifactError
+from mynah.model.tensor_files import TensorFiles
 from mynah.model.transformer import Transformer
-from mynah.model.weights import check_tensors, model_tensors
+from mynah.model.weights import model_tensors
 from mynah.train.average import Average
 from mynah.train.config import TrainConfig
 from mynah.train.optim import Optimizers
 from mynah.train.precision import Precision
-from mynah.train.sharding import placed_as, put, whole
+from mynah.train.sharding import clip, put, read_into
 
 
 @dataclass
@@ -91,7 +92,7 @@ class TrainState:
         for name, tensor in model_tensors(self.model).items():
             put(tensor, self.best[name])
         if self.average is not None:
-            self.average.load(dict(self.model.named_parameters()))
+            self.average.restart()
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return all tensors by the file of a checkpoint that they belong in; not copies."""
@@ -102,20 +103,20 @@ class TrainState:
             files["best"] = self.best
         return files
 
-    def load(self, files: Mapping[str, dict[str, Tensor]], progress: Progress, path: Path) -> None:
+    def load(self, files: Mapping[str, TensorFiles], progress: Progress, path: Path) -> None:
         """Take over what `tensors` gave, and where training stood.
 
         Raises:
             ArtifactError: if the tensors are not those of this model.
         """
         own = model_tensors(self.model)
-        check_tensors(own, files["model"], path / "model.safetensors")
-        for name, tensor in own.items():
-            put(tensor, files["model"][name])
+        read_into(own, files["model"], path)
         self.optimizers.load(files["optimizer"])
         if self.average is not None:
-            self.average.load(files["average"])
-        self.best = {name: placed_as(t, own[name]) for name, t in files.get("best", {}).items()}
+            read_into(self.average.mean, files["average"], path)
+        self.best = {name: torch.empty_like(t) for name, t in own.items()} if "best" in files else {}
+        if self.best:
+            read_into(self.best, files["best"], path)
         self.progress = progress
         self.optimizers.clear()
         if progress.scaler:
@@ -129,8 +130,7 @@ class TrainState:
         scaler = self.precision.scaler
         for optimizer in self.optimizers.all:
             scaler.unscale_(optimizer)
-        limit = self.config.grad_clip or float("inf")
-        norm = float(whole(torch.nn.utils.clip_grad_norm_(self.model.parameters(), limit)))
+        norm = clip(self.model.parameters(), self.config.grad_clip or math.inf)
         if math.isfinite(norm):
             self.optimizers.step(self.progress.step, factor, scaler)
             if self.average is not None:

@@ -10,23 +10,20 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
-from mynah.model.transformer import IGNORE, Transformer
+from mynah.model.transformer import IGNORE
 from mynah.train.batches import Batch
-from mynah.train.config import TrainConfig
 from mynah.train.heartbeat import EXIT, Heartbeat
+from mynah.train.sharding import DATA, TENSOR
 
 #: A collective operation that takes longer than this has lost a process.
 TIMEOUT = timedelta(seconds=25)
@@ -39,19 +36,33 @@ class World:
     rank: int = 0
     size: int = 1
     heartbeat: Heartbeat | None = None
-    #: each process holds a part of weights, gradients and optimizer state, and not a copy of all
-    sharded: bool = False
+    #: of processes, each of which holds a part of weights, gradients and optimizer state; None: each holds a copy.
+    #: Those along DATA have different rows of a batch, those along TENSOR share heads and hidden units of each block
+    grid: DeviceMesh | None = None
 
     @property
     def first(self) -> bool:
         """Whether this is the process that writes and tells."""
         return self.rank == 0
 
+    @property
+    def tensor(self) -> int:
+        """How many neighbouring processes have the same rows of a batch."""
+        return self.grid.size(1) if self.grid is not None else 1
+
+    @property
+    def groups(self) -> int:
+        """Into how many parts the rows of a batch go."""
+        return self.size // self.tensor
+
+    @property
+    def place(self) -> dict[str, int]:
+        """Where this process stands in the grid of processes."""
+        return {DATA: self.rank // self.tensor, TENSOR: self.rank % self.tensor}
+
     def share(self, batch: Batch) -> Batch:
         """Return this process's rows of a batch."""
-        if self.size == 1:
-            return batch
-        return rows(batch, self.size)[self.rank]
+        return rows(batch, self.groups)[self.place[DATA]]
 
     def total(self, *values: float) -> list[float]:
         """Return the sums of values over all processes."""
@@ -71,19 +82,21 @@ class World:
         """Wait until all processes are here, which must be soon: for what takes long there is `tell`."""
         self.total(0.0)
 
-    def tell(self, what: str) -> None:
+    def tell(self, what: str, answer: str = "") -> None:
         """Let the other processes go on that wait for this (`hear`), each thing once."""
         if self.heartbeat is not None:
-            self.heartbeat.tell(what)
+            self.heartbeat.tell(what, answer)
 
-    def hear(self, what: str) -> None:
-        """Wait, however long it takes, until another process tells this; if it is lost, the heartbeat ends the job."""
-        if self.heartbeat is not None:
-            self.heartbeat.hear(what)
+    def hear(self, what: str) -> str:
+        """Wait, however long it takes, until another process tells this; return what it answered.
+
+        If it is lost, the heartbeat ends the job.
+        """
+        return self.heartbeat.hear(what) if self.heartbeat is not None else ""
 
 
 @contextmanager
-def joined(device: torch.device, sharded: bool = False) -> Iterator[World]:
+def joined(device: torch.device, sharded: bool = False, tensor: int = 1) -> Iterator[World]:
     """Join the processes that `torchrun` started, if it did: NCCL on GPUs, Gloo elsewhere."""
     if "RANK" not in os.environ:
         yield World()
@@ -96,7 +109,10 @@ def joined(device: torch.device, sharded: bool = False) -> Iterator[World]:
     dist.init_process_group(backend, store=apart, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
         with Heartbeat(store, rank, size) as heartbeat:
-            yield World(rank, size, heartbeat, sharded)
+            grid = None
+            if size > 1 and (sharded or tensor > 1):
+                grid = init_device_mesh(device.type, (size // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
+            yield World(rank, size, heartbeat, grid)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
@@ -108,81 +124,6 @@ def joined(device: torch.device, sharded: bool = False) -> Iterator[World]:
         os._exit(EXIT)  # what is under way with the others cannot be ended any other way
     finally:
         dist.destroy_process_group()
-
-
-class Objective(nn.Module):
-    """A model and its loss as one module: what is put over it from outside sees the whole of a pass."""
-
-    def __init__(self, model: Transformer) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Batch, device: torch.device) -> Tensor:
-        """Return the summed loss of a batch in nats, a scalar."""
-        segments = batch.segments.to(device) if batch.segments is not None else None
-        hidden = self.model(batch.tokens.to(device), segments)
-        return self.model.loss(hidden, batch.targets.to(device), batch.prior_at())
-
-
-class Replicas:
-    """One model, or a copy of it in every process, whose gradients are summed as they are made."""
-
-    def __init__(self, model: Transformer, world: World) -> None:
-        """Put DistributedDataParallel (Li et al. 2020) over the model if there are several processes."""
-        self.world, self.device = world, next(model.parameters()).device
-        self.objective: Any = Objective(model)
-        if world.size > 1:
-            ids = [self.device.index] if self.device.type == "cuda" else None
-            self.objective = nn.parallel.DistributedDataParallel(self.objective, device_ids=ids)
-
-    def loss(self, part: Batch) -> Tensor:
-        """Return the summed loss of this process's part of a batch.
-
-        DistributedDataParallel gives the mean of the processes' gradients; the sum is wanted.
-        """
-        loss: Tensor = self.objective(part, self.device)
-        return loss * self.world.size
-
-    def part(self) -> None:
-        """Let go of weights that were put together to be used without a backward pass."""
-
-    def exchange(self, last: bool) -> AbstractContextManager[None]:
-        """Return the context of a pass: the processes exchange gradients after the last part of a step alone."""
-        if self.world.size == 1 or last:
-            return nullcontext()
-        context: AbstractContextManager[None] = self.objective.no_sync()
-        return context
-
-
-class Shards(Replicas):
-    """One model, of which each process holds a part (FSDP2, Zhao et al. 2023); a block is put together to be used."""
-
-    def __init__(self, model: Transformer, world: World) -> None:
-        """Spread each block, and the rest, over the processes."""
-        self.world, self.device = world, next(model.parameters()).device
-        mesh = init_device_mesh(self.device.type, (world.size,))
-        for block in model.blocks:
-            fully_shard(block, mesh=mesh)
-        fully_shard(model, mesh=mesh)
-        self.model: Any = model
-        self.objective = Objective(model)
-
-    def part(self) -> None:
-        """Let go of weights that were put together to be used without a backward pass."""
-        self.model.reshard()
-
-    def exchange(self, last: bool) -> AbstractContextManager[None]:
-        """Return the context of a pass: gradients are exchanged after each, or all of them would stand in memory."""
-        return nullcontext()
-
-
-def spread(model: Transformer, config: TrainConfig, world: World) -> Replicas:
-    """Make a model ready to be trained by these processes; compile it if asked for."""
-    model.recompute = config.recompute
-    ready = Shards(model, world) if world.sharded and world.size > 1 else Replicas(model, world)
-    if config.compile:
-        model.compile()  # in place: names of weights stay as they are
-    return ready
 
 
 def rows(batch: Batch, count: int) -> list[Batch]:

@@ -11,7 +11,7 @@ import os
 import shutil
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,18 +123,21 @@ class Volatile:
     def cut(self, keep: Path) -> None:
         """Take away what was not synced, of everything under `keep`, and hold every other thread for ever."""
         self.lock.acquire()
+        # What another thread is just deleting is gone, too.
         for path, synced in self.dirty.items():
-            if path.is_file() and keep in path.parents:
-                os.truncate(path, (synced + path.stat().st_size) // 2)
+            with suppress(FileNotFoundError):
+                if keep in path.parents:
+                    os.truncate(path, (synced + path.stat().st_size) // 2)
         for new, old in sorted(self.named.items(), key=lambda item: -len(item[0].parts)):
-            if keep not in new.parents or not new.exists():
-                continue
-            if old is not None and not old.exists():
-                self.real["replace"](new, old)
-            elif new.is_dir():
-                shutil.rmtree(new)
-            else:
-                new.unlink()
+            with suppress(FileNotFoundError):
+                if keep not in new.parents or not new.exists():
+                    continue
+                if old is not None and not old.exists():
+                    self.real["replace"](new, old)
+                elif new.is_dir():
+                    shutil.rmtree(new)
+                else:
+                    new.unlink()
 
 
 def _path_of(descriptor: int) -> Path:

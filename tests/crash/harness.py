@@ -48,7 +48,7 @@ class Harness:
         self.folder, self.without = folder, without
         self.random = random.Random(seed)
         self.failures: list[str] = []
-        self.wholes: dict[int, dict[str, str]] = {}
+        self.wholes: dict[tuple[int, bool], dict[str, str]] = {}
         if without == "seed":  # the generators go on from wherever they are
             torch.manual_seed = lambda seed: torch.default_generator  # type: ignore[assignment]
 
@@ -57,24 +57,25 @@ class Harness:
         if not right:
             self.failures.append(said)
 
-    def whole(self, processes: int) -> dict[str, str]:
+    def whole(self, processes: int, sharded: bool = False) -> dict[str, str]:
         """Return what a run without an accident ends with."""
-        if processes not in self.wholes:
-            directory = self.folder / f"whole-{processes}"
-            ended(start(directory, processes))
-            self.wholes[processes] = result(directory)
-        return self.wholes[processes]
+        key = processes, sharded
+        if key not in self.wholes:
+            directory = self.folder / f"whole-{processes}{'-in-parts' * sharded}"
+            ended(start(directory, processes, sharded))
+            self.wholes[key] = result(directory)
+        return self.wholes[key]
 
-    def kills(self, count: int, processes: int) -> str:
+    def kills(self, count: int, processes: int, sharded: bool = False) -> str:
         """Kill a run again and again until it ends; compare; begin another one; until so many kills."""
-        expected = self.whole(processes)
+        expected = self.whole(processes, sharded)
         done, runs, victims, saving = 0, 0, Counter[str](), 0
         while done < count:
             directory = self.folder / f"killed-{processes}-{runs}"
             runs += 1
             while True:
                 before = artifacts_of(directory)
-                pids = start(directory, processes)
+                pids = start(directory, processes, sharded)
                 which = self.random.randrange(len(pids))
                 if not self._moment(directory, pids[0], at_all=done < count):
                     ended(pids)
@@ -92,7 +93,8 @@ class Harness:
             shutil.rmtree(directory)
         shown = ", ".join(f"{who} {n}" for who, n in sorted(victims.items()))
         shown += f"; {saving} while a checkpoint was written"
-        return f"{done} kills of {processes} process(es) in {runs} runs ({shown})"
+        how = ", each with a part of the model," if sharded else ""
+        return f"{done} kills of {processes} process(es){how} in {runs} runs ({shown})"
 
     def _moment(self, directory: Path, launcher: int, *, at_all: bool) -> bool:
         """Wait for a random step and a little longer; False if training ended before that."""
@@ -145,8 +147,10 @@ class Harness:
         def watch(step: Step) -> None:
             if step.step >= at:
                 time.sleep(pause)  # somewhere in the writing of a checkpoint
-                disk.cut(directory)
-                os._exit(9)
+                try:
+                    disk.cut(directory)
+                finally:
+                    os._exit(9)  # the other threads are held
 
         train_once(directory, watch=watch)
 
@@ -268,7 +272,12 @@ def _lines(path: Path) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--kills", type=int, default=20, help="for one process, and as many for two")
+    parser.add_argument(
+        "--kills",
+        type=int,
+        default=20,
+        help="for one process, and as many for two; half as many in parts, a fifth of four",
+    )
     parser.add_argument("--faults", type=int, default=10**6, help="failing calls of a kind at most")
     parser.add_argument("--damages", type=int, default=1000)
     parser.add_argument("--without", choices=TAKEN_OUT, default="", help="take this out of the product")
@@ -285,13 +294,18 @@ def main() -> None:
         experiments = [
             lambda: harness.kills(chosen.kills, 1),
             lambda: harness.kills(chosen.kills, 2),
+            lambda: harness.kills(-(-chosen.kills // 2), 2, sharded=True),
+            lambda: harness.kills(-(-chosen.kills // 5), 4),
+            lambda: harness.kills(-(-chosen.kills // 5), 4, sharded=True),
             lambda: harness.power_cuts(chosen.kills),
             lambda: harness.disk_faults(chosen.faults),
             lambda: harness.full_disk(),
             lambda: harness.damage(chosen.damages),
         ]
-        if chosen.without:  # what would notice
-            experiments = experiments[:1] if chosen.without == "seed" else experiments[2:3]
+        if chosen.without == "seed":  # what would notice
+            experiments = [lambda: harness.kills(chosen.kills, 1)]
+        elif chosen.without:
+            experiments = [lambda: harness.power_cuts(chosen.kills)]
         for experiment in experiments:
             begun, failed = time.monotonic(), len(harness.failures)
             told = experiment()

@@ -22,13 +22,13 @@ from mynah import artifacts
 from mynah.data.records import Document
 from mynah.errors import MynahError
 from mynah.model.config import ModelConfig
-from mynah.model.weights import new_model
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train import heartbeat
 from mynah.train.checkpoint import WRITER
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step
+from mynah.train.parallel import placed
 from mynah.train.phases import pretrain
 from mynah.train.world import World, joined
 
@@ -69,7 +69,7 @@ def train_once(
         tie_embeddings=False, value_embeddings=True, init="zero_out", dropout=0.1,
     )  # fmt: skip
     session = Session(directory, watch, lambda _: None, world or World())
-    pretrain(new_model(shape, 0), DATA, HELD_OUT, config, session)
+    pretrain(placed(shape, 0, session.world, torch.device("cpu")), DATA, HELD_OUT, config, session)
 
 
 def settle(_: Step) -> None:
@@ -79,7 +79,7 @@ def settle(_: Step) -> None:
             thread.join()
 
 
-def start(directory: Path, processes: int) -> list[int]:
+def start(directory: Path, processes: int, sharded: bool = False) -> list[int]:
     """Fork training and return the process ids: launcher first if there are several, then the ranks."""
     if processes == 1:
         return [fork(lambda: train_once(directory))]
@@ -87,7 +87,7 @@ def start(directory: Path, processes: int) -> list[int]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     reading, writing = os.pipe()
-    launcher = fork(lambda: _launch(directory, processes, port, writing))
+    launcher = fork(lambda: _launch(directory, processes, port, writing, sharded))
     os.close(writing)
     with os.fdopen(reading) as pipe:
         ranks = json.loads(pipe.readline())
@@ -111,9 +111,9 @@ def fork(work: Callable[[], None]) -> int:
         os._exit(status)
 
 
-def _launch(directory: Path, processes: int, port: int, pipe: int) -> None:
+def _launch(directory: Path, processes: int, port: int, pipe: int, sharded: bool) -> None:
     """Start the ranks and, as torchrun does, end all of them when one ends badly."""
-    ranks = [fork(lambda r=rank: _rank(directory, r, processes, port)) for rank in range(processes)]
+    ranks = [fork(lambda r=rank: _rank(directory, r, processes, port, sharded)) for rank in range(processes)]
     os.write(pipe, (json.dumps(ranks) + "\n").encode())
     os.close(pipe)
     left = set(ranks)
@@ -126,12 +126,12 @@ def _launch(directory: Path, processes: int, port: int, pipe: int) -> None:
             os._exit(1)
 
 
-def _rank(directory: Path, rank: int, processes: int, port: int) -> None:
+def _rank(directory: Path, rank: int, processes: int, port: int, sharded: bool) -> None:
     os.environ |= {
         "RANK": str(rank), "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a process says that lost another one
-    with joined(torch.device("cpu")) as world:
+    with joined(torch.device("cpu"), sharded) as world:
         train_once(directory, world)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from mynah.errors import ConfigError
 from mynah.model.presets import PRESETS
 from mynah.plan.cluster import cluster_needs, describe_cluster
 
@@ -14,6 +15,27 @@ def test_gpt3_by_hand() -> None:
     assert needs.sent == pytest.approx(12 * 174.6e9 * 63 / 64, rel=1e-3)
     # 8 FLOPs a parameter and token (6, and 2 again), over 3.2 million tokens and 64 GPUs; attention adds a little.
     assert needs.flops == pytest.approx(8 * 174.6e9 * 3.2e6 / 64, rel=0.04)
+
+
+def test_shared_blocks_by_hand() -> None:
+    """8 of 64 share a block: an eighth of each matrix, cut again over the 8 groups; sums of the stream on top."""
+    alone, shared = cluster_needs("gpt3-175b", 64), cluster_needs("gpt3-175b", 64, 8)
+    tables = (50_257 + 2_048) * 12_288
+    held = tables + (174.6e9 - tables) / 8
+    assert shared.parts == pytest.approx(20 * held / 8, rel=1e-3)
+    # Six sums a block, each 2 * 7 / 8 of what 400,000 tokens of 12,288 numbers of two bytes are.
+    sums = 96 * 6 * 2 * 7 / 8 * 400_000 * 12_288 * 2
+    assert shared.sent == pytest.approx(12 * held * 7 / 8 + sums, rel=1e-3)
+    assert alone.flops < shared.flops < 1.05 * alone.flops  # the head is computed by each
+
+
+def test_what_cannot_be_shared_is_named() -> None:
+    last = describe_cluster(64, 8).splitlines()
+    assert "gpt3-175b" in last[-3]
+    assert last[-2].startswith("cannot be shared by 8")
+    assert "gpt2-xl" in last[-2]
+    with pytest.raises(ConfigError, match=r"tensor_parallel 7: expected what divides .* 64"):
+        describe_cluster(64, 7)
 
 
 def test_more_gpus_hold_less_each_and_alone_nothing_is_sent() -> None:

@@ -87,12 +87,36 @@ def test_passes_become_steps_and_rates_are_those_of_the_make(tokens: Path, data:
         ),
         ({"model": {**SMALL["model"], "context_length": 16}}, "learned positions for 16 tokens"),
         ({"train": {**SMALL["train"], "stepz": 3}}, r"\[train\]: unknown key 'stepz'; did you mean 'steps'"),
+        (
+            {"model": {**SMALL["model"], "prior": True}},
+            "goes on from an n-gram model, which only a build trains",
+        ),
         ({"preset": "gpt3-175b", "model": {}}, r"gpt3-175b \(.*M parameters\) takes about"),
     ],
 )
 def test_what_does_not_fit_is_refused(tokens: Path, changes: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         job(tokens, **changes)
+
+
+@pytest.mark.parametrize(
+    ("model", "tensor", "said"),
+    [
+        ({}, 3, "divides the number of processes, 4"),
+        ({}, 4, "divides the model's 2 heads of keys and values"),
+        ({"ffn_hidden": 33}, 2, "divides the model's 33 hidden units"),
+        ({"value_embeddings": True}, 2, "not for models with value embeddings"),
+    ],
+)
+def test_blocks_that_cannot_be_shared_are_refused(
+    tokens: Path, model: dict[str, Any], tensor: int, said: str
+) -> None:
+    recipe = TrainRecipe(
+        **{**SMALL, "model": {**SMALL["model"], **model}}, tokens=str(tokens), tensor_parallel=tensor
+    )
+    with pytest.raises(ConfigError, match=f"tensor_parallel {tensor}: .*{said}"):
+        Job(recipe, "recipe.toml", processes=4)
+    Job(recipe, "recipe.toml")  # alone, there is nobody to share with
 
 
 @pytest.mark.parametrize(

@@ -286,6 +286,31 @@ def test_a_spike_goes_back_and_leaves_its_text_out(tiny: ModelOf, data: TokenSet
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
 
 
+def test_a_spike_goes_back_to_the_same_step_however_often_it_was_asked_to_stop(
+    tiny: ModelOf, data: TokenSet, tmp_path: Path
+) -> None:
+    """What is saved on the way out is not what an uninterrupted run would have gone back to."""
+    batches = poisoned(StreamBatches(data, 2, 32, 0), range(86, 87))
+    config = config_of(steps=100, eval_every=200, learning_rate=0.01, checkpoint_every=20, log_every=1)
+    model, again = tiny(dropout=0.0), tiny(dropout=0.0)
+    train(model, batches, config, Session(tmp_path / "a", say=lambda _: None))
+
+    asked = [82, 84]
+
+    def stop(step: Step) -> None:
+        if asked and step.step == asked[0]:
+            asked.pop(0)
+            signal.raise_signal(signal.SIGTERM)
+
+    session = Session(tmp_path / "b", stop, lambda _: None)
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            train(tiny(dropout=0.0), batches, config, session)
+    train(again, batches, config, session)
+    assert same(model, again)
+    assert lines(tmp_path / "a") == lines(tmp_path / "b")
+
+
 def test_spike_after_spike_ends_it(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
     batches = poisoned(StreamBatches(data, 2, 32, 0), range(90, 200))
     config = config_of(steps=200, eval_every=200, learning_rate=0.01, checkpoint_every=20)
@@ -366,10 +391,10 @@ def test_training_does_not_wait_for_the_disk(
     hold, writes = threading.Event(), []
     write = checkpoint._write
 
-    def slow(snapshot: Any, directory: Path, keep: int) -> None:
+    def slow(snapshot: Any, *rest: Any) -> None:
         writes.append(snapshot.progress["step"])
         hold.wait(30)
-        write(snapshot, directory, keep)
+        write(snapshot, *rest)
 
     monkeypatch.setattr(checkpoint, "_write", slow)
 

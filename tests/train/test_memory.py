@@ -49,16 +49,35 @@ def test_parameters_by_hand(tiny: Callable[..., Transformer]) -> None:
         adamw.copies == 4 * n + 4 * n + 8 * n + 4 * n
     )  # the best weights; of weights, optimizer and best, a copy
     eighth = training_memory(
-        config, TrainConfig(steps=1, optimizer="adamw"), Spread(8, 1, True, 2, copies=False)
+        config,
+        TrainConfig(steps=1, optimizer="adamw"),
+        Spread(8, 1, True, bytes_per_activation=2, copies=False),
     )
     assert (eighth.weights, eighth.optimizer, eighth.copies) == (4 * n // 8, 8 * n // 8, 4 * n // 8)
+
+
+def test_four_that_share_blocks_two_by_two(tiny: Callable[..., Transformer]) -> None:
+    config = tiny().config
+    n, blocks = config.n_params(), 2 * (4 * 32 * 32 + 8 * 32 * 32)
+    train = TrainConfig(steps=1, batch_size=8, optimizer="adamw")
+    held = (n - blocks + blocks // 2) // 2
+    both = training_memory(config, train, Spread(4, 1, False, 2, copies=False))
+    assert (both.weights, both.optimizer) == (4 * held, 8 * held)
+    two = training_memory(config, train, Spread(2, 1, True, copies=False))
+    assert both.activations < two.activations  # as many rows, half of each block
 
 
 def test_the_recipe_of_the_cluster_page_fits_eight_gpus() -> None:
     config = TrainConfig(
         steps=1, batch_size=512, context_length=2048, grad_accum_steps=8, recompute=True, optimizer="adamw"
     )
-    check_memory("gpt3-xl", preset("gpt3-xl", 50_257), config, 80 << 30, Spread(8, 1, True, 2, copies=False))
+    check_memory(
+        "gpt3-xl",
+        preset("gpt3-xl", 50_257),
+        config,
+        80 << 30,
+        Spread(8, 1, True, bytes_per_activation=2, copies=False),
+    )
     with pytest.raises(ConfigError, match="gpt3-xl"):
         check_memory("gpt3-xl", preset("gpt3-xl", 50_257), config, 80 << 30)
 

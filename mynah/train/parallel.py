@@ -1,0 +1,190 @@
+"""How a model lies on the processes that train it: a copy in each, or parts, put on from outside the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.device_mesh import DeviceMesh
+from torch.distributed.fsdp import fully_shard
+from torch.distributed.tensor import Replicate
+from torch.distributed.tensor.parallel import (
+    ColwiseParallel,
+    ParallelStyle,
+    PrepareModuleInput,
+    RowwiseParallel,
+    parallelize_module,
+)
+
+from mynah.errors import ConfigError
+from mynah.model.config import ModelConfig
+from mynah.model.tensor_files import TensorFiles
+from mynah.model.transformer import Block, Transformer
+from mynah.model.weights import WEIGHTS, init_weights, load_model, model_tensors, new_model
+from mynah.train.batches import Batch
+from mynah.train.config import TrainConfig
+from mynah.train.sharding import DATA, TENSOR, local, put, read_into
+from mynah.train.world import World
+
+
+class Objective(nn.Module):
+    """A model and its loss as one module: what is put over it from outside sees the whole of a pass."""
+
+    def __init__(self, model: Transformer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Batch, device: torch.device) -> Tensor:
+        """Return the summed loss of a batch in nats, a scalar."""
+        segments = batch.segments.to(device) if batch.segments is not None else None
+        hidden = self.model(batch.tokens.to(device), segments)
+        return self.model.loss(hidden, batch.targets.to(device), batch.prior_at())
+
+
+class Replicas:
+    """One model, or a copy of it in every process, whose gradients are summed as they are made."""
+
+    def __init__(self, model: Transformer, world: World) -> None:
+        """Put DistributedDataParallel (Li et al. 2020) over the model if there are several processes."""
+        self.world, self.device = world, next(model.parameters()).device
+        self.objective: Any = Objective(model)
+        if world.size > 1:
+            ids = [self.device.index] if self.device.type == "cuda" else None
+            self.objective = nn.parallel.DistributedDataParallel(self.objective, device_ids=ids)
+            # It lays gradients out anew after its first pass, and so adds them up in another order: as a run that goes
+            # on must not differ from one that was never cut off, that pass is over before the first step of either.
+            nothing = torch.zeros(1, 2, dtype=torch.int64)
+            self.loss(Batch(nothing, nothing)).backward()  # type: ignore[no-untyped-call]
+            model.zero_grad()
+
+    def loss(self, part: Batch) -> Tensor:
+        """Return the summed loss of this process's part of a batch.
+
+        What is put over the model gives the mean of the gradients of all rows; the sum is wanted.
+        """
+        loss: Tensor = self.objective(part, self.device)
+        return loss * self.world.groups
+
+    def part(self) -> None:
+        """Let go of weights that were put together to be used without a backward pass."""
+
+    def exchange(self, last: bool) -> AbstractContextManager[None]:
+        """Return the context of a pass: the processes exchange gradients after the last part of a step alone."""
+        if self.world.size == 1 or last:
+            return nullcontext()
+        context: AbstractContextManager[None] = self.objective.no_sync()
+        return context
+
+
+class Shards(Replicas):
+    """One model, of which each process holds a part, as `placed` has made it."""
+
+    def __init__(self, model: Transformer, world: World) -> None:
+        """Take a model that has been cut."""
+        self.world, self.device = world, next(model.parameters()).device
+        self.model: Any = model
+        self.objective = Objective(model)
+
+    def part(self) -> None:
+        """Let go of weights that were put together to be used without a backward pass."""
+        if self.world.groups > 1:
+            self.model.reshard()
+
+    @contextmanager
+    def exchange(self, last: bool) -> Iterator[None]:
+        """Return the context of a pass: gradients are exchanged after each, or all of them would stand in memory."""
+        yield
+        if last and self.world.tensor > 1 and self.world.grid is not None:
+            for name, p in self.model.named_parameters():
+                # Used by each process for its own heads: a sum over all heads is a sum over the processes.
+                if name.endswith((".q_scale", ".k_scale")) and p.grad is not None:
+                    dist.all_reduce(local(p.grad), group=self.world.grid[TENSOR].get_group())
+
+
+def placed(config: ModelConfig, begin: Path | int, world: World, device: torch.device) -> Transformer:
+    """Return a model on this process's device; of one in parts, no process ever holds the whole.
+
+    Args:
+        config: its shape.
+        begin: the folder of a trained one, or a seed.
+        world: the processes that it is for.
+        device: this process's.
+
+    Raises:
+        ArtifactError: if a file is missing or damaged, or the tensors are not those of the config.
+    """
+    if world.grid is None:
+        model = load_model(begin) if isinstance(begin, Path) else new_model(config, begin)
+        return model.to(device)
+    with torch.device("meta"):
+        model = Transformer(config)
+    _cut(model, world.grid, device)
+    if isinstance(begin, Path):
+        read_into(model_tensors(model), TensorFiles([begin / WEIGHTS]), begin)
+    else:
+        init_weights(model, begin, put)
+    return model
+
+
+def _cut(model: Transformer, grid: DeviceMesh, device: torch.device) -> None:
+    """Cut a model that has no memory yet (on the meta device) over the processes, and give each its part's.
+
+    Of each block, neighbours share heads and hidden units (Shoeybi et al. 2019); what a process then
+    has is cut once more over all that have other rows (FSDP2, Zhao et al. 2023), and put together to be used, block by
+    block. What the numbers are is for `init_weights` or a file to say.
+    """
+    if grid[TENSOR].size() > 1:
+        for block in model.blocks:
+            _share(block, grid[TENSOR])
+    if grid[DATA].size() > 1:
+        for block in model.blocks:
+            fully_shard(block, mesh=grid[DATA])
+        fully_shard(model, mesh=grid[DATA])
+    model.to_empty(device=device)
+    if model.config.tie_embeddings:  # which to_empty has taken apart
+        model.head.weight = model.embed.weight
+
+
+def _share(block: nn.Module, mesh: DeviceMesh) -> None:
+    """Let neighbours share a block: columns of what widens, rows of what narrows, and a sum at the end of each."""
+    assert isinstance(block, Block)
+    plan: dict[str, ParallelStyle] = {
+        "attention.query_key_value": ColwiseParallel(),
+        "attention.out": RowwiseParallel(),
+        "mlp.up": ColwiseParallel(),
+        "mlp.down": RowwiseParallel(),
+    }
+    if block.mlp.gate is not None:  # two matrices read the same: one sum of their gradients, not two
+        plan |= {"mlp": PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())}
+        plan |= {"mlp.gate": ColwiseParallel()}
+    parallelize_module(block, mesh, plan)
+
+
+def check_shareable(model: ModelConfig, tensor: int, size: int) -> None:
+    """Raise ConfigError if the blocks of a model cannot be shared by each `tensor` of `size` processes."""
+    if tensor == 1:
+        return
+    if size % tensor:
+        raise ConfigError(f"tensor_parallel {tensor}: expected what divides the number of processes, {size}")
+    if model.value_embeddings:
+        raise ConfigError(
+            f"tensor_parallel {tensor}: not for models with value embeddings; expected model.value_embeddings = false, "
+            "or sharded = true alone"
+        )
+    for name, count in (("heads of keys and values", model.kv_heads), ("hidden units", model.hidden)):
+        if count % tensor:
+            raise ConfigError(f"tensor_parallel {tensor}: expected what divides the model's {count:,} {name}")
+
+
+def spread(model: Transformer, config: TrainConfig, world: World) -> Replicas:
+    """Make a model ready to be trained by these processes; compile it if asked for."""
+    model.recompute = config.recompute
+    ready = Shards(model, world) if world.grid is not None else Replicas(model, world)
+    if config.compile:
+        model.compile()  # in place: names of weights stay as they are
+    return ready
