@@ -172,8 +172,7 @@ def varied(config: ModelConfig, name: str, seed: int, steps: int) -> Transformer
 
 def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[str, float]:
     """Return the seconds of a step of each variation on each text: the median of three turns of a few steps each."""
-    if path is not None and path.is_file():
-        known: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    if known := remembered(path):
         return known
     turns: dict[str, list[float]] = {}
     for _ in range(3):
@@ -190,10 +189,16 @@ def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[
                 )
                 turn = (stamps[-1] - stamps[0]) / (len(stamps) - 1)
                 turns.setdefault(f"{text}/{name}", []).append(turn)
-    speeds = {key: statistics.median(values) for key, values in turns.items()}
-    if path is not None:
+    return remembered(path, {key: statistics.median(values) for key, values in turns.items()})
+
+
+def remembered(path: Path | None, speeds: dict[str, float] | None = None) -> dict[str, float]:
+    """Return the speeds that were measured before, from a file if there is one; write new ones to it."""
+    if speeds is not None and path is not None:
         path.write_text(json.dumps(speeds, indent=1), encoding="utf-8")
-    return speeds
+    if speeds is None and path is not None and path.is_file():
+        speeds = json.loads(path.read_text(encoding="utf-8"))
+    return speeds or {}
 
 
 def one(data: TokenSet, held_out: TokenSet, vocab: int, name: str, steps: int, seed: int) -> float:

@@ -9,7 +9,6 @@ measured first. Figures are bits per held-out byte, one seed; beside them the pa
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,7 @@ from mynah.train.config import TrainConfig
 from mynah.train.loop import train
 from mynah.train.ramp import ramp_of
 from mynah.train.rates import rates
-from recipes import TEXTS, prepared
+from recipes import TEXTS, prepared, remembered
 
 
 def main() -> None:
@@ -68,8 +67,7 @@ def settings(data: TokenSet, vocab: int, size: str, pairs: bool) -> Any:
 
 def measured(sets: dict[str, Any], sizes: list[str], path: Path | None) -> dict[str, float]:
     """Return the seconds of a step of each size on each text: the quickest of three turns."""
-    if path is not None and path.is_file():
-        known: dict[str, float] = json.loads(path.read_text(encoding="utf-8"))
+    if known := remembered(path):
         return known
     speeds: dict[str, float] = {}
     for _ in range(3):
@@ -80,9 +78,7 @@ def measured(sets: dict[str, Any], sizes: list[str], path: Path | None) -> dict[
                     found = measure_step(model, row_shape(data), torch.device("cpu"))
                     key = f"{text}/{size}/{pairs}"
                     speeds[key] = min(found, speeds.get(key, found))
-    if path is not None:
-        path.write_text(json.dumps(speeds, indent=1), encoding="utf-8")
-    return speeds
+    return remembered(path, speeds)
 
 
 def one(data: TokenSet, held_out: TokenSet, vocab: int, size: str, pairs: bool, steps: int) -> float:
