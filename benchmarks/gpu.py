@@ -2,6 +2,8 @@
 
     python benchmarks/gpu.py > benchmarks/results/gpu.txt
 
+It needs PyTorch, NumPy and this repository, nothing else.
+
 Mynah's own loop, with AdamW and with Muon, and transformers' GPT2LMHeadModel in a plain loop where it is there, both
 compiled, in turn, the median of the turns. Model FLOPs utilisation is the formula's FLOPs (6 for each parameter that
 multiplies every token, plus attention) over the GPU's dense bfloat16 peak.
@@ -16,6 +18,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Literal
 
+import bare  # noqa: F401
 import torch
 from machine import describe
 

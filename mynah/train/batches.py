@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,11 @@ from torch import Tensor
 
 from mynah.errors import DataError
 from mynah.model.transformer import IGNORE, PriorAt
-from mynah.ngram.prior import TextPrior
 from mynah.tokenizer.dataset import HEARD, SAID, TokenSet
 from mynah.train.ramp import BatchRamp, batch_ramp
+
+if TYPE_CHECKING:  # n-gram models are not needed to train without one
+    from mynah.ngram.prior import TextPrior
 
 
 @dataclass(frozen=True)
