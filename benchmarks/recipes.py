@@ -33,6 +33,7 @@ from mynah.model.presets import preset
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import new_model
 from mynah.plan.budget import row_shape
+from mynah.plan.settings import LADDER
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.batches import StreamBatches
@@ -109,14 +110,15 @@ VARIATIONS = {
     "Muon in 8 turns": Variation(train={"matrix_every": 8}),
     "AdamW": Variation(train={"optimizer": "adamw", "learning_rate": 3e-3}),
     "GELU": Variation(model={"mlp": "gelu"}),
-    "no QK norm": Variation(model={"qk_norm": False}),
-    "no value embeddings": Variation(model={"value_embeddings": False}),
+    "QK norm": Variation(model={"qk_norm": True}),
+    "value embeddings": Variation(model={"value_embeddings": True}),
     "no pairs": Variation(model={"bigram_buckets": 0}),
     "tied head": Variation(model={"tie_embeddings": True}),
     "soft-cap 15": Variation(model={"logit_softcap": 15.0}),
     "short windows": Variation(model={"windows": (64, 0)}),
     "mean weights 0.99": Variation(train={"ema": 0.99}),
     "six layers": Variation(model={"n_layer": 6}),
+    "both": Variation(model={"qk_norm": True, "value_embeddings": True}),
     "residual factors": Variation(over=residual_factors),
     "further targets": Variation(over=further_targets),
 }
@@ -126,6 +128,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("shared", type=Path, help="folder with data/ and corpus/")
     parser.add_argument("--seconds", type=float, default=30.0)
+    parser.add_argument("--size", default="nano", choices=list(LADDER))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--texts", nargs="*", default=list(TEXTS), choices=list(TEXTS))
     parser.add_argument("--only", nargs="*", default=list(VARIATIONS), choices=list(VARIATIONS))
@@ -134,7 +137,7 @@ def main() -> None:
     print(" ".join(["$ python benchmarks/recipes.py", *sys.argv[1:]]))
     print(describe())
     sets = {name: prepared(TEXTS[name](chosen.shared)) for name in chosen.texts}
-    speeds = measured(sets, chosen.only, chosen.speeds)
+    speeds = measured(sets, chosen.only, chosen.speeds, chosen.size)
     for text, (data, held_out, vocab) in sets.items():
         rows, context = row_shape(data)
         print(f"\n{text}: {len(data.tokens):,} tokens, vocabulary {vocab:,}, {rows} x {context} a step")
@@ -142,7 +145,9 @@ def main() -> None:
         for name in chosen.only:
             seconds = speeds[f"{text}/{name}"]
             steps = max(20, int(chosen.seconds / seconds))
-            found = [one(data, held_out, vocab, name, steps, seed) for seed in range(chosen.seeds)]
+            found = [
+                one(data, held_out, vocab, name, steps, seed, chosen.size) for seed in range(chosen.seeds)
+            ]
             print(
                 f"{name:<20} {1e3 * seconds:>10.1f} {steps:>7,} {statistics.median(found):>12.4f} "
                 f"{min(found):>7.4f} {max(found):>7.4f}",
@@ -150,13 +155,15 @@ def main() -> None:
             )
 
 
-def settings(data: TokenSet, vocab: int, name: str, steps: int, seed: int) -> tuple[ModelConfig, TrainConfig]:
-    """Return the default of 4 layers 128 wide, varied."""
+def settings(
+    data: TokenSet, vocab: int, name: str, steps: int, seed: int, size: str
+) -> tuple[ModelConfig, TrainConfig]:
+    """Return the default of 4 layers, as wide as a size of the ladder, varied."""
     variation = VARIATIONS[name]
     rows, context = row_shape(data)
     changes = {"n_layer": 4, "context_length": context, **variation.model}
-    model = preset("nano", vocab, **changes)
-    plain = preset("nano", vocab, n_embd=model.n_embd)  # rates are those of the default, whatever is put in
+    model = preset(size, vocab, **changes)
+    plain = preset(size, vocab, n_embd=model.n_embd)  # rates are those of the default, whatever is put in
     own = {**rates(plain, from_base=False), **variation.train}
     return model, TrainConfig(
         steps=steps, batch_size=rows, context_length=context, seed=seed, eval_every=10**9, spike=0, **own
@@ -170,7 +177,7 @@ def varied(config: ModelConfig, name: str, seed: int, steps: int) -> Transformer
     return model
 
 
-def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[str, float]:
+def measured(sets: dict[str, Any], names: list[str], path: Path | None, size: str) -> dict[str, float]:
     """Return the seconds of a step of each variation on each text: the median of three turns of a few steps each."""
     if known := remembered(path):
         return known
@@ -178,7 +185,7 @@ def measured(sets: dict[str, Any], names: list[str], path: Path | None) -> dict[
     for _ in range(3):
         for text, (data, _, vocab) in sets.items():
             for name in names:
-                model, config = settings(data, vocab, name, 13, 0)
+                model, config = settings(data, vocab, name, 13, 0, size)
                 stamps: list[float] = []
                 watch = Session(watch=lambda _, s=stamps: s.append(time.perf_counter()))
                 train(
@@ -201,9 +208,9 @@ def remembered(path: Path | None, speeds: dict[str, float] | None = None) -> dic
     return speeds or {}
 
 
-def one(data: TokenSet, held_out: TokenSet, vocab: int, name: str, steps: int, seed: int) -> float:
+def one(data: TokenSet, held_out: TokenSet, vocab: int, name: str, steps: int, seed: int, size: str) -> float:
     """Train once; return bits per held-out byte."""
-    model_config, config = settings(data, vocab, name, steps, seed)
+    model_config, config = settings(data, vocab, name, steps, seed, size)
     model = varied(model_config, name, seed, steps)
     train(model, StreamBatches(data, ramp_of(config), config.context_length, seed), config)
     scored = summarise(score_network(model, held_out, model_config.context_length), held_out)

@@ -252,9 +252,14 @@ def _mend(path: Path) -> str:
 
 
 def describe_file(path: Path) -> dict[str, Any]:
-    """Push a file to the disk; return what a manifest says of it."""
-    sync_file(path)
-    return {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+    """Push a file to the disk; return what a manifest says of it.
+
+    Raises:
+        ArtifactError: if it cannot be synced or read back.
+    """
+    with _naming(path):
+        sync_file(path)
+        return {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
 
 
 def finish(

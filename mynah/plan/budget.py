@@ -26,12 +26,13 @@ from mynah.train.rates import rates
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
 #: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
 TEXT_PASSES, REPLY_PASSES = 2.5, 12.0
-#: The same without the table of token pairs, which is what learns by heart.
-PLAIN_PASSES = 8.0
-#: A larger model pays as soon as it can make this many passes over a small log within the budget: on tweets
-#: two passes of four layers beat five of two (docs/log.md). Repeating replies need more steps than a larger
-#: model has time for, so there it comes later ...
-EPOCHS_FOR_NEXT = {"new": 1.5, "repeating": 2.5}
+#: The same without the table of token pairs, which is what learns by heart: where there is time for more passes than
+#: with it, none is made. At 3.4 to 4.4 passes it cost 4 to 10 % on two texts, at 0.6 to 1.7 it gained 1 to 3 % on
+#: three; five passes without it were better than four or ten (docs/log.md).
+PLAIN_PASSES = 5.0
+#: A larger model pays as soon as it can make this many passes over a small log within the budget: on tweets and on
+#: Shakespeare one that made 1.5 or 1.8 lost to the next smaller one with 3.5 or 4.7 (docs/log.md) ...
+EPOCHS_FOR_NEXT = 2.5
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
 #: What held-out measurements and checkpoints add to the time of the steps.
@@ -132,10 +133,15 @@ def make_plan(
         rows = shape_for(model, shape, from_base=base is not None)
         reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
-        enough = EPOCHS_FOR_NEXT[kind]
         model, in_budget, rows = _by_speed(
-            candidates, data, shape, seconds, share, device, enough, base is not None, reasons, prior
+            candidates, data, shape, seconds, share, device, base is not None, reasons, prior
         )
+        in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
+        if base is None and in_time > TEXT_PASSES and "bigram_buckets" not in config.model:
+            model = model.model_copy(update={"bigram_buckets": 0})
+            reasons.append(
+                f"without the table of token pairs, which learns by heart after {TEXT_PASSES} passes"
+            )
     steps, tune_steps = _steps(model, n_tokens / (rows[0] * rows[1]), in_budget, share)
     own_rates = rates(model, base is not None)
     common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
@@ -212,12 +218,11 @@ def _by_speed(
     seconds: float,
     share: float,
     device: torch.device,
-    enough: float,
     from_base: bool,
     reasons: list[str],
     prior: TextPrior | None,
 ) -> tuple[ModelConfig, float, tuple[int, int]]:
-    """Return the largest model that makes `enough` passes in the seconds, its steps in them and row shape."""
+    """Return the largest model that makes enough passes in the seconds, its steps in them and row shape."""
     chosen: tuple[ModelConfig, float, tuple[int, int]] | None = None
     begun = time.monotonic()
     for model in candidates:
@@ -227,7 +232,7 @@ def _by_speed(
         tokens = (1 - share) * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
         per_param = tokens / model.n_params(embeddings=False)
-        fed = epochs >= enough or per_param >= TOKENS_PER_PARAM
+        fed = epochs >= EPOCHS_FOR_NEXT or per_param >= TOKENS_PER_PARAM
         if chosen is None or fed:
             chosen = model, left / step_seconds, rows
             reasons.append(

@@ -15,7 +15,7 @@ from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.plan.flops import training_flops_per_token
-from mynah.train.memory import activation_floats
+from mynah.train.memory import activation_floats, gathered_bytes
 from mynah.train.parallel import check_shareable
 
 #: Tokens a step in Brown et al. 2020, table 2.1, by width; other makes take the one of the next larger width.
@@ -62,13 +62,14 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     """Return what training a preset takes on each of `world` GPUs, in parts (`sharded`), bfloat16 products.
 
     Memory: 4 + 4 + 8 bytes a parameter and 4 of the best weights so far, divided by W (ZeRO-3, Rajbhandari et al. 2020,
-    section 5), and two blocks put together beside each other; activations are kept where blocks meet (Chen et al.
-    2016) and for one block within. Sent and received: all weights twice and all gradients once, each (G - 1) / G of
+    section 5), and what is put together to be used (`gathered_bytes`); activations are kept where blocks meet (Chen et
+    al. 2016) and for one block within. Sent and received: all weights twice and all gradients once, each (G - 1) / G of
     4 bytes a parameter (Rajbhandari et al. 2020, section 7, for a ring of the G = W / T GPUs that hold the same share,
     Patarasuk & Yuan 2009). With T > 1, the stream of all tokens of a group is summed over its T GPUs twice a block
-    forward, twice when that is computed again and twice backward (Shoeybi et al. 2019, section 3), each
-    2 (T - 1) / T of its bytes. FLOPs: `training_flops_per_token`, and a third more for what is computed again; of
-    embedding and head, which are not shared, each of the T computes all.
+    forward, once when that is computed again (nothing needs the last sum) and twice backward (Shoeybi et al. 2019,
+    section 3), of two bytes a number forward and four backward, each 2 (T - 1) / T of its bytes. FLOPs:
+    `training_flops_per_token`, and a third more for what is computed again; of embedding and head, which are not
+    shared, each of the T computes all.
     """
     config = shape_of(name)
     with torch.device("meta"):
@@ -82,16 +83,16 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     kept = config.n_layer * config.n_embd + activation_floats(config, tokens, tensor)
     groups = world // tensor
     held = rest + (n - rest) // tensor
-    sums = 6 * config.n_layer * 2 * (tensor - 1) / tensor
+    sums = (3 * 2 + 2 * 4) * config.n_layer * 2 * (tensor - 1) / tensor
     head = 6 * config.vocab_size * config.n_embd
     return ClusterNeeds(
         name, n, batch,
         parts=20 * held // groups,
-        gathered=4 * (2 * a_block // tensor + rest) if groups > 1 else 0,
+        gathered=gathered_bytes(rest, a_block // tensor) if groups > 1 else 0,
         activations=int(2 * tokens * kept),
         logits=3 * 4 * min(tokens * config.vocab_size, AT_ONCE["cuda"]),
         flops=(_recomputed(config, tokens) + head * (tensor - 1)) * batch / world,
-        sent=3 * 4 * held * (groups - 1) / groups + sums * 2 * config.n_embd * batch / groups,
+        sent=3 * 4 * held * (groups - 1) / groups + sums * config.n_embd * batch / groups,
     )  # fmt: skip
 
 
@@ -136,7 +137,7 @@ def describe_cluster(world: int, tensor: int = 1, memory_gb: float = 80.0) -> st
     lines.append(
         "parts: 16 bytes a parameter over all GPUs (Rajbhandari et al. 2020, section 5), 4 for the best weights; sent: "
         "weights twice, gradients once (section 7)"
-        + (", six sums of the stream a block (Shoeybi et al. 2019, section 3)" if tensor > 1 else "")
+        + (", five sums of the stream a block (Shoeybi et al. 2019, section 3)" if tensor > 1 else "")
         + "; FLOPs: Kaplan et al. 2020, section 2.1, and a third for what is "
         "computed again"
     )

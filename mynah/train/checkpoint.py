@@ -26,6 +26,7 @@ from mynah import __version__, artifacts
 from mynah.errors import ArtifactError, MynahError
 from mynah.model.tensor_files import Part, TensorFiles, write_tensors
 from mynah.train.config import TrainConfig
+from mynah.train.heartbeat import LOST
 from mynah.train.sharding import local, part_of, writes
 from mynah.train.state import Progress, TrainState
 from mynah.train.world import World
@@ -82,7 +83,9 @@ class Checkpoints:
             ArtifactError: if it belongs to another model or other settings, or the processes see different ones.
         """
         self._wait_for_all()
+        self.world.meet(f"loading {self._turn}")
         path = self._load(state, planned)
+        self.world.meet(f"loaded {self._turn}")
         step = state.progress.step if path is not None else -1
         if self.world.total(float(step))[0] != step * self.world.size:
             raise ArtifactError(
@@ -97,7 +100,7 @@ class Checkpoints:
         if self.world.first:
             for left in (*self.directory.glob("*.partial"), *self.directory.glob("*.former")):
                 shutil.rmtree(left, ignore_errors=True)  # of a process that was killed
-        self.world.wait()
+        self.world.meet(f"tidy {self._turn}")
         passed_over = []
         for path in sorted(self.directory.glob("step-*[0-9]"), reverse=True):
             if planned and not _is_planned(path, state.config):
@@ -129,9 +132,10 @@ class Checkpoints:
             ArtifactError: if the last one could not be written.
         """
         busy = self._thread is not None and self._thread.is_alive()
+        if not busy:
+            self.wait()  # a failure is told at once, even if others are still at it
         if self.directory is None or self.world.total(float(busy))[0]:
             return False
-        self.wait()
         self._saved = state.progress.step
         self._saves += 1
         all_write = self.world.grid is not None
@@ -187,7 +191,14 @@ class Checkpoints:
             self.world.hear(f"written {self._turn}")
 
     def close(self) -> None:
-        """Wait until nothing is being written; a failure is told, not raised, as there may be another one already."""
+        """Wait until nothing is being written; a failure is told, not raised, as there may be another one already.
+
+        Among several processes not for ever: one may be gone that this one waits for.
+        """
+        if self._thread is not None and self.world.size > 1:
+            self._thread.join(LOST)
+            if self._thread.is_alive():
+                return
         try:
             self.wait()
         except MynahError as error:
@@ -201,19 +212,17 @@ class Checkpoints:
     def _write(self, snapshot: _Snapshot, config: TrainConfig) -> None:
         directory = self.directory or Path()
         try:
-            self.before()
             if self.world.first:
-                _write(snapshot, directory, config, self.world)
+                _write(snapshot, directory, config, self.world, self.before)
             else:
                 _write_part(snapshot, directory, self.world)
-        except MynahError as error:
-            self._failed = error
         except Exception as error:  # of a thread that nobody looks at: told at the next checkpoint
-            why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
-            self._failed = ArtifactError(f"{self.directory}: cannot be written: {why}")
+            self._failed = _as_failure(error, directory)
 
 
-def _write(snapshot: _Snapshot, directory: Path, config: TrainConfig, world: World) -> None:
+def _write(
+    snapshot: _Snapshot, directory: Path, config: TrainConfig, world: World, before: Callable[[], None]
+) -> None:
     """Write a checkpoint, with what the others write of it; delete old ones."""
     target = directory / _name(snapshot)
     partial = _partial(target)
@@ -223,12 +232,13 @@ def _write(snapshot: _Snapshot, directory: Path, config: TrainConfig, world: Wor
         failed: MynahError | None = None
         described: dict[str, Any] = {}
         try:
+            before()
             artifacts.make_directory(partial)
             world.tell(f"begun {snapshot.turn}")
             described = _write_files(snapshot, partial, world)
-        except MynahError as error:  # told, but not before nobody writes there any more
+        except Exception as error:  # told, but not before nobody writes there any more
             world.tell(f"begun {snapshot.turn}", str(error))
-            failed = error
+            failed = _as_failure(error, directory)
         for other in others:
             told = json.loads(world.hear(f"part {snapshot.turn} {other}"))
             described |= told["files"]
@@ -250,12 +260,13 @@ def _write(snapshot: _Snapshot, directory: Path, config: TrainConfig, world: Wor
 
 def _write_part(snapshot: _Snapshot, directory: Path, world: World) -> None:
     """Write this process's part of a checkpoint, once the first one has made room for it; tell what became of it."""
-    told: dict[str, Any] = {"files": {}, "failed": ""}
+    told: dict[str, Any] = {"files": {}, "failed": "it was not begun"}
     try:
         if not world.hear(f"begun {snapshot.turn}"):
             told["files"] = _write_files(snapshot, _partial(directory / _name(snapshot)), world)
-    except MynahError as error:
-        told["failed"] = str(error)
+            told["failed"] = ""
+    except Exception as error:
+        told["failed"] = str(_as_failure(error, directory))
         raise
     finally:
         world.tell(f"part {snapshot.turn} {world.rank}", json.dumps(told))
@@ -271,6 +282,14 @@ def _write_files(snapshot: _Snapshot, partial: Path, world: World) -> dict[str, 
         write_tensors(path, tensors, snapshot.parts[name] if snapshot.parts is not None else None)
         described[path.name] = artifacts.describe_file(path)
     return described
+
+
+def _as_failure(error: Exception, directory: Path) -> MynahError:
+    """Return what is told of an error: one of the system, or of Python, says where as well."""
+    if isinstance(error, MynahError):
+        return error
+    why = error.strerror if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+    return ArtifactError(f"{directory}: cannot be written: {why}")
 
 
 def _is_planned(path: Path, config: TrainConfig) -> bool:

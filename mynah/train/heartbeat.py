@@ -46,9 +46,11 @@ class Heartbeat:
         self._thread.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         self._ended.set()
         self._thread.join(timeout=2 * BEAT)
+        if kind is not None:  # whoever waits for this process will find it lost
+            return
         with suppress(dist.DistError, RuntimeError):
             self.store.set(f"beat/{self.rank}", LEFT)
 

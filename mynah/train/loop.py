@@ -132,8 +132,8 @@ def train(
                 batch = batch_at(step + progress.skipped)
                 counted = max(1, int((batch.targets != IGNORE).sum()))
                 mine, losses = rows(world.share(batch), config.grad_accum_steps), []
-                for part in mine:
-                    with replicas.exchange(part is mine[-1]):
+                for number, part in enumerate(mine, 1):
+                    with replicas.exchange(number == len(mine)):
                         with state.precision.autocast():
                             part_loss = replicas.loss(part) / counted
                         state.precision.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]

@@ -35,6 +35,8 @@ class TrainingMemory:
     copies: int
     activations: int
     logits: int
+    #: of a model in parts, what is put together to be used, and its gradients
+    gathered: int = 0
 
     @property
     def total(self) -> int:
@@ -101,7 +103,18 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     at_once = AT_ONCE["cuda" if bytes_per_activation == 2 else "cpu"]
     logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
     activations += 2 * tokens * between
-    return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits)
+    rest = sum(groups.values()) - groups["attention"] - groups["mlp"]
+    gathered = gathered_bytes(rest, matrices // model.n_layer) if parts > 1 else 0
+    return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits, gathered)
+
+
+def gathered_bytes(rest: int, block: int) -> int:
+    """Return what FSDP2 puts together at most, in float32, from the parameters of a block and of what is in no block.
+
+    Of blocks, the one that is used, the next one, and the gradient of one; embedding and head from the first pass to
+    the end of the second, their gradient, and that of the head once more as the loss makes it piece by piece.
+    """
+    return 4 * 3 * (rest + block)
 
 
 def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) -> float:

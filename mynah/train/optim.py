@@ -101,17 +101,18 @@ class Muon(torch.optim.Optimizer):
                     self.state[p]["mean"] = torch.zeros_like(p)
             means = [self.state[p]["mean"] for p in params]
             torch._foreach_lerp_(locals_of(means), locals_of(grads), 1 - group["momentum"])
-            by_shape: dict[torch.Size, list[tuple[nn.Parameter, Tensor]]] = defaultdict(list)
+            together: dict[object, list[tuple[nn.Parameter, Tensor, Tensor]]] = defaultdict(list)
             for place, (p, grad, mean) in enumerate(zip(params, grads, means, strict=True)):
                 if (place + self.turn) % self.every == 0:
-                    ahead = grad.lerp(mean, group["momentum"])  # Nesterov's look-ahead
-                    by_shape[p.shape].append((p, whole(ahead)))
+                    # One that is spread is put together for this, and never beside another one.
+                    together[place if isinstance(p, DTensor) else p.shape].append((p, grad, mean))
             rate = group["lr"] * self.every
-            for shape, chosen in by_shape.items():
-                update = orthogonalize(torch.stack([ahead for _, ahead in chosen]))
+            for chosen in together.values():
+                ahead = [whole(grad.lerp(mean, group["momentum"])) for _, grad, mean in chosen]  # Nesterov's
+                update = orthogonalize(torch.stack(ahead))
                 # Tall matrices move more, so that the change of their output has the size of a square one's.
-                further = rate * max(1.0, shape[0] / shape[1]) ** 0.5
-                for (p, _), u in zip(chosen, update, strict=True):
+                further = rate * max(1.0, update.shape[1] / update.shape[2]) ** 0.5
+                for (p, _, _), u in zip(chosen, update, strict=True):
                     local(p).mul_(1 - rate * group["weight_decay"]).add_(own(u, p), alpha=-further)
 
 

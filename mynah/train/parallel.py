@@ -183,6 +183,7 @@ def check_shareable(model: ModelConfig, tensor: int, size: int) -> None:
 
 def spread(model: Transformer, config: TrainConfig, world: World) -> Replicas:
     """Make a model ready to be trained by these processes; compile it if asked for."""
+    world.meet("made")
     model.recompute = config.recompute
     ready = Shards(model, world) if world.grid is not None else Replicas(model, world)
     if config.compile:

@@ -27,6 +27,8 @@ from mynah.train.sharding import DATA, TENSOR
 
 #: A collective operation that takes longer than this has lost a process.
 TIMEOUT = timedelta(seconds=25)
+#: Processes that are started together are all there after this at most.
+STARTING = timedelta(minutes=10)
 
 
 @dataclass(frozen=True)
@@ -78,9 +80,11 @@ class World:
         if self.heartbeat is not None:
             self.heartbeat.step = step
 
-    def wait(self) -> None:
-        """Wait until all processes are here, which must be soon: for what takes long there is `tell`."""
-        self.total(0.0)
+    def meet(self, what: str) -> None:
+        """Wait, however long it takes, until all processes have come to the same place, each place once."""
+        self.tell(f"{what} {self.rank}")
+        for other in range(self.size):
+            self.hear(f"{what} {other}")
 
     def tell(self, what: str, answer: str = "") -> None:
         """Let the other processes go on that wait for this (`hear`), each thing once."""
@@ -104,7 +108,10 @@ def joined(device: torch.device, sharded: bool = False, tensor: int = 1) -> Iter
     backend = "nccl" if device.type == "cuda" else "gloo"
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    store, rank, size = next(iter(rendezvous("env://", timeout=TIMEOUT)))
+    store, rank, size = next(iter(rendezvous("env://", timeout=STARTING)))
+    # Each has read its shards before it comes here, which may take one longer than another.
+    store.set(f"here/{rank}", "")
+    store.wait([f"here/{other}" for other in range(size)], STARTING)
     apart = dist.distributed_c10d.PrefixStore("mynah", store)
     dist.init_process_group(backend, store=apart, rank=rank, world_size=size, timeout=TIMEOUT)
     try:

@@ -136,6 +136,15 @@ def test_processes_that_share_each_block_learn_the_same(
         )
 
 
+def test_more_parts_than_rows_are_the_same_for_all(shards: Path, tmp_path: Path) -> None:
+    """Three rows over two processes in four parts each: some parts are empty, and none is exchanged twice."""
+    same = ("--set", "train.grad_accum_steps=4", "--set", "train.batch_size=3")
+    run(shards, tmp_path / "one", *same)
+    for name, *how in (("copies",), ("parts", "--set", "sharded=true"), ("shared", "--tensor-parallel", "2")):
+        run(shards, tmp_path / name, *same, *how, "--processes", "2")
+        assert losses(tmp_path / name) == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+
+
 def test_a_checkpoint_goes_from_two_processes_to_one_to_four(shards: Path, tmp_path: Path) -> None:
     """Shared blocks, whole, and in other parts: whoever reads takes what is his."""
     long = ("--set", "train.steps=240", "--set", "train.learning_rate=1e-4")
@@ -150,7 +159,7 @@ def test_a_checkpoint_goes_from_two_processes_to_one_to_four(shards: Path, tmp_p
         assert launcher.returncode == 130
         before = out.with_name("run.partial") / artifacts.CHECKPOINTS
         assert max(int(path.name[5:]) for path in before.glob("step-*[0-9]")) > last
-    run(shards, out, *long, "--set", "sharded=true", "--processes", "4")
+    run(shards, out, *long, "--tensor-parallel", "2", "--processes", "4")
     assert losses(out) == pytest.approx(losses(tmp_path / "alone"), rel=1e-5)
 
 
@@ -165,24 +174,25 @@ def test_processes_wait_for_a_slow_disk(shards: Path, alone: Path, tmp_path: Pat
     assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
 
 
-def test_a_full_disk_of_one_process_is_told_and_its_checkpoint_is_not_there(
-    shards: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("fails", "said"),
+    [("write", r"No space left on device, after 0 of [\d,]+ bytes"), ("hash", "Input/output error")],
+)
+def test_when_one_process_cannot_write_its_part_there_is_no_checkpoint(
+    shards: Path, tmp_path: Path, fails: str, said: str
 ) -> None:
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = [str(Path(__file__).parent / "full_disk.py"), str(shards), "-o", str(tmp_path / "run")]
+    arguments = [str(Path(__file__).parent / "failing_disk.py"), str(shards), "-o", str(tmp_path / "run")]
     done = subprocess.run(
         [*torchrun, *arguments, "--set", "sharded=true"],
         capture_output=True,
         text=True,
         timeout=300,
-        env=ENVIRONMENT,
+        env={**ENVIRONMENT, "FAILS": fails},
     )
     assert done.returncode
-    assert re.search(
-        r"mynah: \S+/step-\d+.partial/optimizer-00001.safetensors: cannot be written: No space left on device, "
-        r"after 0 of [\d,]+ bytes",
-        done.stderr,
-    )
+    where = r"mynah: \S+/step-\d+.partial/optimizer-00001.safetensors: cannot be written: "
+    assert re.search(where + said, done.stderr)
     left = sorted(path.name for path in (tmp_path / "run.partial" / artifacts.CHECKPOINTS).iterdir())
     assert left[0] == "step-0000003"
     assert all(re.fullmatch(r"step-\d+", name) for name in left)

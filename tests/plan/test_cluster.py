@@ -23,8 +23,8 @@ def test_shared_blocks_by_hand() -> None:
     tables = (50_257 + 2_048) * 12_288
     held = tables + (174.6e9 - tables) / 8
     assert shared.parts == pytest.approx(20 * held / 8, rel=1e-3)
-    # Six sums a block, each 2 * 7 / 8 of what 400,000 tokens of 12,288 numbers of two bytes are.
-    sums = 96 * 6 * 2 * 7 / 8 * 400_000 * 12_288 * 2
+    # Three sums a block of two bytes a number and two of four, each 2 * 7 / 8 of 400,000 tokens of 12,288 numbers.
+    sums = 96 * (3 * 2 + 2 * 4) * 2 * 7 / 8 * 400_000 * 12_288
     assert shared.sent == pytest.approx(12 * held * 7 / 8 + sums, rel=1e-3)
     assert alone.flops < shared.flops < 1.05 * alone.flops  # the head is computed by each
 

@@ -32,9 +32,15 @@ def test_minutes_become_steps_by_measured_speed(data: TokenSet, monkeypatch: pyt
     plan = plan_of(data, PlanConfig(minutes=1), seconds=1.5)
     assert plan.model.n_embd == 128
     assert plan.tune is not None
-    assert plan.pretrain.steps == 20  # 2.5 passes over 3,802 tokens would be 9 steps; 20 at least
+    assert plan.model.bigram_buckets == 0  # there is time for more passes than with pairs
+    assert any("without the table of token pairs" in reason for reason in plan.reasons)
+    assert plan.pretrain.steps == 20  # 5 passes over 3,802 tokens would be 18 steps; 20 at least
     assert 0 < plan.tune.steps * speeds[128] <= 1.5
     assert any("ms a step" in reason for reason in plan.reasons)
+    short = plan_of(data, PlanConfig(minutes=1), seconds=0.5)
+    assert short.model.bigram_buckets > 0
+    asked = plan_of(data, PlanConfig(minutes=1, model={"bigram_buckets": 64}), seconds=1.5)
+    assert asked.model.bigram_buckets == 64
     # More time than a small log can use: a larger model, and no more passes than help.
     rich = plan_of(data, PlanConfig(minutes=60), seconds=3600)
     assert rich.model.n_embd == 384
@@ -68,7 +74,7 @@ def test_time_short_of_the_passes_is_shared_out() -> None:
     assert budget._steps(model, 100.0, None, 0.5) == (250, 1200)
     assert budget._steps(model, 100.0, 400.0, 0.5) == (200, 200)
     assert budget._steps(model, 100.0, 1000.0, 0.5) == (250, 750)
-    assert budget._steps(preset("gpt3-nano", 300), 100.0, 5000.0, 0.0)[0] == 800
+    assert budget._steps(preset("gpt3-nano", 300), 100.0, 5000.0, 0.0)[0] == 500
 
 
 def test_a_size_is_not_measured(data: TokenSet, monkeypatch: pytest.MonkeyPatch) -> None:

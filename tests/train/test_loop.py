@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -23,6 +24,7 @@ from mynah.train.average import Average
 from mynah.train.batches import Batch, BatchAt, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Interrupted, Session, Step, train
+from mynah.train.metrics import Metrics
 from mynah.train.precision import Precision
 from mynah.train.spikes import LEAST, WINDOW, deviations
 from mynah.train.state import Progress
@@ -284,6 +286,25 @@ def test_a_spike_goes_back_and_leaves_its_text_out(tiny: ModelOf, data: TokenSet
     train(again, batches, config, Session(tmp_path / "b", say=told.append))
     assert same(model, again)
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
+
+
+def test_a_failure_before_a_checkpoint_is_begun_is_told_at_the_next(
+    tiny: ModelOf, data: TokenSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unsynced(_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Metrics, "sync", unsynced)
+    steps: list[int] = []
+
+    def watch(step: Step) -> None:
+        steps.append(step.step)
+        settle()
+
+    config = config_of(steps=50, checkpoint_every=1)
+    with pytest.raises(ArtifactError, match=r"checkpoints: cannot be written: Input/output error"):
+        train(tiny(), StreamBatches(data, 2, 32, 0), config, Session(tmp_path, watch))
+    assert steps == [1, 2]
 
 
 def test_a_spike_goes_back_to_the_same_step_however_often_it_was_asked_to_stop(
