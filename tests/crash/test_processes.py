@@ -191,7 +191,7 @@ def test_when_one_process_cannot_write_its_part_there_is_no_checkpoint(
         env={**ENVIRONMENT, "FAILS": fails},
     )
     assert done.returncode
-    where = r"mynah: \S+/step-\d+.partial/optimizer-00001.safetensors: cannot be written: "
+    where = r"mynah: (process 1: )?\S+/step-\d+.partial/optimizer-00001.safetensors: cannot be written: "
     assert re.search(where + said, done.stderr)
     left = sorted(path.name for path in (tmp_path / "run.partial" / artifacts.CHECKPOINTS).iterdir())
     assert left[0] == "step-0000003"
