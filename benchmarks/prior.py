@@ -85,7 +85,7 @@ def decoding(path: Path, order: int, vocab_size: int = 2048) -> None:
     ids = [token for row in tokenizer.encode_batch(lines) for token in (bos, *row)]
     prior = NGramPrior.train(np.array(ids, np.uint16), tokenizer.vocab_size, bos, NGramConfig(order=order))
     shape = {"n_layer": 4, "n_head": 4, "n_embd": 192, "context_length": 256}
-    shape |= {"bigram_buckets": 0, "qk_norm": True}
+    shape |= {"bigram_buckets": 0, "value_embeddings": False}
     models = []
     for with_prior in (False, True):
         config = preset("nano", tokenizer.vocab_size, prior=with_prior, **shape)
@@ -122,7 +122,7 @@ def main() -> None:
     warnings.simplefilter("ignore", UserWarning)  # the text has no counts of 1 among its characters
     print(describe())
     alone = {"n_layer": 2, "n_head": 2, "n_embd": 112, "ffn_hidden": 256, "context_length": 64}
-    alone |= {"bigram_buckets": 4225, "qk_norm": True}  # every pair of the 65 characters
+    alone |= {"bigram_buckets": 4225, "value_embeddings": False}  # every pair of the 65 characters
     fast = {"steps": 340, "batch_size": 12, "learning_rate": 0.06, "matrix_learning_rate": 0.06}
     fast |= {"momentum": 0.9, "weight_decay": 0.0, "warmup": 0.0}
     both = {"n_layer": 4, "n_head": 4, "n_embd": 192, "context_length": 256, "bigram_buckets": 4225}

@@ -46,7 +46,9 @@ _MYNAH: dict[str, Any] = {
     "norm": "rms",
     "norm_weight": False,
     "mlp": "relu2",
+    "qk_norm": True,
     "tie_embeddings": False,
+    "value_embeddings": True,
     "bigram_buckets": 20_480,
     "init": "zero_out",
 }
@@ -89,9 +91,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "micro": _MYNAH | _shape(4, 192, 3),
     "mini": _MYNAH | _shape(6, 256, 4),
     "small": _MYNAH | _shape(6, 384, 6),
-    # Norms of queries and keys, and value embeddings, gained nothing in CPU minutes (docs/log.md); at 12 layers others
-    # found that they do.
-    "base": _MYNAH | _shape(12, 768, 12, context_length=1024, qk_norm=True, value_embeddings=True),
+    "base": _MYNAH | _shape(12, 768, 12, context_length=1024),
 }
 
 

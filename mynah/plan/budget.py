@@ -137,7 +137,8 @@ def make_plan(
             candidates, data, shape, seconds, share, device, base is not None, reasons, prior
         )
         in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
-        if base is None and in_time > TEXT_PASSES and "bigram_buckets" not in config.model:
+        learns_by_heart = kind == "new" and in_time > TEXT_PASSES  # of replies that repeat, that is the point
+        if base is None and learns_by_heart and "bigram_buckets" not in config.model:
             model = model.model_copy(update={"bigram_buckets": 0})
             reasons.append(
                 f"without the table of token pairs, which learns by heart after {TEXT_PASSES} passes"
