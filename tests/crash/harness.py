@@ -279,7 +279,7 @@ def main() -> None:
         "--kills",
         type=int,
         default=20,
-        help="for one process, and as many for two; half as many in parts, a fifth of four",
+        help="for one process, and as many for two; a tenth of it in parts, a twentieth of four",
     )
     parser.add_argument("--faults", type=int, default=10**6, help="failing calls of a kind at most")
     parser.add_argument("--damages", type=int, default=1000)
@@ -297,9 +297,9 @@ def main() -> None:
         experiments = [
             lambda: harness.kills(chosen.kills, 1),
             lambda: harness.kills(chosen.kills, 2),
-            lambda: harness.kills(-(-chosen.kills // 2), 2, sharded=True),
-            lambda: harness.kills(-(-chosen.kills // 5), 4),
-            lambda: harness.kills(-(-chosen.kills // 5), 4, sharded=True),
+            lambda: harness.kills(max(2, chosen.kills // 10), 2, sharded=True),
+            lambda: harness.kills(max(2, chosen.kills // 20), 4),
+            lambda: harness.kills(max(2, chosen.kills // 20), 4, sharded=True),
             lambda: harness.power_cuts(chosen.kills),
             lambda: harness.disk_faults(chosen.faults),
             lambda: harness.full_disk(),
