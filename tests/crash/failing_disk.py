@@ -1,6 +1,7 @@
-"""`mynah train` where the second process fails when it writes its part of the third checkpoint.
+"""`mynah train` where the second process fails at its third checkpoint.
 
-FAILS says how: write (the disk is full), or hash (what was written cannot be read back).
+FAILS says how: write (the disk is full), hash (what was written cannot be read back), or copy (there is no memory for
+what is to be written).
 """
 
 import errno
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from mynah import artifacts
 from mynah.cli.main import main
+from mynah.train import checkpoint
 
 write, digest, written = os.write, artifacts.sha256_of_file, set()
 
@@ -22,6 +24,10 @@ def unreadable(path: Path) -> str:
     return digest(path)
 
 
+def no_memory(tensor: object) -> object:
+    raise MemoryError
+
+
 def full(descriptor: int, data: bytes) -> int:
     path = Path(f"/proc/self/fd/{descriptor}").readlink()
     if "optimizer-00001" in path.name:
@@ -31,8 +37,12 @@ def full(descriptor: int, data: bytes) -> int:
     return write(descriptor, data)
 
 
-if os.environ["FAILS"] == "write":
-    os.write = full
-else:
-    artifacts.sha256_of_file = unreadable
+match os.environ["FAILS"]:
+    case "write":
+        os.write = full
+    case "hash":
+        artifacts.sha256_of_file = unreadable
+    case "copy":
+        if os.environ["RANK"] == "1":
+            checkpoint.part_of = no_memory
 main(["train", *sys.argv[1:]])

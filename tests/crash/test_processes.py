@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,6 +19,7 @@ from mynah import artifacts
 from mynah.model.weights import load_model
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.heartbeat import EXIT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals: Linux")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -134,6 +136,36 @@ def test_processes_that_share_each_block_learn_the_same(
         torch.testing.assert_close(
             mine[name], tensor, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}"
         )
+
+
+def test_a_process_that_fails_by_itself_is_not_waited_for(shards: Path, tmp_path: Path) -> None:
+    """Nobody ends the other one, as torchrun would on the same machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    script = [
+        sys.executable,
+        str(Path(__file__).parent / "failing_disk.py"),
+        str(shards),
+        "-o",
+        str(tmp_path / "run"),
+    ]
+    shared = {"FAILS": "copy", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    processes = [
+        subprocess.Popen(
+            [*script, "--set", "sharded=true"],
+            env={**ENVIRONMENT, **shared, "RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = processes[1].communicate(timeout=120)[1]
+    begun = time.monotonic()
+    assert "MemoryError" in said
+    processes[0].communicate(timeout=60)
+    assert time.monotonic() - begun < 30
+    assert processes[0].returncode == EXIT
 
 
 def test_more_parts_than_rows_are_the_same_for_all(shards: Path, tmp_path: Path) -> None:
