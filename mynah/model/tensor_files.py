@@ -1,5 +1,8 @@
 """Tensors on disk as safetensors: written without a copy, read part by part.
 
+The library's own writer puts a file together in memory first, while no other thread may run: a training step would wait
+for it. So the few lines of the format are written here; the library reads them.
+
 A file is a JSON header, which says where each tensor lies, and the tensors' bytes
 (https://github.com/huggingface/safetensors, "Format"). Of a tensor that several processes hold in parts, each writes
 its own; the header's metadata then say where a part lies in the whole.
