@@ -3,12 +3,14 @@
     python benchmarks/sizes.py SHARED --seconds 15 60 > benchmarks/results/sizes.txt
 
 Texts, rates and speeds as in `benchmarks/recipes.py`: steps are what fits into the seconds at the speed of each size,
-measured first. Figures are bits per held-out byte, one seed; beside them the passes over the text.
+measured first. Figures are bits per held-out byte, the mean of the seeds, half of what lies between the least and the
+most of them, and the passes over the text.
 """
 
 from __future__ import annotations
 
 import argparse
+import statistics
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +38,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, nargs="*", default=[15.0, 60.0])
     parser.add_argument("--texts", nargs="*", default=list(TEXTS), choices=list(TEXTS))
     parser.add_argument("--sizes", nargs="*", default=list(LADDER[:3]), choices=list(LADDER))
+    parser.add_argument("--tables", nargs="*", default=["pairs", "none"], choices=["pairs", "none"])
+    parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--speeds", type=Path, help="JSON of seconds a step: read if there, else written")
     chosen = parser.parse_args()
     print(" ".join(["$ python benchmarks/sizes.py", *sys.argv[1:]]))
@@ -46,16 +50,21 @@ def main() -> None:
         rows, context = row_shape(data)
         print(f"\n{text}: {len(data.tokens):,} tokens, vocabulary {vocab:,}, {rows} x {context} a step")
         print(
-            f"{'':<16} {'ms a step':>10}" + "".join(f" {f'{s:g} s':>9} {'passes':>7}" for s in chosen.seconds)
+            f"{'':<16} {'ms a step':>10}"
+            + "".join(f" {f'{s:g} s':>9} {'+-':>6} {'passes':>7}" for s in chosen.seconds)
         )
         for size in chosen.sizes:
-            for pairs in (True, False):
+            for pairs in (table == "pairs" for table in chosen.tables):
                 speed = speeds[f"{text}/{size}/{pairs}"]
                 line = f"{size + (', pairs' if pairs else ''):<16} {1e3 * speed:>10.1f}"
                 for seconds in chosen.seconds:
                     steps = max(20, int(seconds / speed))
                     passes = steps * rows * context / len(data.tokens)
-                    line += f" {one(data, held_out, vocab, size, pairs, steps):>9.4f} {passes:>7.1f}"
+                    found = [
+                        one(data, held_out, vocab, size, pairs, steps, seed) for seed in range(chosen.seeds)
+                    ]
+                    half = (max(found) - min(found)) / 2
+                    line += f" {statistics.mean(found):>9.4f} {half:>6.4f} {passes:>7.1f}"
                 print(line, flush=True)
 
 
@@ -81,16 +90,18 @@ def measured(sets: dict[str, Any], sizes: list[str], path: Path | None) -> dict[
     return remembered(path, speeds)
 
 
-def one(data: TokenSet, held_out: TokenSet, vocab: int, size: str, pairs: bool, steps: int) -> float:
+def one(
+    data: TokenSet, held_out: TokenSet, vocab: int, size: str, pairs: bool, steps: int, seed: int
+) -> float:
     """Train once; return bits per held-out byte."""
     shape = settings(data, vocab, size, pairs)
     rows, context = row_shape(data)
     config = TrainConfig(
-        steps=steps, batch_size=rows, context_length=context, eval_every=10**9, spike=0,
+        steps=steps, batch_size=rows, context_length=context, seed=seed, eval_every=10**9, spike=0,
         **rates(shape, from_base=False),
     )  # fmt: skip
-    model = new_model(shape, 0)
-    train(model, StreamBatches(data, ramp_of(config), context, 0), config)
+    model = new_model(shape, seed)
+    train(model, StreamBatches(data, ramp_of(config), context, seed), config)
     scored = summarise(score_network(model, held_out, context), held_out)
     assert scored is not None
     return scored.bpb
