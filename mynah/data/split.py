@@ -6,14 +6,11 @@ between one process decides, with some 40 bytes a record.
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
-from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,21 +18,10 @@ from pydantic import Field
 
 from mynah import artifacts
 from mynah.config import Config
-from mynah.data.clean.config import DuplicateConfig, EngineConfig
-from mynah.data.clean.duplicates import (
-    BATCH,
-    band_keys,
-    fingerprint,
-    key_of,
-    keys_and_rows,
-    short_fingerprint,
-)
-from mynah.data.collect import collect
-from mynah.data.decontaminate import Overlap
+from mynah.data.clean.config import EngineConfig
 from mynah.data.engine import SPREAD_LIGHT, Task, run_tasks
-from mynah.data.reading import CollectConfig
-from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
-from mynah.data.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
+from mynah.data.known import ALIKE, EQUAL, FACTS, PERSON, SIDES, Floats, Known, evaluation_text, look
+from mynah.data.repeats import Rows, join, starts_of
 from mynah.data.store import (
     Account,
     Change,
@@ -51,17 +37,15 @@ from mynah.errors import DataError
 
 #: The parts, and where records of each side are told apart.
 TRAIN, HELD_OUT = "train", "held_out"
-#: What is known of each shard, what was decided, and the parts of each: work that is cut off goes on with them.
-FACTS, SIDES, PARTS = (f"{artifacts.CHECKPOINTS}/step-{name}" for name in ("facts", "sides", "parts"))
+#: The parts of each shard: work that is cut off goes on with them.
+PARTS = f"{artifacts.CHECKPOINTS}/step-parts"
 #: Sides of a row: learned from, held out, dropped because it holds evaluation text, or because it is learned from.
 _TRAIN, _HELD_OUT, _CONTAMINATED, _LEARNED = range(4)
 _REASONS = {
     _CONTAMINATED: ("decontaminate", "13 words in a row of an evaluation file"),
     _LEARNED: ("split", "held out, but equal to a record that is learned from"),
 }
-_EQUAL, _ALIKE, _PERSON = "equal", "alike", "person"
 
-Floats = npt.NDArray[np.float64]
 Sides = npt.NDArray[np.uint8]
 
 
@@ -121,18 +105,18 @@ def split_folder(
     # A process that lives on must not take another state of the files for this one.
     evaluation = tuple((path, artifacts.sha256_of_file(Path(path))) for path in config.decontaminate)
     if evaluation:
-        _overlap(evaluation)  # a wrong file is told before the work begins
+        evaluation_text(evaluation)  # a wrong file is told before the work begins
     shards = shards_of(source)
     starts = starts_of(map(count_in_shard, shards))
     workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
-    known, looked = _look(shards, out, config, seed, engine, evaluation)
+    known, looked = look(shards, out, config.alike, seed, engine, evaluation)
     try:
         sides, together = _decide(known, _links(looked, config), config)
     except DataError:  # other records or settings are needed, so nothing here is of use to a later run
         for name in (FACTS, SIDES):
             shutil.rmtree(out / name, ignore_errors=True)
         raise
-    _leave_out_learned(sides, looked(_EQUAL))
+    _leave_out_learned(sides, looked(EQUAL))
     np.save(out / SIDES / "sides.npy", sides, allow_pickle=False)
     parts = [out / PARTS / f"{number:05}" for number in range(len(shards))]
     tasks: list[Task] = [
@@ -178,44 +162,16 @@ def fold_folder(
     Raises:
         ArtifactError: if the records are damaged.
     """
-    known, looked = _look(shards_of(source), work, config, seed, engine, ())
+    known, looked = look(shards_of(source), work, config.alike, seed, engine, ())
     groups = _groups(len(known.places), _links(looked, config))
     large = np.bincount(groups)[groups] > max(1.0, 0.5 * len(groups) / folds)
     groups[large] = np.flatnonzero(large)
     return (known.places[groups] * folds).astype(np.uint8)
 
 
-def _look(
-    shards: list[Path],
-    out: Path,
-    config: SplitConfig,
-    seed: int,
-    engine: EngineConfig,
-    evaluation: tuple[tuple[str, str], ...],
-) -> tuple[_Known, Callable[[str], Rows]]:
-    """Return what is known of each record, and a function that finds which of them share keys of a name."""
-    facts = [out / FACTS / f"{number:05}" for number in range(len(shards))]
-    settings = config.model_dump(mode="json")
-    tasks: list[Task] = [
-        {"shard": str(shard), "out": str(folder), "config": settings, "seed": seed, "evaluation": evaluation}
-        for shard, folder in zip(shards, facts, strict=True)
-    ]
-    workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
-    for _ in run_tasks(facts_task, tasks, workers, engine.ray):
-        pass
-    starts = starts_of(map(count_in_shard, shards))
-
-    def looked(name: str) -> Rows:
-        found = group(facts, name, starts, joined, out / SIDES / name, engine.workers, engine.ray)
-        return join(found.astype(np.int64).reshape(-1, 2))
-
-    known = _Known(*(np.concatenate([np.load(f / f"{name}.npy") for f in facts]) for name in _FACTS))
-    return known, looked
-
-
 def _links(looked: Callable[[str], Rows], config: SplitConfig) -> Rows:
     """Return the rows that belong together, (M, 2) int64."""
-    names = [_ALIKE] * config.alike + [_PERSON] * (config.by == "person")
+    names = [ALIKE] * config.alike + [PERSON] * (config.by == "person")
     return np.concatenate([np.empty((0, 2), dtype=np.int64), *map(looked, names)])
 
 
@@ -225,73 +181,6 @@ def _groups(count: int, links: Rows) -> Rows:
     moved, first = join(links).T
     groups[moved] = first
     return groups
-
-
-@lru_cache(maxsize=1)
-def _overlap(evaluation: tuple[tuple[str, str], ...]) -> Overlap:
-    """Return what evaluation files hold; each is given with its hash."""
-    records = collect([Path(path) for path, _ in evaluation], CollectConfig()).records
-    return Overlap(text for record in records for text in record.texts)
-
-
-@dataclass(frozen=True)
-class _Known:
-    """What is known of each record, (N,) each."""
-
-    #: in [0, 1), from the record's content and the seed alone
-    places: Floats
-    #: Unix seconds; NaN where it has none
-    times: Floats
-    contaminated: npt.NDArray[np.bool_]
-    named: npt.NDArray[np.bool_]
-
-
-_FACTS = ("places", "times", "contaminated", "named")
-
-
-def facts_task(task: Task) -> Task:
-    """Find what each record of a shard is known by, wherever this runs."""
-    out = Path(task["out"])
-    if out.is_dir():
-        return {"out": task["out"]}
-    config = SplitConfig.model_validate(task["config"])
-    overlap = _overlap(tuple(map(tuple, task["evaluation"]))) if task["evaluation"] else ()
-    facts: dict[str, list[Any]] = {name: [] for name in _FACTS}
-    keys: dict[str, list[int]] = {_EQUAL: [], _PERSON: []}
-    rows: dict[str, list[int]] = {_EQUAL: [], _PERSON: []}
-    bands: list[Keys] = []
-    texts: list[str] = []
-    for row, record in enumerate(read_shard(Path(task["shard"]))):
-        contaminated = record in overlap
-        names = people(record)
-        facts["places"].append(_place(record, task["seed"]))
-        facts["times"].append(_time(record))
-        facts["contaminated"].append(contaminated)
-        facts["named"].append(bool(names))
-        if not contaminated:
-            keys[_EQUAL].append(short_fingerprint(record))
-            rows[_EQUAL].append(row)
-            for name in names:
-                keys[_PERSON].append(key_of(name))
-                rows[_PERSON].append(row)
-        if config.alike:
-            texts.append("" if contaminated else asked(record))
-            if len(texts) == BATCH:
-                bands.append(band_keys(texts, DuplicateConfig()))
-                texts = []
-    partial_folder = begin_folder(out)
-    if config.alike:
-        bands.append(band_keys(texts, DuplicateConfig()))
-        write_keys(partial_folder, _ALIKE, *keys_and_rows(np.concatenate(bands)))
-    for name, found in keys.items():
-        write_keys(
-            partial_folder, name, np.array(found, dtype=np.uint64), np.array(rows[name], dtype=np.int64)
-        )
-    for name, values in facts.items():
-        kind = np.float64 if name in ("places", "times") else np.bool_
-        np.save(partial_folder / f"{name}.npy", np.array(values, dtype=kind), allow_pickle=False)
-    finish_folder(partial_folder, out)
-    return {"out": task["out"]}
 
 
 def part_task(task: Task) -> Task:
@@ -312,35 +201,7 @@ def part_task(task: Task) -> Task:
     return {"out": task["out"]}
 
 
-def asked(record: Record) -> str:
-    """Return the part of a record by which it is known again: what is asked, or the text."""
-    if isinstance(record, Conversation | Preference):
-        heard = [m.content for m in record.messages if m.role == "user"]
-        return "\n".join(heard) or "\n".join(record.texts)
-    if isinstance(record, Labelled):
-        return record.text
-    return record.source if isinstance(record, Pair) else "\n".join(record.texts)
-
-
-def people(record: Record) -> set[str]:
-    """Return the names of those who ask in a conversation."""
-    if not isinstance(record, Conversation):
-        return set()
-    return {m.name for m in record.messages if m.role == "user" and m.name}
-
-
-def _place(record: Record, seed: int) -> float:
-    digest = hashlib.sha256(seed.to_bytes(8, "big") + fingerprint(record)).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64
-
-
-def _time(record: Record) -> float:
-    messages = record.messages if isinstance(record, Conversation | Preference) else ()
-    first = next((m.time for m in messages if m.time), "")
-    return datetime.fromisoformat(first).timestamp() if first else float("nan")
-
-
-def _decide(known: _Known, links: Rows, config: SplitConfig) -> tuple[Sides, int]:
+def _decide(known: Known, links: Rows, config: SplitConfig) -> tuple[Sides, int]:
     """Return the side of each row, and how many are held out because they belong to others.
 
     Args:
@@ -384,7 +245,7 @@ def _lowest(places: Floats, small: Rows, groups: int, share: float) -> Rows:
     return held[:-1] if len(held) == groups else held
 
 
-def _latest(known: _Known, groups: Rows, small: Rows, count: int, share: float) -> Rows:
+def _latest(known: Known, groups: Rows, small: Rows, count: int, share: float) -> Rows:
     """Return the groups of the latest records; records without a time are learned from."""
     timed = np.flatnonzero(~np.isnan(known.times) & ~known.contaminated)
     usable = int((~known.contaminated).sum())

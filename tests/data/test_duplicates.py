@@ -18,8 +18,9 @@ from mynah.data import repeats
 from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
 from mynah.data.clean.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
 from mynah.data.clean.run import WORK, clean, clean_folder, clean_shard
+from mynah.data.known import asked
 from mynah.data.records import Conversation, Document, Labelled, Message, Record
-from mynah.data.split import SplitConfig, SplitCounts, asked, fold_folder, split_folder
+from mynah.data.split import SplitConfig, SplitCounts, fold_folder, split_folder
 from mynah.data.store import read_changes, read_records, shards_of, write_records
 from mynah.errors import DataError
 
