@@ -27,11 +27,11 @@ from mynah.train.rates import rates
 #: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
 TEXT_PASSES, REPLY_PASSES = 2.5, 12.0
 #: The same without the table of token pairs, which is what learns by heart: where there is time for more passes than
-#: with it, none is made. At 3.4 to 4.4 passes it cost 4 to 10 % on two texts, at 0.6 to 1.7 it gained 1 to 3 % on
-#: three; five passes without it were better than four or ten (docs/log.md).
+#: with it, none is made. At 3.5 to 9.6 passes it cost 4 to 31 % on three texts, at 1.1 to 2.4 it gained on four; five
+#: passes without it were better than four or ten (docs/log.md).
 PLAIN_PASSES = 5.0
-#: A larger model pays as soon as it can make this many passes over a small log within the budget: on tweets and on
-#: Shakespeare one that made 1.5 or 1.8 lost to the next smaller one with 3.5 or 4.7 (docs/log.md) ...
+#: A larger model pays as soon as it can make this many passes over a small log within the budget: on two texts one
+#: that made 1.9 to 2.4 lost to the next smaller one, on a third it won with 3.7 (docs/log.md) ...
 EPOCHS_FOR_NEXT = 2.5
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
