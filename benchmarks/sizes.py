@@ -91,14 +91,21 @@ def measured(sets: dict[str, Any], sizes: list[str], path: Path | None) -> dict[
 
 
 def one(
-    data: TokenSet, held_out: TokenSet, vocab: int, size: str, pairs: bool, steps: int, seed: int
+    data: TokenSet,
+    held_out: TokenSet,
+    vocab: int,
+    size: str,
+    pairs: bool,
+    steps: int,
+    seed: int,
+    **changed: Any,
 ) -> float:
-    """Train once; return bits per held-out byte."""
+    """Train once, with some settings of the training changed; return bits per held-out byte."""
     shape = settings(data, vocab, size, pairs)
     rows, context = row_shape(data)
     config = TrainConfig(
         steps=steps, batch_size=rows, context_length=context, seed=seed, eval_every=10**9, spike=0,
-        **rates(shape, from_base=False),
+        **{**rates(shape, from_base=False), **changed},
     )  # fmt: skip
     model = new_model(shape, seed)
     train(model, StreamBatches(data, ramp_of(config), context, seed), config)
