@@ -3,8 +3,9 @@
     python benchmarks/rates.py SHARED --steps 400 > benchmarks/results/rates.txt
 
 Texts as in `benchmarks/recipes.py`, sizes of the ladder, the same steps for all, told as passes over the text. Figures
-are bits per held-out byte, one seed. The rates are those of `mynah build`, each times a factor while the other stays:
-`learning_rate`, of embeddings, head and scales (AdamW), and `matrix_learning_rate` (Muon).
+are bits per held-out byte, one seed. The rates are those of `mynah build` for a text that is seen often, each times a
+factor while the other stays: `learning_rate`, of embeddings, head and scales (AdamW), and
+`matrix_learning_rate` (Muon).
 """
 
 from __future__ import annotations

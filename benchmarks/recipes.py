@@ -4,8 +4,8 @@
     python benchmarks/recipes.py SHARED --seconds 30 --only base adamw --texts chat
 
 Steps are what fits into the seconds at the speed of each variation, measured first, for all of them: the speed of
-the runs themselves, which take hours and may be disturbed, decides nothing. Rates are those of `mynah build`. Figures
-are bits per held-out byte: the median of the seeds, and the least and the most.
+the runs themselves, which take hours and may be disturbed, decides nothing. Rates are those of `mynah build` for a
+text that is seen often. Figures are bits per held-out byte: the median of the seeds, and the least and the most.
 """
 
 from __future__ import annotations

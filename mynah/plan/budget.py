@@ -20,8 +20,7 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step, train
-from mynah.train.ramp import ramp_of
-from mynah.train.rates import rates
+from mynah.train.rates import NEW_FACTOR, passes_over, rates
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
 #: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
@@ -158,12 +157,17 @@ def make_plan(
             }
             values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
-    built = build_config(TrainConfig, pretrain, "[plan.pretrain]")
-    passes = ramp_of(built).before(built.steps) * rows[1] / max(1, n_tokens)
+    passes = passes_over(n_tokens, build_config(TrainConfig, pretrain, "[plan.pretrain]"))
+    suited = rates(model, base is not None, passes)
+    built = build_config(TrainConfig, {**pretrain, **suited, **config.pretrain}, "[plan.pretrain]")
     reasons.append(
         f"{built.steps:,} steps of {rows[0]} x {rows[1]} tokens, {passes:.1f} passes over the data"
         + (f", then {tune.steps:,} steps on replies" if tune else "")
     )
+    if suited != own_rates and "learning_rate" not in config.pretrain:
+        reasons.append(
+            f"so few passes leave the text new: embeddings and head at {NEW_FACTOR:g} times the rate"
+        )
     return Plan(model, built, tune, reasons)
 
 

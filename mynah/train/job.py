@@ -28,7 +28,7 @@ from mynah.train.loop import Session
 from mynah.train.memory import Spread, available_memory, check_memory, check_positions
 from mynah.train.parallel import check_shareable, placed
 from mynah.train.phases import pretrain, tune
-from mynah.train.rates import rates
+from mynah.train.rates import passes_over, rates
 from mynah.train.sharding import whole
 from mynah.train.state import Progress
 from mynah.train.world import World, joined
@@ -146,7 +146,9 @@ class Job:
             values["steps"] = max(1, round(rows / config.batch_size))
             values.setdefault("eval_every", max(5, values["steps"] // 20))
             config = build_config(TrainConfig, values, f"{source}: [train]")
-        return config
+        passes = passes_over(len(self.data.tokens), config)
+        values = {**values, **rates(self.model, recipe.start is not None, passes), **recipe.train}
+        return build_config(TrainConfig, values, f"{source}: [train]")
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -49,6 +49,30 @@ def test_minutes_become_steps_by_measured_speed(data: TokenSet, monkeypatch: pyt
     assert rich.tune.steps == int(budget.REPLY_PASSES * len(data.tokens) / 1024)
 
 
+def test_a_text_that_stays_new_is_learned_at_a_higher_rate(
+    data: TokenSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "measure_step", lambda *_, **__: 1.0)
+
+    def plan(steps: int, **model: int) -> Plan:  # a step is 1,024 of 3,802 tokens
+        return plan_of(data, PlanConfig(size="nano", model=model, pretrain={"steps": steps}))
+
+    new, seen, without = plan(4), plan(5), plan(12, bigram_buckets=0)
+    assert new.pretrain.learning_rate == pytest.approx(4e-2)
+    assert seen.pretrain.learning_rate == pytest.approx(1e-2)
+    assert without.pretrain.learning_rate == pytest.approx(4e-2)
+    assert plan(13, bigram_buckets=0).pretrain.learning_rate == pytest.approx(1e-2)
+    assert new.tune is not None
+    assert seen.tune is not None
+    assert new.tune.learning_rate == seen.tune.learning_rate
+    assert any("4 times the rate" in reason for reason in new.reasons)
+    assert not any("times the rate" in reason for reason in seen.reasons)
+    told = PlanConfig(size="nano", pretrain={"steps": 4, "learning_rate": 3e-3})
+    asked = plan_of(data, told)
+    assert asked.pretrain.learning_rate == pytest.approx(3e-3)
+    assert not any("times the rate" in reason for reason in asked.reasons)
+
+
 def test_replies_that_repeat_get_more_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(budget, "measure_step", lambda *_, **__: 1.0)
     texts = [f"word{i}" for i in range(40)]

@@ -41,6 +41,19 @@ def job(tokens: Path, **changes: Any) -> Job:
     return Job(TrainRecipe(**{**SMALL, "tokens": str(tokens), **changes}), "recipe.toml")
 
 
+def test_rates_are_those_of_the_make_and_the_passes(tokens: Path) -> None:
+    def rate(**changes: Any) -> float:
+        return job(
+            tokens, preset="nano", model={}, train={"context_length": 32}, **changes
+        ).config.learning_rate
+
+    assert rate(passes=1) == pytest.approx(4e-2)
+    assert rate(passes=2) == pytest.approx(1e-2)
+    steps = {"context_length": 32, "batch_size": 4, "steps": 4, "learning_rate": 2e-3}
+    assert job(tokens, preset="nano", model={}, train=steps).config.learning_rate == pytest.approx(2e-3)
+    assert job(tokens).config.learning_rate == pytest.approx(3e-3)
+
+
 def test_a_job_leaves_a_model_that_can_be_used(tokens: Path, tmp_path: Path) -> None:
     import torch
 
