@@ -143,28 +143,29 @@ def make_plan(
                 f"without the table of token pairs, which learns by heart after {TEXT_PASSES} passes"
             )
     steps, tune_steps = _steps(model, n_tokens / (rows[0] * rows[1]), in_budget, share)
-    own_rates = rates(model, base is not None)
-    common = {"batch_size": rows[0], "context_length": rows[1], "seed": seed, **own_rates}
+    common: dict[str, Any] = {"batch_size": rows[0], "context_length": rows[1], "seed": seed}
     if in_budget is not None:
         common["checkpoint_every"] = max(1, round(CHECKPOINT_SECONDS * in_budget / seconds))
     pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
+    passes = passes_over(n_tokens, build_config(TrainConfig, pretrain, "[plan.pretrain]"))
+    suited = rates(model, base is not None, passes, config.pretrain.get("optimizer"))
+    built = build_config(TrainConfig, {**pretrain, **suited, **config.pretrain}, "[plan.pretrain]")
     tune = None
     if has_replies:
-        values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common}
+        own_rates = rates(model, base is not None, optimizer=config.tune.get("optimizer"))
+        values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common, **own_rates}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
             gentle = {
                 name: TUNE_RATE[kind] * rate for name, rate in own_rates.items() if name.endswith("rate")
             }
             values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
-    passes = passes_over(n_tokens, build_config(TrainConfig, pretrain, "[plan.pretrain]"))
-    suited = rates(model, base is not None, passes)
-    built = build_config(TrainConfig, {**pretrain, **suited, **config.pretrain}, "[plan.pretrain]")
     reasons.append(
         f"{built.steps:,} steps of {rows[0]} x {rows[1]} tokens, {passes:.1f} passes over the data"
         + (f", then {tune.steps:,} steps on replies" if tune else "")
     )
-    if suited != own_rates and "learning_rate" not in config.pretrain:
+    usual = rates(model, base is not None, optimizer=suited["optimizer"])
+    if suited != usual and "learning_rate" not in config.pretrain:
         reasons.append(
             f"so few passes leave the text new: embeddings and head at {NEW_FACTOR:g} times the rate"
         )

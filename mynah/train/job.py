@@ -137,8 +137,9 @@ class Job:
 
     def _settings(self, source: str) -> TrainConfig:
         recipe = self.recipe
-        own = rates(self.model, from_base=recipe.start is not None)
-        context = recipe.train.get("context_length", min(self.model.context_length, 1024))
+        from_base, optimizer = recipe.start is not None, recipe.train.get("optimizer")
+        own = rates(self.model, from_base, optimizer=optimizer)
+        context = recipe.train.get("context_length", min(self.model.context_length, 2048))
         values = {"steps": 1, "context_length": context, **own, **recipe.train}
         config = build_config(TrainConfig, values, f"{source}: [train]")
         if "steps" not in recipe.train:
@@ -147,7 +148,7 @@ class Job:
             values.setdefault("eval_every", max(5, values["steps"] // 20))
             config = build_config(TrainConfig, values, f"{source}: [train]")
         passes = passes_over(len(self.data.tokens), config)
-        values = {**values, **rates(self.model, recipe.start is not None, passes), **recipe.train}
+        values = {**values, **rates(self.model, from_base, passes, optimizer), **recipe.train}
         return build_config(TrainConfig, values, f"{source}: [train]")
 
     @property

@@ -82,7 +82,7 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
         config: rows, context, accumulation, optimizer.
         spread: over how many processes; the figures are those of one.
     """
-    bytes_per_activation = spread.bytes_per_activation
+    bytes_per_activation = 4 if config.precision == "float32" else spread.bytes_per_activation
     groups = model.n_params_by_group()
     with_other_rows = spread.size // spread.tensor
     parts = with_other_rows if spread.sharded or spread.tensor > 1 else 1
@@ -100,7 +100,7 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     else:
         activations = tokens * int(model.n_layer * a_block)
     # Logits, their probabilities and their gradient, in float32, of one piece.
-    at_once = AT_ONCE["cuda" if bytes_per_activation == 2 else "cpu"]
+    at_once = AT_ONCE["cuda" if spread.bytes_per_activation == 2 else "cpu"]
     logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
     activations += 2 * tokens * between
     rest = sum(groups.values()) - groups["attention"] - groups["mlp"]
@@ -151,11 +151,14 @@ def available_memory(device: torch.device) -> int | None:
 
 
 def _of_container(otherwise: int) -> int:
-    """Return what the control group leaves free, where there is one with a limit."""
+    """Return what the control group leaves free, where there is one with a limit; what only caches files is free."""
     folder = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError):
-        limit = int((folder / "memory.max").read_text(encoding="ascii"))
-        return limit - int((folder / "memory.current").read_text(encoding="ascii"))
+        limit, used = (
+            int((folder / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current")
+        )
+        told = (line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
+        return limit - used + sum(int(value) for name, value in told if name == "inactive_file")
     return otherwise
 
 
@@ -169,36 +172,56 @@ def check_memory(
     """Return what training takes if it fits.
 
     Args:
-        name: of the preset, if it is one: the largest of its make that fits is named in the error.
+        name: of the preset that the shape comes from, if it comes from one.
         model: its shape.
         config: how it is trained.
         available: free bytes; None: not known, everything fits.
         spread: over how many processes, which share what is free on a machine without GPUs.
 
     Raises:
-        ConfigError: if it takes more than there is.
+        ConfigError: if it takes more than there is; the largest size of its make that fits is named, or, of a shape
+            that is no preset's, the most layers.
     """
     needed = training_memory(model, config, spread)
     available = available // spread.local if available is not None else None
     if available is None or _fits(needed, available):
         return needed
-    family = (name or "").rpartition("-")[0] or name or ""
-    alike = [other for other in PRESETS if family and other.startswith(family)]
-    sizes = {other: preset(other, model.vocab_size) for other in alike}
-    fitting = {
-        other: size.n_params()
-        for other, size in sizes.items()
-        if _fits(training_memory(size, _within(config, size), spread), available)
-    }
-    largest = max(fitting, key=lambda other: fitting[other], default=None)
-    smaller = f"the largest of its make that fits is {largest}" if largest else "no size of its make fits"
     raise ConfigError(
         f"{name or 'this model'} ({model.n_params() / 1e6:,.0f}M parameters) takes about "
         f"{(needed.total + BASE_BYTES) / 2**30:,.1f} GiB to train with {config.batch_size} x "
         f"{config.context_length} tokens a step in {config.grad_accum_steps} parts, of which "
-        f"{needed.activations / 2**30:,.1f} for activations; {available / 2**30:,.1f} GiB are free; {smaller}; "
+        f"{needed.activations / 2**30:,.1f} for activations; {available / 2**30:,.1f} GiB are free; "
+        f"{_what_fits(name, model, config, available, spread)}; "
         "more parts (grad_accum_steps) and recompute = true take less"
     )
+
+
+def _what_fits(
+    name: str | None, model: ModelConfig, config: TrainConfig, available: int, spread: Spread
+) -> str:
+    def fits(shape: ModelConfig) -> bool:
+        rows = config.model_copy(update={"context_length": min(config.context_length, shape.context_length)})
+        return _fits(training_memory(shape, rows, spread), available)
+
+    if name is not None and _extent(preset(name, model.vocab_size)) == _extent(model):
+        sizes = {other: preset(other, model.vocab_size) for other in PRESETS if _make(other) == _make(name)}
+        fitting = {other: size.n_params() for other, size in sizes.items() if fits(size)}
+        largest = max(fitting, key=lambda other: fitting[other], default=None)
+        return f"the largest of its make that fits is {largest}" if largest else "no size of its make fits"
+    for layers in reversed(range(1, model.n_layer)):
+        if fits(model.model_copy(update={"n_layer": layers})):
+            return f"with n_layer = {layers} it fits"
+    return "not even one layer of this width fits"
+
+
+def _extent(model: ModelConfig) -> tuple[int, ...]:
+    return model.n_layer, model.n_embd, model.hidden
+
+
+def _make(name: str) -> str:
+    """Return what the names of a make's presets begin with; Mynah's own have nothing in common."""
+    first = name.partition("-")[0]
+    return first if any(other.startswith(f"{first}-") for other in PRESETS) else ""
 
 
 def check_positions(model: ModelConfig, config: TrainConfig) -> None:
@@ -208,10 +231,6 @@ def check_positions(model: ModelConfig, config: TrainConfig) -> None:
             f"context_length {config.context_length:,}: the model has learned positions for "
             f"{model.context_length:,} tokens; expected at most that"
         )
-
-
-def _within(config: TrainConfig, model: ModelConfig) -> TrainConfig:
-    return config.model_copy(update={"context_length": min(config.context_length, model.context_length)})
 
 
 def _fits(needed: TrainingMemory, available: int) -> bool:

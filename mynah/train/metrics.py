@@ -128,7 +128,7 @@ class _WeightsAndBiases:
         try:
             import wandb
         except ImportError:
-            raise MissingDependency("wandb", "wandb", "plan.pretrain.wandb") from None
+            raise MissingDependency("wandb", "wandb", "the setting wandb") from None
         os.environ.setdefault("WANDB_SILENT", "true")
         self.run = wandb.init(
             project=config.wandb,

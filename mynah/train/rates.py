@@ -25,20 +25,26 @@ def passes_over(n_tokens: int, config: TrainConfig) -> float:
     return ramp_of(config).before(config.steps) * config.context_length / max(1, n_tokens)
 
 
-def rates(model: ModelConfig, from_base: bool, passes: float = math.inf) -> dict[str, Any]:
+def rates(
+    model: ModelConfig, from_base: bool, passes: float = math.inf, optimizer: str | None = None
+) -> dict[str, Any]:
     """Return optimizer settings: those of the small default, or AdamW as in the paper for GPT shapes.
 
     Args:
         model: the shape to be trained.
         from_base: whether it is a trained one that goes on.
         passes: how many times it will see the text; by default, many.
+        optimizer: the one asked for; None: what suits the make.
     """
     if from_base:
         return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
-    if model.positions == "learned":
+    if model.positions == "learned" or optimizer == "adamw":
         # Brown et al. 2020, appendix B: beta2 0.95, eps 1e-8, clipping 1, decay 0.1, cosine to 10 %.
-        # Below the smallest width of its table 2.1 the rate goes on as 1 / width.
-        rate = PAPER_RATES.get(model.n_embd, min(3e-3, 6e-4 * 768 / model.n_embd))
+        # Between the widths of its table 2.1 the rate is that of the next larger one; below, it goes on as 1 / width.
+        wider = [width for width in PAPER_RATES if width >= max(768, model.n_embd)]
+        rate = PAPER_RATES[min(wider, default=max(PAPER_RATES))]
+        if model.n_embd < 768:
+            rate = min(3e-3, rate * 768 / model.n_embd)
         return {"optimizer": "adamw", "learning_rate": rate, "schedule": "cosine", "final": 0.1}
     return {
         "optimizer": "muon",

@@ -101,8 +101,36 @@ def test_too_large_is_refused_with_the_largest_that_fits() -> None:
         check_memory("gpt3-13b", large, config, 16 << 30)
     with pytest.raises(ConfigError, match="no size of its make fits"):
         check_memory("gpt3-13b", large, config, 1 << 20)
+    with pytest.raises(ConfigError, match="the largest of its make that fits is small"):
+        check_memory("base", preset("base", 8192), config, 2000 << 20)
+    check_memory("small", preset("small", 8192), config, 2000 << 20)
     check_memory("gpt3-small", preset("gpt3-small", 50_257), config, 16 << 30)
     check_memory("gpt3-13b", large, config, None)
+
+
+@pytest.mark.parametrize("name", [None, "mini"])
+def test_a_shape_of_ones_own_is_refused_with_the_most_layers_that_fit(name: str | None) -> None:
+    config = TrainConfig(steps=1, batch_size=4, context_length=256)
+    wide = preset("mini", 8192, n_embd=512, n_head=8, n_layer=40)
+    with pytest.raises(ConfigError, match=r"with n_layer = \d+ it fits") as refused:
+        check_memory(name, wide, config, 3 << 30)
+    layers = int(str(refused.value).partition("n_layer = ")[2].split()[0])
+    check_memory(name, wide.model_copy(update={"n_layer": layers}), config, 3 << 30)
+    with pytest.raises(ConfigError):
+        check_memory(name, wide.model_copy(update={"n_layer": layers + 1}), config, 3 << 30)
+    with pytest.raises(ConfigError, match="not even one layer"):
+        check_memory(name, wide, config, 600 << 20)
+
+
+def test_float32_on_a_gpu_counts_four_bytes() -> None:
+    config, model = TrainConfig(steps=1), preset("mini", 300)
+    half, full = (
+        training_memory(
+            model, config.model_copy(update={"precision": precision}), Spread(bytes_per_activation=2)
+        )
+        for precision in ("auto", "float32")
+    )
+    assert full.activations == 2 * half.activations
 
 
 def test_a_row_longer_than_learned_positions_is_refused() -> None:
