@@ -26,7 +26,7 @@ class Flags:
     minutes: Annotated[float | None, Parameter(group=_DIAL)] = None
     "About how long the whole build may take; sets model and steps by measured speed. Default 5."
     size: Annotated[str | None, Parameter(group=_DIAL)] = None
-    "Instead of minutes: nano, micro, mini, small, gpt3-nano, gpt2, ... trained for 8 passes."
+    "Instead of minutes: nano, micro, mini, small, gpt3-nano, gpt2, ... trained for 2.5 passes, the makes of others 5."
     name: Annotated[str | None, Parameter(group=_DIAL)] = None
     "Name of the run. Default: the first file's name."
     recipe: Annotated[Path | None, Parameter(group=_DIAL)] = None

@@ -107,11 +107,16 @@ class Job:
                 f"{recipe.start or source}: a model that goes on from an n-gram model, which only a build trains: "
                 "mynah build ... --prior ngram; expected one without"
             )
-        largest = int(self.data.tokens.max(initial=0))
+        largest = max(int(data.tokens.max(initial=0)) for data in (self.data, self.held_out))
         if largest >= self.model.vocab_size:
             raise ConfigError(
                 f"{folder}: holds token {largest:,}, and the model's vocabulary has {self.model.vocab_size:,}; "
                 "the shards were made with another tokenizer"
+            )
+        if recipe.start is not None and not _same_tokens(_tokenizer_of(Path(recipe.start)), self.tokenizer):
+            raise ConfigError(
+                f"{folder}: its tokenizer gives other numbers to tokens than that of {recipe.start}; expected "
+                "shards that were made with it"
             )
         self.config = self._settings(source)
         self.device = device_of(recipe.device)
@@ -254,6 +259,16 @@ def device_of(name: str) -> torch.device:
 def _tokenizer_beside(tokens: Path) -> Tokenizer | None:
     folder = tokens.parent / "tokenizer"
     return Tokenizer.load(folder) if folder.is_dir() else None
+
+
+def _tokenizer_of(model: Path) -> Tokenizer | None:
+    """Return the tokenizer of a trained model: in its folder, or beside it in a run."""
+    return Tokenizer.load(model) if (model / "tokenizer.json").is_file() else _tokenizer_beside(model)
+
+
+def _same_tokens(one: Tokenizer | None, other: Tokenizer | None) -> bool:
+    """Whether two tokenizers give the same numbers to tokens; one that is not there is taken to."""
+    return one is None or other is None or one.backend.get_vocab() == other.backend.get_vocab()
 
 
 def _is_finished(out: Path, key: str) -> bool:

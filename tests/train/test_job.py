@@ -80,6 +80,14 @@ def test_it_goes_on_from_a_model_and_learns_replies(tokens: Path, tmp_path: Path
     assert open_run(tmp_path / "tuned", torch.device("cpu")).talks
 
 
+def test_a_model_of_another_tokenizer_is_refused(tokens: Path, tmp_path: Path) -> None:
+    job(tokens).run(tmp_path / "base", Silent())
+    other = Tokenizer.train(["quite other text, of other words"], 280)
+    other.save(tokens.parent / "tokenizer")
+    with pytest.raises(ConfigError, match=r"gives other numbers to tokens than that of \S+base; expected"):
+        job(tokens, start=str(tmp_path / "base"), preset=None, model={})
+
+
 def test_passes_become_steps_and_rates_are_those_of_the_make(tokens: Path, data: TokenSet) -> None:
     chosen = job(tokens, passes=2.0, train={"context_length": 32, "batch_size": 4})
     assert chosen.config.steps == round(2 * len(data.tokens) / 128)
