@@ -51,7 +51,7 @@ WAYS = {
     "two processes, shared blocks": (2, 1, False, 2),
 }
 #: Steps of the two runs whose difference is told.
-SHORT, LONG = 5, 25
+SHORT, LONG = 5, 20
 
 
 def main() -> None:
