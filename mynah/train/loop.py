@@ -134,8 +134,10 @@ def train(
                 mine, losses = rows(world.share(batch), config.grad_accum_steps), []
                 for number, part in enumerate(mine, 1):
                     with replicas.exchange(number == len(mine)):
+                        world.further()
                         with state.precision.autocast():
                             part_loss = replicas.loss(part) / counted
+                        world.further()
                         state.precision.scaler.scale(part_loss).backward()  # type: ignore[no-untyped-call]
                     losses.append(part_loss.detach())
                 loss, stops = world.total(float(sum(losses)) / world.size, float(pressed.is_set()))

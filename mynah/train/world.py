@@ -8,7 +8,6 @@ start to the next, and no process has to tell another which rows it took.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,7 +21,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from mynah.model.transformer import IGNORE
 from mynah.train.batches import Batch
-from mynah.train.heartbeat import EXIT, Heartbeat
+from mynah.train.heartbeat import Heartbeat
 from mynah.train.sharding import DATA, TENSOR
 
 #: A collective operation that takes longer than this has lost a process.
@@ -70,6 +69,7 @@ class World:
         """Return the sums of values over all processes."""
         if self.size == 1:
             return list(values)
+        self.further()
         device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # the one that `joined` has set
         summed = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(summed)
@@ -78,7 +78,13 @@ class World:
     def at(self, step: int) -> None:
         """Let the others know how many steps this process has taken."""
         if self.heartbeat is not None:
-            self.heartbeat.step = step
+            self.heartbeat.reached = (step, 0)
+
+    def further(self) -> None:
+        """Let the others know that this process has come a little further in its step: before it may wait for them."""
+        if self.heartbeat is not None:
+            step, place = self.heartbeat.reached
+            self.heartbeat.reached = (step, place + 1)
 
     def meet(self, what: str) -> None:
         """Wait, however long it takes, until all processes have come to the same place, each place once."""
@@ -119,16 +125,12 @@ def joined(device: torch.device, sharded: bool = False, tensor: int = 1) -> Iter
             grid = None
             if size > 1 and (sharded or tensor > 1):
                 grid = init_device_mesh(device.type, (size // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
-            yield World(rank, size, heartbeat, grid)
-    except RuntimeError as error:
-        if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
-            raise
-        print(
-            f"mynah: process {rank} of {size} has lost the connection to another one; run the same command again to go "
-            "on from the last checkpoint",
-            file=sys.stderr,
-        )
-        os._exit(EXIT)  # what is under way with the others cannot be ended any other way
+            try:
+                yield World(rank, size, heartbeat, grid)
+            except RuntimeError as error:
+                if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
+                    raise
+                heartbeat.disconnected()
     finally:
         dist.destroy_process_group()
 

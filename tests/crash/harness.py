@@ -26,7 +26,19 @@ from typing import Any
 
 import torch
 from disk import Faulty, Kind, Volatile
-from trainee import CONFIG, SHORT, STEPS, artifacts_of, ended, fork, result, settle, start, train_once
+from trainee import (
+    CONFIG,
+    SHORT,
+    STEPS,
+    artifacts_of,
+    ended,
+    fork,
+    result,
+    settle,
+    start,
+    train_once,
+    went_on_from,
+)
 
 from mynah import artifacts
 from mynah.errors import ArtifactError
@@ -57,6 +69,12 @@ class Harness:
         if not right:
             self.failures.append(said)
 
+    def check_begin(self, there: list[Path], said: str) -> None:
+        """Note a failure if training did not go on from the newest of the checkpoints that were there."""
+        newest = int(there[-1].name.removeprefix("step-")) if there else 0
+        began = went_on_from()
+        self.check(began in (None, newest), f"{said}: training went on after step {began}, not {newest}")
+
     def whole(self, processes: int, sharded: bool = False) -> dict[str, str]:
         """Return what a run without an accident ends with."""
         key = processes, sharded
@@ -79,6 +97,7 @@ class Harness:
                 which = self.random.randrange(len(pids))
                 if not self._moment(directory, pids[0], at_all=done < count):
                     ended(pids)
+                    self.check_begin(before, f"run {runs} after {done} kills")
                     break
                 os.kill(pids[which], signal.SIGKILL)
                 ended(pids)
@@ -88,6 +107,7 @@ class Harness:
                 after = artifacts_of(directory)
                 lost = before and (not after or after[-1] < before[-1])
                 self.check(not lost, f"kill {done}: a finished checkpoint is gone")
+                self.check_begin(before, f"kill {done}")
             wrong = [name for name, value in expected.items() if result(directory).get(name) != value]
             self.check(not wrong, f"run {runs} after kills: {', '.join(wrong)} differ")
             shutil.rmtree(directory)
@@ -122,7 +142,9 @@ class Harness:
                 max(told, default=0) <= max(there, default=0),
                 f"power cut at step {at}: checkpoints of steps {told[1:]} were saved, {there} are whole",
             )
+            whole = artifacts_of(directory)
             train_once(directory)
+            self.check_begin(whole, f"after a power cut at step {at}")
             wrong = [name for name, value in expected.items() if result(directory).get(name) != value]
             self.check(not wrong, f"after a power cut at step {at}: {', '.join(wrong)} differ")
             shutil.rmtree(directory)
@@ -196,7 +218,9 @@ class Harness:
                 )
         left = [p for p in directory.rglob("*") if p.name.endswith((".tmp", ".partial"))]
         self.check(not left, f"{name}: {len(left)} temporary files stay")
+        whole = artifacts_of(directory)
         train_once(directory, config=SHORT)
+        self.check_begin(whole, name)
         wrong = [key for key, value in expected.items() if result(directory).get(key) != value]
         self.check(not wrong, f"{name}: {', '.join(wrong)} differ after going on")
         shutil.rmtree(directory)
@@ -226,7 +250,9 @@ class Harness:
         left = [p for p in directory.rglob("*") if p.name.endswith((".tmp", ".partial"))]
         self.check(not left, f"disk of {kilobytes} kB: {len(left)} temporary files stay")
         os.system(f"mount -o remount,size=64m {mount}")
+        whole = artifacts_of(directory)
         train_once(directory)
+        self.check_begin(whole, f"disk of {kilobytes} kB")
         wrong = [key for key, value in expected.items() if result(directory).get(key) != value]
         self.check(not wrong, f"disk of {kilobytes} kB: {', '.join(wrong)} differ after going on")
 

@@ -283,9 +283,40 @@ def test_a_stalled_process_ends_the_job_and_is_named(shards: Path, tmp_path: Pat
     assert time.monotonic() - begun < 30
     assert launcher.returncode == 2
     assert re.search(
-        r"mynah: process 1 of 2 on \S+, last heard of after step \d+ has not answered for 15 s", said
+        r"mynah: process 1 of 2 on \S+, last heard of after step \d+, has not answered for 15 s", said
     )
     assert not Path(f"/proc/{ranks[1]}").exists()
+
+
+@pytest.mark.parametrize(("hangs", "said"), [("hung", "stands still"), ("killed", "is gone")])
+def test_a_process_is_named_that_hangs_but_answers_or_was_killed_on_another_machine(
+    shards: Path, tmp_path: Path, hangs: str, said: str
+) -> None:
+    """Without a launcher, which would see what becomes of its own processes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = str(Path(__file__).parent / "hanging.py")
+    told = {
+        **ENVIRONMENT,
+        "HANGS": hangs,
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    both = [
+        subprocess.Popen(
+            [sys.executable, script, str(shards), "-o", str(tmp_path / "run")],
+            stderr=subprocess.PIPE, text=True, env={**told, "RANK": str(rank)},
+        )
+        for rank in range(2)
+    ]  # fmt: skip
+    first = both[0].communicate(timeout=120)[1]
+    both[1].communicate(timeout=20)
+    assert both[0].returncode == EXIT
+    assert re.search(
+        rf"mynah: process 1 of 2 on \S+, last heard of after step 3, {said}; the job ends", first
+    )
 
 
 def test_without_its_launcher_a_job_ends(shards: Path, tmp_path: Path) -> None:

@@ -5,12 +5,15 @@ Children are forked from a process that has imported everything, so that a start
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -42,6 +45,10 @@ CONFIG = TrainConfig(
 #: A few steps, for disks that fail at each call in turn.
 SHORT = CONFIG.model_copy(update={"steps": 8, "eval_every": 4, "checkpoint_every": 3})
 
+#: Where training notes the step after which it went on: not on the disk that fails.
+BEGAN = Path(tempfile.mkdtemp()) / "step"
+atexit.register(shutil.rmtree, BEGAN.parent)
+
 heartbeat.BEAT = 0.02  # so that orphans end at once
 
 
@@ -68,8 +75,22 @@ def train_once(
         vocab_size=TOKENIZER.vocab_size, context_length=32, n_layer=2, n_head=2, n_embd=32, mlp="relu2", qk_norm=True,
         tie_embeddings=False, value_embeddings=True, init="zero_out", dropout=0.1,
     )  # fmt: skip
-    session = Session(directory, watch, lambda _: None, world or World())
+    BEGAN.unlink(missing_ok=True)
+
+    def look(step: Step) -> None:
+        if not BEGAN.exists():
+            BEGAN.write_text(f"{step.step - 1}\n", encoding="ascii")
+        if watch is not None:
+            watch(step)
+
+    session = Session(directory, look, lambda _: None, world or World())
     pretrain(placed(shape, 0, session.world, torch.device("cpu")), DATA, HELD_OUT, config, session)
+
+
+def went_on_from() -> int | None:
+    """Return the step after which the last start of training went on; None if it came to no step."""
+    said = BEGAN.read_text(encoding="ascii") if BEGAN.exists() else ""
+    return int(said) if said else None
 
 
 def settle(_: Step) -> None:
