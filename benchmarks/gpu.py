@@ -1,8 +1,9 @@
 """Training on one GPU: GPT-2 of 124 and 350 million parameters in bfloat16, compiled, beside a plain loop.
 
-    python benchmarks/gpu.py > benchmarks/results/gpu.txt
+    python benchmarks/gpu.py
 
-It needs PyTorch, NumPy and this repository, nothing else.
+The result goes into `benchmarks/results`, with the device's name; without a GPU it says that it was not run. It needs
+PyTorch, NumPy and this repository, nothing else.
 
 Mynah's own loop, with AdamW and with Muon, and transformers' GPT2LMHeadModel in a plain loop where it is there, both
 compiled, in turn, the median of the turns. Model FLOPs utilisation is the formula's FLOPs (6 for each parameter that
@@ -15,7 +16,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from datetime import date
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Literal
 
 import bare  # noqa: F401
@@ -39,14 +42,20 @@ PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "L40S": 362e12, "4090":
 
 
 def main() -> None:
-    print(" ".join(["$ python benchmarks/gpu.py", *sys.argv[1:]]))
-    print(describe())
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    say(" ".join(["$ python benchmarks/gpu.py", *sys.argv[1:]]))
+    say(describe())
     if not torch.cuda.is_available():
-        print("no GPU at hand: not run")
+        say("no GPU at hand: not run")
         return
     device = torch.cuda.get_device_name()
     peak = next((rate for name, rate in PEAKS.items() if name in device), None)
-    print(f"device    {device}" + (f", {peak / 1e12:.0f} TFLOP/s dense bfloat16" if peak else ""))
+    say(f"device    {device}" + (f", {peak / 1e12:.0f} TFLOP/s dense bfloat16" if peak else ""))
     for name, (rows, parts) in SHAPES.items():
         config = preset(name, VOCABULARY)
         ids = torch.randint(0, VOCABULARY, (rows, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
@@ -62,19 +71,20 @@ def main() -> None:
             for key, turn in turns.items():
                 times[key].append(turn())
         flops = training_flops_per_token(config, CONTEXT) * rows * CONTEXT
-        print(
-            f"\n{name}: {config.n_params():,} parameters, {rows} x {CONTEXT} tokens a step in {parts} parts"
-        )
-        print(f"{'':<22} {'ms a step':>10} {'least':>8} {'most':>8} {'tokens/s':>10} {'MFU':>7}")
+        say(f"\n{name}: {config.n_params():,} parameters, {rows} x {CONTEXT} tokens a step in {parts} parts")
+        say(f"{'':<22} {'ms a step':>10} {'least':>8} {'most':>8} {'tokens/s':>10} {'MFU':>7}")
         for key, values in times.items():
             middle = statistics.median(values)
             used = f"{flops / middle / peak:>7.1%}" if peak else ""
-            print(
+            say(
                 f"{key:<22} {1e3 * middle:>10.1f} {1e3 * min(values):>8.1f} {1e3 * max(values):>8.1f} "
-                f"{rows * CONTEXT / middle:>10,.0f} {used}",
-                flush=True,
+                f"{rows * CONTEXT / middle:>10,.0f} {used}"
             )
-    print(f"\nmost memory held: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    say(f"\nmost memory held: {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB")
+    named = "-".join(device.lower().split())
+    path = Path(__file__).parent / "results" / f"{date.today()}-gpu-{named}.txt"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    print(f"written to {path}")
 
 
 def mynah_turn(

@@ -6,6 +6,7 @@ import logging
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -93,8 +94,17 @@ def train(
         return
 
     from mynah.cli.progress import run_job
+    from mynah.train.heartbeat import LOST
 
-    run_job(job, output)
+    try:
+        run_job(job, output)
+    except TrainingError:
+        if os.environ.get("RANK", "0") == "0":
+            raise
+        # All processes see the same loss, and the first one says so; then the launcher ends this one.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+        time.sleep(LOST)
+        sys.exit(2)
 
 
 def _launch(processes: int, elastic: bool, arguments: list[str]) -> None:

@@ -35,6 +35,8 @@ class ClusterNeeds:
     preset: str
     n_params: int
     batch_tokens: int
+    #: forward and backward passes a step, each of one row
+    passes: int
     #: weights, gradients, both of AdamW's numbers and the best weights so far, in float32: this GPU's part
     parts: int
     #: of the blocks that are put together to be used, and of the embedding and the head
@@ -63,13 +65,13 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
 
     Memory: 4 + 4 + 8 bytes a parameter and 4 of the best weights so far, divided by W (ZeRO-3, Rajbhandari et al. 2020,
     section 5), and what is put together to be used (`gathered_bytes`); activations are kept where blocks meet (Chen et
-    al. 2016) and for one block within. Sent and received: all weights twice and all gradients once, each (G - 1) / G of
-    4 bytes a parameter (Rajbhandari et al. 2020, section 7, for a ring of the G = W / T GPUs that hold the same share,
-    Patarasuk & Yuan 2009). With T > 1, the stream of all tokens of a group is summed over its T GPUs twice a block
-    forward, once when that is computed again (nothing needs the last sum) and twice backward (Shoeybi et al. 2019,
-    section 3), of two bytes a number forward and four backward, each 2 (T - 1) / T of its bytes. FLOPs:
-    `training_flops_per_token`, and a third more for what is computed again; of embedding and head, which are not
-    shared, each of the T computes all.
+    al. 2016) and for one block within (`activation_floats`). Sent and received: in each pass all weights twice and all
+    gradients once, each (G - 1) / G of 4 bytes a parameter (Rajbhandari et al. 2020, section 7, for a ring of the
+    G = W / T GPUs that hold the same share, Patarasuk & Yuan 2009). With T > 1, the stream of all tokens of a group is
+    summed over its T GPUs twice a block forward, once when that is computed again (nothing needs the last sum) and
+    twice backward (Shoeybi et al. 2019, section 3), of two bytes a number forward and four backward, each 2 (T - 1) / T
+    of its bytes. FLOPs: `training_flops_per_token`, and a third more for what is computed again; of embedding and head,
+    which are not shared, each of the T computes all.
     """
     config = shape_of(name)
     with torch.device("meta"):
@@ -82,17 +84,18 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     tokens = config.context_length
     kept = config.n_layer * config.n_embd + activation_floats(config, tokens, tensor)
     groups = world // tensor
+    passes = -(-batch // (groups * tokens))
     held = rest + (n - rest) // tensor
     sums = (3 * 2 + 2 * 4) * config.n_layer * 2 * (tensor - 1) / tensor
     head = 6 * config.vocab_size * config.n_embd
     return ClusterNeeds(
-        name, n, batch,
+        name, n, batch, passes,
         parts=20 * held // groups,
         gathered=gathered_bytes(rest, a_block // tensor) if groups > 1 else 0,
         activations=int(2 * tokens * kept),
         logits=3 * 4 * min(tokens * config.vocab_size, AT_ONCE["cuda"]),
         flops=(_recomputed(config, tokens) + head * (tensor - 1)) * batch / world,
-        sent=3 * 4 * held * (groups - 1) / groups + sums * config.n_embd * batch / groups,
+        sent=passes * 3 * 4 * held * (groups - 1) / groups + sums * config.n_embd * batch / groups,
     )  # fmt: skip
 
 
@@ -119,24 +122,26 @@ def describe_cluster(world: int, tensor: int = 1, memory_gb: float = 80.0) -> st
     shared = f", each block shared by {tensor}" if tensor > 1 else ""
     lines = [
         f"{world} GPUs, sharded (FSDP2){shared}, weights float32, products bfloat16, blocks computed again, "
-        "one row of at most 2,048 tokens at once; each figure is for one GPU and one step",
-        f"{'preset':<16} {'parameters':>16} {'batch, tokens':>14} {'parts, GB':>10} {'gathered':>9} "
+        "one row of at most 2,048 tokens a pass; each figure is for one GPU and one step",
+        f"{'preset':<16} {'parameters':>16} {'batch, tokens':>14} {'passes':>7} {'parts, GB':>10} {'gathered':>9} "
         f"{'activations':>12} {'in all, GB':>11} {'PFLOP':>9} {'sent, GB':>9}",
     ]
     for needs in found:
         gb = [x / 1e9 for x in (needs.parts, needs.gathered, needs.activations + needs.logits, needs.memory)]
         fits = "" if gb[3] <= memory_gb else f"  more than {memory_gb:.0f} GB"
         lines.append(
-            f"{needs.preset:<16} {needs.n_params:>16,} {needs.batch_tokens:>14,} {gb[0]:>10.2f} {gb[1]:>9.2f} "
-            f"{gb[2]:>12.2f} {gb[3]:>11.2f} {needs.flops / 1e15:>9.3f} {needs.sent / 1e9:>9.1f}{fits}"
+            f"{needs.preset:<16} {needs.n_params:>16,} {needs.batch_tokens:>14,} {needs.passes:>7,} "
+            f"{gb[0]:>10.2f} {gb[1]:>9.2f} {gb[2]:>12.2f} {gb[3]:>11.2f} {needs.flops / 1e15:>9.3f} "
+            f"{needs.sent / 1e9:>9,.0f}{fits}"
         )
     if cannot:
         lines.append(
             f"cannot be shared by {tensor} (heads, hidden units, value embeddings): {', '.join(cannot)}"
         )
     lines.append(
-        "parts: 16 bytes a parameter over all GPUs (Rajbhandari et al. 2020, section 5), 4 for the best weights; sent: "
-        "weights twice, gradients once (section 7)"
+        "parts: 16 bytes a parameter over all GPUs (Rajbhandari et al. 2020, section 5), 4 for the best weights; "
+        "activations: where blocks meet and within one (Chen et al. 2016; Korthikanti et al. 2022, section 4.1); "
+        "sent: in each pass weights twice, gradients once (section 7), so that more rows a pass send less and hold more"
         + (", five sums of the stream a block (Shoeybi et al. 2019, section 3)" if tensor > 1 else "")
         + "; FLOPs: Kaplan et al. 2020, section 2.1, and a third for what is "
         "computed again"

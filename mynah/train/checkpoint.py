@@ -66,6 +66,8 @@ class Checkpoints:
         self.before: Callable[[], None] = lambda: None
         self._thread: threading.Thread | None = None
         self._failed: MynahError | None = None
+        #: what was written or loaded last, whole
+        self.good: Path | None = None
         #: the step of what was saved or loaded last
         self._saved = -1
         self._turn = self._saves = 0
@@ -117,7 +119,7 @@ class Checkpoints:
                 paths[file.stem.partition("-")[0]].append(file)
             progress = Progress.from_json(artifacts.read_json(path / "progress.json"), path)
             state.load({name: TensorFiles(found) for name, found in paths.items()}, progress, path)
-            self._saved = progress.step
+            self._saved, self.good = progress.step, path
             if passed_over:
                 self.say(f"training goes on from {path}")
             return path
@@ -204,16 +206,12 @@ class Checkpoints:
         except MynahError as error:
             self.say(str(error))
 
-    def newest(self) -> Path | None:
-        """Return the newest checkpoint, without a look inside."""
-        paths = self.directory.glob("step-*[0-9]") if self.directory is not None else ()
-        return max(paths, default=None)
-
     def _write(self, snapshot: _Snapshot, config: TrainConfig) -> None:
         directory = self.directory or Path()
         try:
             if self.world.first:
                 _write(snapshot, directory, config, self.world, self.before)
+                self.good = directory / _name(snapshot)
             else:
                 _write_part(snapshot, directory, self.world)
         except Exception as error:  # of a thread that nobody looks at: told at the next checkpoint

@@ -100,8 +100,7 @@ def train(
     begun, since, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
 
     def good() -> str:
-        last = checkpoints.newest()
-        return f", the last good checkpoint is {last}" if last else ""
+        return f", the last good checkpoint is {checkpoints.good}" if checkpoints.good else ""
 
     def measure(loss: float | None, factor: float) -> float | None:
         """Note the held-out loss; keep the weights if they are the best so far."""
@@ -147,13 +146,14 @@ def train(
                 if not math.isfinite(loss):
                     raise TrainingError(f"the loss is {loss} {where}{good()}; try a lower learning rate")
                 above = deviations(loss, progress.recent)
-                if config.spike and above > config.spike and (back := checkpoints.load(state, planned=True)):
+                spiked = 0 < config.spike < above
+                if spiked and (back := checkpoints.load(state, planned=True)):
                     # As PaLM did (Chowdhery et al. 2022, section 5.1): go back, and leave out the text on the way.
                     skipped, spikes, progress = progress.skipped, progress.spikes + 1, state.progress
                     progress.skipped, progress.spikes = skipped + step + 1 - progress.step, spikes
                     if spikes > MOST:
                         raise TrainingError(
-                            f"the loss jumped {spikes} times {where}; try a lower learning rate"
+                            f"the loss jumped {spikes} times {where}{good()}; try a lower learning rate"
                         )
                     metrics.cut(progress.lines)
                     metrics.note({"step": step, "loss": loss, "spike": above, "back_to": progress.step})
@@ -161,6 +161,10 @@ def train(
                         f"the loss jumped to {loss:.3f} {where}: back to {back}, with other text from there on"
                     )
                     continue
+                if spiked:
+                    session.say(
+                        f"the loss jumped to {loss:.3f} {where}: no checkpoint to go back to, training goes on"
+                    )
                 progress.recent = remembered(loss, progress.recent)
 
                 norm = state.step(factor)

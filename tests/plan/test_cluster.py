@@ -11,8 +11,10 @@ def test_gpt3_by_hand() -> None:
     needs = cluster_needs("gpt3-175b", 64)
     assert needs.n_params == pytest.approx(175e9, rel=0.003)
     assert needs.parts == pytest.approx(20 * 174.6e9 / 64, rel=1e-3)
-    # Twice all weights and once all gradients, 4 bytes each, but for the GPU's own part.
-    assert needs.sent == pytest.approx(12 * 174.6e9 * 63 / 64, rel=1e-3)
+    # 3.2 million tokens are 25 rows of 2,048 for each of 64. In each pass twice all weights and once all gradients, 4
+    # bytes each, but for the GPU's own part.
+    assert needs.passes == 25
+    assert needs.sent == pytest.approx(25 * 12 * 174.6e9 * 63 / 64, rel=1e-3)
     # 8 FLOPs a parameter and token (6, and 2 again), over 3.2 million tokens and 64 GPUs; attention adds a little.
     assert needs.flops == pytest.approx(8 * 174.6e9 * 3.2e6 / 64, rel=0.04)
 
@@ -25,7 +27,8 @@ def test_shared_blocks_by_hand() -> None:
     assert shared.parts == pytest.approx(20 * held / 8, rel=1e-3)
     # Three sums a block of two bytes a number and two of four, each 2 * 7 / 8 of 400,000 tokens of 12,288 numbers.
     sums = 96 * (3 * 2 + 2 * 4) * 2 * 7 / 8 * 400_000 * 12_288
-    assert shared.sent == pytest.approx(12 * held * 7 / 8 + sums, rel=1e-3)
+    assert shared.passes == 196
+    assert shared.sent == pytest.approx(196 * 12 * held * 7 / 8 + sums, rel=1e-3)
     assert alone.flops < shared.flops < 1.05 * alone.flops  # the head is computed by each
 
 

@@ -336,15 +336,21 @@ def test_spike_after_spike_ends_it(tiny: ModelOf, data: TokenSet, tmp_path: Path
     batches = poisoned(StreamBatches(data, 2, 32, 0), range(90, 200))
     config = config_of(steps=200, eval_every=200, learning_rate=0.01, checkpoint_every=20)
     told: list[str] = []
-    with pytest.raises(TrainingError, match=r"jumped 4 times at step \d+, learning rate .*lower"):
+    with pytest.raises(
+        TrainingError,
+        match=r"jumped 4 times at step \d+, learning rate .*good checkpoint is .*step-0000080.*lower",
+    ):
         train(tiny(dropout=0.0), batches, config, Session(tmp_path, say=told.append))
     assert len(told) == 3
 
 
 def test_without_a_checkpoint_a_spike_is_gone_through(tiny: ModelOf, data: TokenSet) -> None:
     batches = poisoned(StreamBatches(data, 2, 32, 0), range(86, 96))
-    done = train(tiny(), batches, config_of(steps=100, learning_rate=0.01))
+    told: list[str] = []
+    done = train(tiny(), batches, config_of(steps=100, learning_rate=0.01), Session(say=told.append))
     assert (done.step, done.skipped) == (100, 0)
+    assert "at step 86" in told[0]
+    assert "no checkpoint to go back to" in told[0]
 
 
 # Metrics
