@@ -29,9 +29,9 @@ TEXT_PASSES, REPLY_PASSES = 2.5, 12.0
 #: with it, none is made. At 3.5 to 9.6 passes it cost 4 to 31 % on three texts, at 1.1 to 2.4 it gained on four; five
 #: passes without it were better than four or ten (docs/log.md).
 PLAIN_PASSES = 5.0
-#: A larger model pays as soon as it can make this many passes over a small log within the budget: on two texts one
-#: that made 1.9 to 2.4 lost to the next smaller one, on a third it won with 3.7 (docs/log.md) ...
-EPOCHS_FOR_NEXT = 2.5
+#: A larger model pays as soon as it can make this many passes over a small log within the budget: on three texts one
+#: that made 1.9 to 2.5 lost to the next smaller one, on one of them it won with 3.7 (docs/log.md) ...
+EPOCHS_FOR_NEXT = 3.0
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
 #: What held-out measurements and checkpoints add to the time of the steps.

@@ -16,8 +16,8 @@ PAPER_RATES = {
 
 #: A text that the small default sees only so many times, with a table of token pairs or without, is learned best at
 #: four times the rate; seen more often, it is learned by heart then. Halfway between what gained (1.0 and 2.9 passes)
-#: and what lost (1.5 and 3.6; docs/log.md). Tried with heads of their own, 128 to 256 wide; not done above 384.
-NEW_WITH_PAIRS, NEW_WITHOUT, NEW_FACTOR, NEW_WIDTH = 1.25, 3.25, 4.0, 384
+#: and what lost (1.5 and 3.6; docs/log.md). With a head of its own, up to 192 wide: wider ones lost at 2.5 passes.
+NEW_WITH_PAIRS, NEW_WITHOUT, NEW_FACTOR, NEW_WIDTH = 1.25, 3.25, 4.0, 192
 
 
 def passes_over(n_tokens: int, config: TrainConfig) -> float:

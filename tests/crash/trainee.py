@@ -102,6 +102,7 @@ def settle(_: Step) -> None:
 
 def start(directory: Path, processes: int, sharded: bool = False) -> list[int]:
     """Fork training and return the process ids: launcher first if there are several, then the ranks."""
+    BEGAN.unlink(missing_ok=True)  # a start may be killed before it comes to that
     if processes == 1:
         return [fork(lambda: train_once(directory))]
     with socket.socket() as free:
