@@ -91,7 +91,8 @@ class Heartbeat:
             said = self.store.get(key).decode() if self.store.check([key]) else ""
             if said != self._seen[other][0] or said == LEFT:
                 self._seen[other] = said, now
-        if lost := self._silent(now, LOST):
+        lost = self._silent(now, LOST)
+        if lost and self.rank not in lost:
             self._end(lost, f"has not answered for {LOST:.0f} s")
 
     def _silent(self, now: float, seconds: float) -> list[int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,14 @@ import pytest
 from mynah import artifacts
 from mynah.cli.main import main
 from mynah.errors import ArtifactError, ConfigError
+from mynah.model.presets import preset
 from mynah.run import open_run
 from mynah.stages import Silent
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.job import Job, TrainRecipe, load_train_recipe
 from mynah.train.loop import Interrupted
+from mynah.train.rates import rates
 
 SMALL: dict[str, Any] = {
     "preset": "gpt2",
@@ -52,6 +55,23 @@ def test_rates_are_those_of_the_make_and_the_passes(tokens: Path) -> None:
     steps = {"context_length": 32, "batch_size": 4, "steps": 4, "learning_rate": 2e-3}
     assert job(tokens, preset="nano", model={}, train=steps).config.learning_rate == pytest.approx(2e-3)
     assert job(tokens).config.learning_rate == pytest.approx(3e-3)
+    wide = {"n_embd": 256, "n_head": 4}
+    short = {"context_length": 32}
+    assert job(
+        tokens, preset="nano", model=wide, passes=1, train=short
+    ).config.learning_rate == pytest.approx(5e-3)
+    adamw = job(
+        tokens, preset="nano", model={}, passes=1, train={"context_length": 32, "optimizer": "adamw"}
+    ).config
+    assert (adamw.learning_rate, adamw.schedule) == (pytest.approx(3e-3), "cosine")
+
+
+def test_between_the_papers_widths_the_rate_is_the_next_larger_ones() -> None:
+    found = [
+        rates(preset(name, 50_257), False)["learning_rate"] for name in ("gpt3-large", "gpt2-xl", "gpt3-xl")
+    ]
+    assert found == [2.5e-4, 2e-4, 2e-4]
+    assert rates(preset("gpt2", 300, n_embd=384), False)["learning_rate"] == pytest.approx(1.2e-3)
 
 
 def test_a_job_leaves_a_model_that_can_be_used(tokens: Path, tmp_path: Path) -> None:
@@ -78,6 +98,17 @@ def test_it_goes_on_from_a_model_and_learns_replies(tokens: Path, tmp_path: Path
     tuned = job(tokens, start=str(tmp_path / "base"), preset=None, model={}, phase="replies")
     tuned.run(tmp_path / "tuned", Silent())
     assert open_run(tmp_path / "tuned", torch.device("cpu")).talks
+
+
+def test_held_out_tokens_are_looked_at_too(tokens: Path, data: TokenSet, tmp_path: Path) -> None:
+    small = {**SMALL["model"], "vocab_size": int(data.tokens.max()) + 1}
+    job(tokens, model=small)
+    data.save(tmp_path / "other.partial" / "train.safetensors")
+    replace(data, tokens=data.tokens + 1).save(tmp_path / "other.partial" / "held_out.safetensors")
+    tokens = tmp_path / "other"
+    artifacts.finish(tmp_path / "other.partial", tokens, artifacts.Manifest("tokens", "", "", {}, {}, 0))
+    with pytest.raises(ConfigError, match=r"holds token \d+, and the model's vocabulary has"):
+        job(tokens, model=small)
 
 
 def test_a_model_of_another_tokenizer_is_refused(tokens: Path, tmp_path: Path) -> None:

@@ -525,6 +525,27 @@ def test_a_loss_that_is_not_finite_names_the_last_checkpoint(
         train(model, StreamBatches(data, 2, 32, 0), config, Session(tmp_path, spoil))
 
 
+def test_a_damaged_checkpoint_is_not_called_good(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
+    config = config_of(checkpoint_every=2, eval_every=100, steps=8)
+    batches, half = StreamBatches(data, 2, 32, 0), tmp_path / "checkpoints"
+
+    def stop(step: Step) -> None:
+        settle()
+        if step.step == 5:
+            raise KeyboardInterrupt
+
+    def spoil(step: Step) -> None:
+        with torch.no_grad():
+            model.head.weight[0, 0] = math.nan
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tiny(), batches, config, Session(tmp_path, stop))
+    (half / "step-0000004" / "progress.json").write_text("{}", encoding="utf-8")
+    model = tiny()
+    with pytest.raises(TrainingError, match=r"nan at step 3, .*the last good checkpoint is .*step-0000002"):
+        train(model, batches, config, Session(tmp_path, spoil, lambda _: None))
+
+
 def test_progress_of_another_version_is_named(tmp_path: Path) -> None:
     assert Progress.from_json({"step": 3, "fall": [1, 2]}, tmp_path).fall == (1, 2)
     with pytest.raises(ArtifactError, match="of another version"):
