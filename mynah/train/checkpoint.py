@@ -66,8 +66,8 @@ class Checkpoints:
         self.before: Callable[[], None] = lambda: None
         self._thread: threading.Thread | None = None
         self._failed: MynahError | None = None
-        #: what was written or loaded last, whole
-        self.good: Path | None = None
+        #: what was written or loaded, by step, whole; the last ones
+        self._whole: list[tuple[int, Path]] = []
         #: the step of what was saved or loaded last
         self._saved = -1
         self._turn = self._saves = 0
@@ -119,7 +119,8 @@ class Checkpoints:
                 paths[file.stem.partition("-")[0]].append(file)
             progress = Progress.from_json(artifacts.read_json(path / "progress.json"), path)
             state.load({name: TensorFiles(found) for name, found in paths.items()}, progress, path)
-            self._saved, self.good = progress.step, path
+            self._saved = progress.step
+            self._whole.append((progress.step, path))
             if passed_over:
                 self.say(f"training goes on from {path}")
             return path
@@ -206,12 +207,18 @@ class Checkpoints:
         except MynahError as error:
             self.say(str(error))
 
+    def good(self, before: int) -> Path | None:
+        """Return the checkpoint that was written or loaded last, whole, of those before a step."""
+        return next((path for step, path in reversed(self._whole) if step < before), None)
+
     def _write(self, snapshot: _Snapshot, config: TrainConfig) -> None:
         directory = self.directory or Path()
         try:
             if self.world.first:
                 _write(snapshot, directory, config, self.world, self.before)
-                self.good = directory / _name(snapshot)
+                self._whole = [*self._whole, (snapshot.progress["step"], directory / _name(snapshot))][
+                    -config.keep :
+                ]
             else:
                 _write_part(snapshot, directory, self.world)
         except Exception as error:  # of a thread that nobody looks at: told at the next checkpoint

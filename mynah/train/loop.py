@@ -99,8 +99,9 @@ def train(
     checkpoints.before = metrics.sync
     begun, since, tokens_before = time.monotonic() - progress.seconds, time.monotonic(), progress.tokens
 
-    def good() -> str:
-        return f", the last good checkpoint is {checkpoints.good}" if checkpoints.good else ""
+    def good(before: int) -> str:
+        last = checkpoints.good(before)
+        return f", the last good checkpoint is {last}" if last else ""
 
     def measure(loss: float | None, factor: float) -> float | None:
         """Note the held-out loss; keep the weights if they are the best so far."""
@@ -144,7 +145,8 @@ def train(
                 factor = rate_factor(step, config, progress.fall)
                 where = f"at step {step}, learning rate {config.learning_rate * factor:.2g}"
                 if not math.isfinite(loss):
-                    raise TrainingError(f"the loss is {loss} {where}{good()}; try a lower learning rate")
+                    # Not one of this very step: it holds the weights that the loss is of.
+                    raise TrainingError(f"the loss is {loss} {where}{good(step)}; try a lower learning rate")
                 above = deviations(loss, progress.recent)
                 spiked = 0 < config.spike < above
                 if spiked and (back := checkpoints.load(state, planned=True)):
@@ -153,7 +155,7 @@ def train(
                     progress.skipped, progress.spikes = skipped + step + 1 - progress.step, spikes
                     if spikes > MOST:
                         raise TrainingError(
-                            f"the loss jumped {spikes} times {where}{good()}; try a lower learning rate"
+                            f"the loss jumped {spikes} times {where}{good(step + 1)}; try a lower learning rate"
                         )
                     metrics.cut(progress.lines)
                     metrics.note({"step": step, "loss": loss, "spike": above, "back_to": progress.step})
@@ -169,7 +171,9 @@ def train(
 
                 norm = state.step(factor)
                 if not math.isfinite(norm) and not state.precision.scaler.is_enabled():
-                    raise TrainingError(f"the gradient is {norm} {where}{good()}; try a lower learning rate")
+                    raise TrainingError(
+                        f"the gradient is {norm} {where}{good(step)}; try a lower learning rate"
+                    )
                 progress.step, progress.tokens = step + 1, progress.tokens + batch.tokens.numel()
                 world.at(progress.step)
 
