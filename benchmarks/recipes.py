@@ -118,6 +118,7 @@ VARIATIONS = {
     "short windows": Variation(model={"windows": (64, 0)}),
     "mean weights 0.99": Variation(train={"ema": 0.99}),
     "six layers": Variation(model={"n_layer": 6}),
+    "records apart": Variation(train={"document_mask": True}),
     "neither": Variation(model={"qk_norm": False, "value_embeddings": False}),
     "residual factors": Variation(over=residual_factors),
     "further targets": Variation(over=further_targets),
@@ -170,6 +171,11 @@ def settings(
     )
 
 
+def stream(data: TokenSet, config: TrainConfig) -> StreamBatches:
+    """Return the batches of a run."""
+    return StreamBatches(data, ramp_of(config), config.context_length, config.seed, config.document_mask)
+
+
 def varied(config: ModelConfig, name: str, seed: int, steps: int) -> Transformer:
     """Return a new model with what the variation puts over it."""
     model = new_model(config, seed)
@@ -188,12 +194,7 @@ def measured(sets: dict[str, Any], names: list[str], path: Path | None, size: st
                 model, config = settings(data, vocab, name, 13, 0, size)
                 stamps: list[float] = []
                 watch = Session(watch=lambda _, s=stamps: s.append(time.perf_counter()))
-                train(
-                    varied(model, name, 0, config.steps),
-                    StreamBatches(data, ramp_of(config), config.context_length, 0),
-                    config,
-                    watch,
-                )
+                train(varied(model, name, 0, config.steps), stream(data, config), config, watch)
                 turn = (stamps[-1] - stamps[0]) / (len(stamps) - 1)
                 turns.setdefault(f"{text}/{name}", []).append(turn)
     return remembered(path, {key: statistics.median(values) for key, values in turns.items()})
@@ -212,7 +213,7 @@ def one(data: TokenSet, held_out: TokenSet, vocab: int, name: str, steps: int, s
     """Train once; return bits per held-out byte."""
     model_config, config = settings(data, vocab, name, steps, seed, size)
     model = varied(model_config, name, seed, steps)
-    train(model, StreamBatches(data, ramp_of(config), config.context_length, seed), config)
+    train(model, stream(data, config), config)
     scored = summarise(score_network(model, held_out, model_config.context_length), held_out)
     assert scored is not None
     return scored.bpb

@@ -68,7 +68,7 @@ class Attention(nn.Module):
         Args:
             x: (B, T, C).
             rotary: the tables for these positions.
-            mask: (B, 1, T, T) bool, True where a query may see a key; None for plain causal.
+            mask: what `record_mask` gives for this layer's window; None: each row is one record.
             value_embedding: (B, T, G * D), added to the values by a learned gate per head.
             cache: earlier keys and values; the new ones are added to it.
 
@@ -108,12 +108,12 @@ class Attention(nn.Module):
             if T == S or T == 1:
                 return F.scaled_dot_product_attention(q, k, v, is_causal=T == S and T > 1, dropout_p=dropout)
             mask = causal_mask(T, S, q.device)
-        if mask is None and T == S:
-            return banded_attention(q, k, v, self.window, dropout)
+        if windowed and T == S:
+            return banded_attention(q, k, v, self.window, dropout, mask)
         if mask is None:
             mask = causal_mask(T, S, q.device)
-        if windowed:
-            mask = mask & ~causal_mask(T, S, q.device).tril(S - T - self.window)
+            if windowed:
+                mask = mask & ~mask.tril(S - T - self.window)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
@@ -147,29 +147,72 @@ def causal_mask(T: int, S: int, device: torch.device) -> Tensor:
     return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
 
 
-def banded_attention(q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float) -> Tensor:
+def record_mask(segments: Tensor, window: int) -> Tensor:
+    """Return the mask under which the tokens of a row see their own record only.
+
+    Args:
+        segments: (B, T) int64, equal within a record.
+        window: of the layer; 0: dense.
+
+    Returns:
+        bool, True where a query may see a key: (B, 1, T, T), and of a banded layer what `banded_attention` takes.
+    """
+    T = segments.shape[1]
+    if not 0 < window < T:
+        same = segments[:, :, None] == segments[:, None, :]
+        return (same & causal_mask(T, T, segments.device)).unsqueeze(1)
+    blocks = _blocks(segments, window)
+    same = blocks[..., :, None] == _with_block_before(blocks)[..., None, :]
+    return (same & _band(blocks.shape[1], window, segments.device)).flatten(0, 1).unsqueeze(1)
+
+
+def banded_attention(
+    q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float, mask: Tensor | None = None
+) -> Tensor:
     """Locally banded attention (Child et al. 2019): a query sees the last `window` tokens, itself included.
 
-    The sequence is cut into blocks of `window`; a block's queries need the keys of their own block and of
-    the one before it, nothing else, so time and memory grow with T * window and not with T * T.
+    The sequence is cut into N blocks of `window`; a block's queries need the keys of their own block and of the one
+    before it, nothing else, so time and memory grow with T * window and not with T * T.
 
     Args:
         q, k, v: (B, H, T, D), of one length.
+        mask: (B N, 1, window, 2 window) bool, which keys of the two blocks a query may see; None: all of its window.
 
     Returns:
         (B, H, T, D).
     """
     B, H, T, D = q.shape
-    blocks = -(-T // window)
-    pad = blocks * window - T
-    q, k, v = (F.pad(x, (0, 0, 0, pad)).view(B, H, blocks, window, D) for x in (q, k, v))
-    # (B, H, blocks, 2 window, D): the block before (zeros for the first one) and the block itself
-    k, v = (torch.cat((F.pad(x, (0, 0, 0, 0, 1, 0))[:, :, :-1], x), dim=3) for x in (k, v))
-    query = torch.arange(window, device=q.device)[:, None] + window
-    key = torch.arange(2 * window, device=q.device)[None, :]
-    band = (key <= query) & (key > query - window)  # (window, 2 window)
-    mask = band.expand(blocks, window, 2 * window).clone()
-    mask[0, :, :window] = False  # there is no block before the first
-    q, k, v = (x.flatten(0, 1) for x in (q, k, v))  # (B H, blocks, ., D)
+    # (B, N, window, H, D), and of keys and values (B, N, 2 window, H, D)
+    q, k, v = (_blocks(x.transpose(1, 2), window) for x in (q, k, v))
+    k, v = _with_block_before(k), _with_block_before(v)
+    if mask is None:
+        mask = _band(q.shape[1], window, q.device).repeat(B, 1, 1).unsqueeze(1)
+    q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # (B N, H, ., D)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
-    return y.view(B, H, blocks * window, D)[:, :, :T]
+    return y.transpose(1, 2).reshape(B, -1, H, D)[:, :T].transpose(1, 2)
+
+
+def _blocks(x: Tensor, window: int) -> Tensor:
+    """(B, T, ...) to (B, N, window, ...): cut into blocks, the last one filled up with zeros.
+
+    What fills it up comes after all tokens, so none of them sees it.
+    """
+    B, T, *rest = x.shape
+    if pad := -T % window:
+        x = F.pad(x, (0, 0) * len(rest) + (0, pad))
+    return x.view(B, -1, window, *rest)
+
+
+def _with_block_before(x: Tensor) -> Tensor:
+    """(B, N, window, ...) to (B, N, 2 window, ...): each block after the one before it, the first after zeros."""
+    before = torch.cat((torch.zeros_like(x[:, :1]), x[:, :-1]), dim=1)
+    return torch.cat((before, x), dim=2)
+
+
+def _band(blocks: int, window: int, device: torch.device) -> Tensor:
+    """Return (N, window, 2 window) bool: a query, of the second of two blocks, sees the last `window` tokens."""
+    query = torch.arange(window, device=device)[:, None] + window
+    key = torch.arange(2 * window, device=device)[None, :]
+    band = ((key <= query) & (key > query - window)).repeat(blocks, 1, 1)
+    band[0, :, :window] = False  # there is no block before the first
+    return band

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mynah.model.attention import Attention, Cache, rotary_tables
+from mynah.model.attention import Attention, Cache, record_mask, rotary_tables
 from mynah.model.config import ModelConfig
 from mynah.model.fused import rms_norm, squared_relu
 from mynah.model.loss import loss_in_pieces
@@ -161,9 +161,11 @@ class Transformer(nn.Module):
         """
         T = tokens.shape[1]
         x = self.embed(tokens)
-        mask = positions = None
+        masks: dict[int, Tensor] = {}
+        positions = None
         if segments is not None:
-            mask, positions = packing(segments)
+            masks = {window: record_mask(segments, window) for window in set(self.config.layer_windows)}
+            positions = places_within(segments)
         if self.position is not None:
             where = (
                 positions if positions is not None else torch.arange(start, start + T, device=tokens.device)
@@ -180,6 +182,7 @@ class Transformer(nn.Module):
             pairs = self.bigram_embed(bigram_hash(previous, tokens, self.bigram_embed.num_embeddings))
         x = F.dropout(x, self.config.dropout, self.training)
         for layer, block in enumerate(self.blocks):
+            mask = masks.get(self.config.window(layer))
             if pairs is not None and self.bigram_scale is not None:
                 x = x + self.bigram_scale[layer] * pairs
             if self.recompute and self.training:
@@ -247,20 +250,14 @@ def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:
     return (previous * 1_000_003 + tokens * 8_191) % buckets
 
 
-def packing(segments: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the mask and the positions of rows that hold several records.
+def places_within(segments: Tensor) -> Tensor:
+    """Return the place of each token within its record, (B, T) int64.
 
     Args:
         segments: (B, T) int64, equal within a record, records one after another.
-
-    Returns:
-        (B, 1, T, T) bool: causal and within one record; (B, T) int64: place within its record.
     """
-    T = segments.shape[1]
-    order = torch.arange(T, device=segments.device)
-    same = segments[:, :, None] == segments[:, None, :]
-    mask = (same & (order[:, None] >= order[None, :])).unsqueeze(1)
+    order = torch.arange(segments.shape[1], device=segments.device)
     begins = torch.ones_like(segments, dtype=torch.bool)
     begins[:, 1:] = segments[:, 1:] != segments[:, :-1]
     start = torch.where(begins, order, 0).cummax(dim=1).values
-    return mask, order - start
+    return order - start

@@ -52,14 +52,24 @@ BatchAt = Callable[[int], Batch]
 class StreamBatches:
     """Rows cut from all records laid end to end, for pretraining.
 
-    Each epoch begins its cuts at another offset and takes the rows in another order.
+    Each epoch begins its cuts at another offset and takes the rows in another order. Tokens see what came before in
+    their row, of other records too, as GPT-3's do (Brown et al. 2020, appendix B); with `document_mask` of their own
+    record alone (Zhao et al. 2024).
     """
 
-    def __init__(self, data: TokenSet, batch_size: int | BatchRamp, context_length: int, seed: int) -> None:
+    def __init__(
+        self,
+        data: TokenSet,
+        batch_size: int | BatchRamp,
+        context_length: int,
+        seed: int,
+        document_mask: bool = False,
+    ) -> None:
         """Raises DataError if there are fewer than two tokens."""
         if len(data.tokens) < 2:
             raise DataError("fewer than two tokens to train on")
-        self.tokens = data.tokens
+        self.tokens, self.starts = data.tokens, data.starts
+        self.document_mask = document_mask
         self.ramp, self.seed = _ramp(batch_size), seed
         self.context_length = min(context_length, len(data.tokens) - 1)
         # The offset of an epoch is below one row, so every epoch has this many whole rows.
@@ -77,7 +87,10 @@ class StreamBatches:
             begins.append(begin)
         cut = torch.from_numpy(np.stack(rows))
         places = np.array(begins)[:, None] + np.arange(T)
-        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), None, places)
+        segments = None
+        if self.document_mask:
+            segments = torch.from_numpy(np.searchsorted(self.starts, places, side="right"))
+        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), segments, places)
 
     def _epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
         generator = np.random.default_rng((self.seed, epoch))

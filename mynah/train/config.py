@@ -52,6 +52,11 @@ class TrainConfig(Config):
     )
     final: float = Field(0.0, ge=0, le=1, description="share of the learning rate when it has fallen")
     grad_clip: float = Field(1.0, ge=0, description="largest norm of the gradient, 0: no limit")
+    document_mask: bool = Field(
+        False,
+        description="pretraining: tokens see only their own record, as they always do in fine-tuning; if not, a row "
+        "goes on over the end of one",
+    )
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
     )

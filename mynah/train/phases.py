@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 from mynah.errors import DataError
 from mynah.model.transformer import Transformer
@@ -40,8 +41,9 @@ def pretrain(
     Raises:
         DataError, TrainingError, ArtifactError, Interrupted: as `train`.
     """
-    batch_at = StreamBatches(data, ramp_of(config), config.context_length, config.seed)
-    return _train(model, batch_at, held_out, config, session, StreamBatches, priors)
+    batches_of = partial(StreamBatches, document_mask=config.document_mask)
+    batch_at = batches_of(data, ramp_of(config), config.context_length, config.seed)
+    return _train(model, batch_at, held_out, config, session, batches_of, priors)
 
 
 def tune(

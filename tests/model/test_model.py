@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.engine import KVCache
-from mynah.model.attention import banded_attention, causal_mask
+from mynah.model.attention import banded_attention, causal_mask, record_mask
 from mynah.model.config import ModelConfig
 from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
@@ -102,6 +104,51 @@ def test_banded_attention_is_dense_attention_under_a_band(T: int, window: int) -
     assert int(band.sum(1).max()) == min(T, window)
     dense = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=band)
     torch.testing.assert_close(banded_attention(q, k, v, window, 0.0), dense)
+
+
+@pytest.mark.parametrize(("T", "window"), [(7, 4), (8, 4), (20, 3), (6, 1), (9, 8)])
+def test_banded_attention_stays_within_records(T: int, window: int) -> None:
+    generator = torch.Generator().manual_seed(T)
+    q, k, v = (
+        torch.randn(2, 3, T, 8, generator=generator, dtype=torch.float64).requires_grad_() for _ in range(3)
+    )
+    segments = torch.randint(0, 2, (2, T), generator=generator).cumsum(1)
+    band = record_mask(segments, 0) & ~causal_mask(T, T, q.device).tril(-window)
+    assert 1 < int(band.sum()) < 2 * int(record_mask(torch.zeros(1, T), 0).sum())
+    dense = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=band)
+    banded = banded_attention(q, k, v, window, 0.0, record_mask(segments, window))
+    torch.testing.assert_close(banded, dense)
+    weights = torch.randn(dense.shape, generator=generator, dtype=torch.float64)
+    gradients = [torch.autograd.grad((y * weights).sum(), (q, k, v)) for y in (banded, dense)]
+    torch.testing.assert_close(*gradients)
+
+
+class Largest(TorchDispatchMode):
+    """Notes how many numbers the largest tensor has that any operation gives."""
+
+    numbers = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                self.numbers = max(self.numbers, tensor.numel())
+        return result
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_banded_layers_never_make_the_full_matrix(apart: bool) -> None:
+    T = 1024
+    found = {}
+    for window in (16, 0):
+        model = small(n_layer=1, n_embd=8, n_kv_head=4, context_length=T, windows=(window,)).train()
+        tokens = torch.zeros(1, T, dtype=torch.int64)
+        with Largest() as largest:
+            segments = torch.arange(T)[None] // 100 if apart else None
+            model(tokens, segments).sum().backward()
+        found[window] = largest.numbers
+    assert found[16] < T * T / 8
+    assert found[0] >= T * T or not apart  # plain dense attention is one operation of PyTorch's
 
 
 @pytest.mark.parametrize("parts", PARTS)

@@ -50,6 +50,44 @@ def test_batches_are_pure_functions_of_seed_and_step(data: TokenSet) -> None:
         assert not torch.equal(a(5).tokens, kind(data, 4, 32, seed=2)(5).tokens)
 
 
+def test_records_of_a_stream_see_themselves_alone(data: TokenSet, tiny: Callable[..., Transformer]) -> None:
+    tokens = torch.from_numpy(data.tokens.astype(np.int64))
+    config = TrainConfig(steps=1, batch_size=1, context_length=len(tokens), learning_rate=1e-9)
+
+    def shaken() -> Transformer:
+        """One that looks at what came before, which a new one does not."""
+        model = tiny()
+        with torch.no_grad():
+            for p in model.parameters():
+                p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+        return model
+
+    model, expected, counted = shaken().eval(), 0.0, 0
+    with torch.no_grad():
+        for begin, end in itertools.pairwise(data.starts.tolist()):
+            targets = tokens[begin + 1 : end + 1]  # after the last token of a record the next one begins
+            hidden = model(tokens[None, begin:end])[:, : len(targets)]
+            expected += float(model.loss(hidden, targets[None]))
+            counted += len(targets)
+    found = {
+        apart: pretrain(shaken(), data, data, config.model_copy(update={"document_mask": apart})).history[0]
+        for apart in (True, False)
+    }
+    assert found[True]["held_out"] == pytest.approx(expected / counted, rel=1e-5)
+    assert found[False]["held_out"] != pytest.approx(expected / counted, rel=1e-3)
+
+
+def test_rows_of_a_stream_tell_records_apart(data: TokenSet) -> None:
+    batches = StreamBatches(data, 2, 16, seed=3, document_mask=True)
+    for step in range(batches.rows // 2):
+        batch = batches(step)
+        assert batch.segments is not None
+        assert batch.places is not None
+        assert batch.tokens.tolist() == data.tokens[batch.places].tolist()
+        number = np.repeat(np.arange(len(data)), np.diff(data.starts))[batch.places]
+        assert (np.diff(batch.segments.numpy()) == np.diff(number)).all()
+
+
 def test_packing_loses_no_reply_and_adds_none(data: TokenSet) -> None:
     batches = PackedBatches(data, 1, 32, seed=0)
     counted = []
