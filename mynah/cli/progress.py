@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from mynah.recipe import Recipe
 from mynah.stages import Silent
 from mynah.train.job import Job
 from mynah.train.loop import Interrupted, Step
+from mynah.train.world import World
 
 #: Without a terminal a line of progress comes this often, in seconds.
 LINE_SECONDS = 20.0
@@ -119,17 +119,17 @@ def run_build(sources: list[Path | str], recipe: Recipe, directory: Path, *, aga
     _summary(console, result, directory)
 
 
-def run_job(job: Job, output: Path) -> None:
+def run_job(job: Job, output: Path, world: World) -> None:
     """Train with progress on the terminal; of several processes, the first one tells.
 
     Raises:
         MynahError: as `Job.run`.
     """
-    first = os.environ.get("RANK", "0") == "0"
+    first = world.first
     console = Console(file=sys.stdout, soft_wrap=True)
     reporter = TerminalReporter(console) if first else Silent()
     try:
-        made = job.run(output, reporter)
+        made = job.run(output, reporter, world)
     except (Interrupted, KeyboardInterrupt) as stop:
         if first:
             saved = "everything so far" if isinstance(stop, Interrupted) else "the last checkpoint"

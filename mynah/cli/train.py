@@ -83,28 +83,31 @@ def train(
         changes = merge(changes, {"train": {"compile": True}})
     for assignment in set_:
         changes = merge(changes, parse_assignment(assignment))
+    from mynah.cli.progress import run_job
+    from mynah.train.heartbeat import LOST
     from mynah.train.job import Job, load_train_recipe
+    from mynah.train.world import joined
 
-    job = Job(load_train_recipe(recipe, changes), str(recipe), processes)
     if "RANK" not in os.environ and (processes > 1 or elastic):
+        Job(load_train_recipe(recipe, changes), str(recipe), processes)  # says what is wrong with it, once
         flags = [*(["--device", device] if device else []), *(["--compile"] if compile_ else [])]
         flags += ["--tensor-parallel", str(tensor_parallel)] if tensor_parallel is not None else []
         flags += [part for assignment in set_ for part in ("--set", assignment)]
         _launch(processes, elastic, [str(recipe), "-o", str(output), *flags])
         return
 
-    from mynah.cli.progress import run_job
-    from mynah.train.heartbeat import LOST
-
-    try:
-        run_job(job, output)
-    except TrainingError:
-        if os.environ.get("RANK", "0") == "0":
-            raise
-        # All processes see the same loss, and the first one says so; then the launcher ends this one.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
-        time.sleep(LOST)
-        sys.exit(2)
+    with joined() as others:
+        with others.at_disk(f"reading what {recipe} names"):
+            job = Job(load_train_recipe(recipe, changes), str(recipe))
+        try:
+            run_job(job, output, others)
+        except TrainingError:
+            if others.first:
+                raise
+            # All processes see the same loss, and the first one says so; then the launcher ends this one.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+            time.sleep(LOST)
+            sys.exit(2)
 
 
 def _launch(processes: int, elastic: bool, arguments: list[str]) -> None:

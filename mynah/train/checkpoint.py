@@ -86,7 +86,8 @@ class Checkpoints:
         """
         self._wait_for_all()
         self.world.meet(f"loading {self._turn}")
-        path = self._load(state, planned)
+        with self.world.at_disk(f"reading checkpoints in {self.directory}"):
+            path = self._load(state, planned)
         self.world.meet(f"loaded {self._turn}")
         step = state.progress.step if path is not None else -1
         if self.world.total(float(step))[0] != step * self.world.size:
@@ -214,13 +215,14 @@ class Checkpoints:
     def _write(self, snapshot: _Snapshot, config: TrainConfig) -> None:
         directory = self.directory or Path()
         try:
-            if self.world.first:
+            with self.world.at_disk(f"writing {directory / _name(snapshot)}"):
+                if not self.world.first:
+                    _write_part(snapshot, directory, self.world)
+                    return
                 _write(snapshot, directory, config, self.world, self.before)
-                self._whole = [*self._whole, (snapshot.progress["step"], directory / _name(snapshot))][
-                    -config.keep :
-                ]
-            else:
-                _write_part(snapshot, directory, self.world)
+            self._whole = [*self._whole, (snapshot.progress["step"], directory / _name(snapshot))][
+                -config.keep :
+            ]
         except Exception as error:  # of a thread that nobody looks at: told at the next checkpoint
             self._failed = _as_failure(error, directory)
 

@@ -2,9 +2,10 @@
 
 A collective operation that waits for a process which is gone, or stands still, waits without a word. So each process
 counts upwards in the store that the job was put together through; one whose count stands still is named, and the job
-ends. One that beats and does not train (its disk does not answer, say) lets the operation of the others fail: it is the
-one that has come less far than they. A process whose launcher is gone ends as well: nobody would stop it, and two jobs
-would write into one folder.
+ends. One that beats and does nothing else lets the operation of the others fail: it is the one that has come less far
+than they. Where others wait without such an operation (`hear`), because a disk may be slow, it is the one that neither
+waits nor computes; at the disk it is given longer, and is named all the same. A process whose launcher is gone ends as
+well: nobody would stop it, and two jobs would write into one folder.
 """
 
 from __future__ import annotations
@@ -16,19 +17,46 @@ import socket
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import torch.distributed as dist
 
 #: Seconds between beats, and without one after which a process counts as lost.
 BEAT, LOST = 1.0, 15.0
-#: Beats within which a process that is gone has missed some, and all have told how far they have come.
-SOON = 3
+#: Seconds after which a process that others wait for, and that computes nothing, counts as lost; more than any
+#: collective operation may take. And those that it may be at the disk before that.
+STILL, AT_DISK = 27.0, 600.0
+#: Seconds in which processes that are started together have all come.
+STARTING = 600.0
+#: Beats within which a process that is gone has been silent for longer than one that beats ever is (two: its own, and
+#: until this one looks), and all have told how far they have come.
+SOON = 4
 #: Beat of a process that has done its work.
 LEFT = "left"
 #: Exit code of a process that ends because another one is lost.
 EXIT = 75
+
+
+@dataclass
+class _Other:
+    """What is known of a process."""
+
+    #: its last beat, and when that was another one than before
+    said: str
+    heard: float
+    #: what changes while it computes, and when it did
+    sign: Any
+    moved: float
+    #: at what the others were told that they wait for it
+    named: str = ""
+
+    @property
+    def beat(self) -> dict[str, Any]:
+        """The last beat, in parts; empty before the first one, and once the process has done its work."""
+        return json.loads(self.said) if self.said not in ("", LEFT) else {}
 
 
 class Heartbeat:
@@ -41,7 +69,13 @@ class Heartbeat:
         #: steps taken, and how many places of the next one this process has come to; told to the others
         self.reached = (0, 0)
         self._parent = os.getppid()
-        self._seen = {other: ("", time.monotonic()) for other in range(size)}
+        now = time.monotonic()
+        self._others = {other: _Other("", now, None, now) for other in range(size)}
+        #: how many threads wait for another process; of those that are at the disk, their time and what they do there
+        self._hearing = 0
+        self._disk: dict[int, tuple[Callable[[], float], str]] = {}
+        self._work = _clock()
+        self._lock = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
 
@@ -64,39 +98,97 @@ class Heartbeat:
 
     def hear(self, what: str) -> str:
         """Wait until another process tells this; return what it answered."""
-        while not self._own.check([f"told/{what}"]):
-            time.sleep(BEAT / 20)
+        with self._lock:
+            self._hearing += 1
+        try:
+            while not self._own.check([f"told/{what}"]):
+                time.sleep(BEAT / 20)
+        finally:
+            with self._lock:
+                self._hearing -= 1
         answer: bytes = self._own.get(f"told/{what}")
         return answer.decode()
 
+    @contextmanager
+    def at_disk(self, what: str) -> Iterator[None]:
+        """Let the others know that this thread may wait for a disk."""
+        here = threading.get_ident()
+        with self._lock:
+            self._disk[here] = _clock(), what
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._disk[here]
+
     def _run(self) -> None:
-        count = 0
+        count, last = 0, time.monotonic()
         while not self._ended.wait(BEAT):
             if os.getppid() != self._parent:
                 os._exit(EXIT)
-            count += 1
+            count, now = count + 1, time.monotonic()
+            if now - last > SOON * BEAT:
+                # This process was stopped: that it did not hear of the others meanwhile says nothing.
+                for other in self._others.values():
+                    other.heard, other.moved = other.heard + now - last, other.moved + now - last
+            last = now
             with suppress(dist.DistError, RuntimeError):  # the store goes with the launcher
                 self._beat(count)
                 self._look()
 
     def _beat(self, count: int) -> None:
         mine = {"count": count, "reached": self.reached, "host": socket.gethostname(), "pid": os.getpid()}
+        with self._lock:  # within which no thread whose time is taken ends
+            work = self._work() + sum(clock() for clock, _ in self._disk.values())
+            disk = next((what for _, what in self._disk.values()), "")
+            mine |= {"hears": self._hearing > 0, "work": work, "disk": disk}
         self.store.set(f"beat/{self.rank}", json.dumps(mine))
 
     def _look(self) -> None:
-        """End the job if another process has been silent for too long."""
+        """End the job if another process has been silent, or done nothing while this one waits, for too long."""
         now = time.monotonic()
-        for other in range(self.size):
-            key = f"beat/{other}"
+        for number, other in self._others.items():
+            key = f"beat/{number}"
             said = self.store.get(key).decode() if self.store.check([key]) else ""
-            if said != self._seen[other][0] or said == LEFT:
-                self._seen[other] = said, now
+            if said != other.said or said == LEFT:
+                other.said, other.heard = said, now
+                sign = {**other.beat, "count": None}
+                # One that waits, or has done its work, holds nobody up.
+                if sign != other.sign or said == LEFT or sign["hears"]:
+                    other.sign, other.moved, other.named = sign, now, ""
         lost = self._silent(now, LOST)
         if lost and self.rank not in lost:
             self._end(lost, f"has not answered for {LOST:.0f} s")
+        late = [
+            number
+            for number, other in self._others.items()
+            if not other.said and now - other.heard > STARTING
+        ]
+        if late:
+            self._end(late, f"has not come within {STARTING:.0f} s")
+        if self._hearing:
+            self._look_for_still(now)
+
+    def _look_for_still(self, now: float) -> None:
+        """Name those that this process waits for and that do nothing; end the job unless they may be at the disk."""
+        still = {n: other for n, other in self._others.items() if other.beat and now - other.moved > STILL}
+        waiting = [n for n, other in self._others.items() if other.beat.get("hears")]
+        for number, other in still.items():
+            disk = other.beat["disk"]
+            if disk and other.named != disk and self.rank == min(waiting, default=self.rank):
+                line = (
+                    f"{self._describe(number)} waits for its disk ({disk}); the job goes on if that is within"
+                )
+                print(f"mynah: {line} {AT_DISK / 60:.0f} minutes", file=sys.stderr, flush=True)
+            other.named = disk
+        lost = [n for n, other in still.items() if not other.beat["disk"] or now - other.moved > AT_DISK]
+        if lost:
+            self._end(lost, "stands still")
 
     def _silent(self, now: float, seconds: float) -> list[int]:
-        return [other for other, (_, when) in self._seen.items() if now - when > seconds]
+        return [
+            number for number, other in self._others.items() if other.said and now - other.heard > seconds
+        ]
 
     def disconnected(self) -> None:
         """End the job after a collective operation failed, and name whose doing it was, as far as that can be told.
@@ -110,18 +202,14 @@ class Heartbeat:
                 self._end([], "")
             if lost:
                 self._end(lost, "is gone")
-        told = {other: json.loads(said) for other, (said, _) in self._seen.items() if said not in ("", LEFT)}
-        reached = {other: tuple(beat["reached"]) for other, beat in told.items()}
+        beats = {number: other.beat for number, other in self._others.items() if other.beat}
+        reached = {other: tuple(beat["reached"]) for other, beat in beats.items()}
         behind = [other for other, place in reached.items() if place < max(reached.values())]
         self._end(behind, "stands still")
 
     def _end(self, lost: list[int], why: str) -> None:
         """End the job; the first of those that are not lost says why."""
-        told = {other: json.loads(self._seen[other][0] or "{}") for other in lost}
-        lines = []
-        for other, beat in told.items():
-            where = f" on {beat['host']}, last heard of after step {beat['reached'][0]:,}," if beat else ""
-            lines.append(f"process {other} of {self.size}{where} {why}")
+        lines = [f"{self._describe(other)} {why}" for other in lost]
         if not lost:
             lines = [f"process {self.rank} of {self.size} has lost the connection to another one"]
         elif self.rank != min(set(range(self.size)) - set(lost), default=self.rank):
@@ -129,9 +217,22 @@ class Heartbeat:
         for line in lines:
             again = "the job ends, run the same command again to go on from the last checkpoint"
             print(f"mynah: {line}; {again}", file=sys.stderr, flush=True)
-        for beat in told.values():
+        for beat in (self._others[other].beat for other in lost):
             # A process that was stopped does not end when it is asked to.
             if beat.get("host") == socket.gethostname() and hasattr(signal, "SIGKILL"):
                 with suppress(OSError):
                     os.kill(beat["pid"], signal.SIGKILL)
         os._exit(EXIT)
+
+    def _describe(self, number: int) -> str:
+        beat = self._others[number].beat
+        where = f" on {beat['host']}, last heard of after step {beat['reached'][0]:,}," if beat else ""
+        return f"process {number} of {self.size}{where}"
+
+
+def _clock() -> Callable[[], float]:
+    """Return what tells the seconds that this thread has computed; where the system does not say, the process."""
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return time.process_time
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    return lambda: time.clock_gettime(clock)

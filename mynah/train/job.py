@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ from mynah.train.phases import pretrain, tune
 from mynah.train.rates import passes_over, rates
 from mynah.train.sharding import whole
 from mynah.train.state import Progress
-from mynah.train.world import World, joined
+from mynah.train.world import World, connected
 
 
 class TrainRecipe(Config):
@@ -165,14 +166,19 @@ class Job:
             "phase": self.recipe.phase,
         }
 
-    def run(self, out: Path, reporter: Reporter) -> Manifest:
+    def run(self, out: Path, reporter: Reporter, world: World = World()) -> Manifest:
         """Train, with all processes that were started together; return what the finished folder says.
+
+        Args:
+            out: the folder that is made.
+            reporter: is told how it goes.
+            world: the processes that have read the same recipe; by default this one alone.
 
         Raises:
             ArtifactError: if `out` holds something else, is damaged, or cannot be written.
             DataError, TrainingError, Interrupted: as `train`.
         """
-        with joined(self.device, self.recipe.sharded, self.recipe.tensor_parallel) as world:
+        with connected(world, self.device, self.recipe.sharded, self.recipe.tensor_parallel) as world:
             key = stage_key(TRAIN, self.settings, self.inputs, self.config.seed, __version__)
             finished = world.first and _is_finished(out, key)
             if world.total(float(finished))[0] and not world.first:
@@ -205,14 +211,16 @@ class Job:
 
     def _work(self, partial: Path, reporter: Reporter, world: World) -> dict[str, Any]:
         tensors, done = self._train(partial, reporter, world)
-        save_tensors(self.model, tensors, partial)
-        if self.tokenizer is not None:
-            self.tokenizer.save(partial)
+        with world.at_disk("writing the trained model"):
+            save_tensors(self.model, tensors, partial)
+            if self.tokenizer is not None:
+                self.tokenizer.save(partial)
         return {**counts_of(done), "talks": self.recipe.phase == "replies"}
 
     def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[dict[str, Tensor], Progress]:
         start = Path(self.recipe.start) if self.recipe.start else None
-        model = placed(self.model, start or self.config.seed, world, self.device)
+        with world.at_disk(f"reading {start}") if start else nullcontext():
+            model = placed(self.model, start or self.config.seed, world, self.device)
         session = Session(
             partial,
             (lambda step: reporter.training(TRAIN, step)) if world.first else None,

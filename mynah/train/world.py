@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -19,15 +19,14 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
+from mynah.errors import TrainingError
 from mynah.model.transformer import IGNORE
 from mynah.train.batches import Batch
-from mynah.train.heartbeat import Heartbeat
+from mynah.train.heartbeat import STARTING, Heartbeat
 from mynah.train.sharding import DATA, TENSOR
 
 #: A collective operation that takes longer than this has lost a process.
-TIMEOUT = timedelta(seconds=25)
-#: Processes that are started together are all there after this at most.
-STARTING = timedelta(minutes=10)
+TIMEOUT = timedelta(seconds=24)
 
 
 @dataclass(frozen=True)
@@ -87,7 +86,7 @@ class World:
             self.heartbeat.reached = (step, place + 1)
 
     def meet(self, what: str) -> None:
-        """Wait, however long it takes, until all processes have come to the same place, each place once."""
+        """Wait until all processes have come to the same place, each place once."""
         self.tell(f"{what} {self.rank}")
         for other in range(self.size):
             self.hear(f"{what} {other}")
@@ -98,41 +97,74 @@ class World:
             self.heartbeat.tell(what, answer)
 
     def hear(self, what: str) -> str:
-        """Wait, however long it takes, until another process tells this; return what it answered.
-
-        If it is lost, the heartbeat ends the job.
-        """
+        """Wait until another process tells this, as long as that one does something; return what it answered."""
         return self.heartbeat.hear(what) if self.heartbeat is not None else ""
+
+    def at_disk(self, what: str) -> AbstractContextManager[None]:
+        """Let the other processes know that this thread may wait for a disk, and at what."""
+        return self.heartbeat.at_disk(what) if self.heartbeat is not None else nullcontext()
 
 
 @contextmanager
-def joined(device: torch.device, sharded: bool = False, tensor: int = 1) -> Iterator[World]:
-    """Join the processes that `torchrun` started, if it did: NCCL on GPUs, Gloo elsewhere."""
+def joined() -> Iterator[World]:
+    """Join the processes that `torchrun` started, if it did, so far that they hear of each other.
+
+    Raises:
+        TrainingError: if some of them do not come.
+    """
     if "RANK" not in os.environ:
         yield World()
         return
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    try:
+        store, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=STARTING))))
+    except dist.DistError:
+        where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        raise TrainingError(
+            f"not all {os.environ.get('WORLD_SIZE')} processes have come to {where} within {STARTING:.0f} s; "
+            "docs/cluster.md has the command for each machine"
+        ) from None
+    with Heartbeat(store, rank, size) as heartbeat:
+        yield World(rank, size, heartbeat)
+
+
+@contextmanager
+def connected(world: World, device: torch.device, sharded: bool = False, tensor: int = 1) -> Iterator[World]:
+    """Let processes compute together: NCCL on GPUs, Gloo elsewhere.
+
+    Args:
+        world: as `joined` gave it; one process alone stays as it is.
+        device: this process's.
+        sharded: each holds a part of the model.
+        tensor: so many neighbours share each block.
+    """
+    heartbeat, size = world.heartbeat, world.size
+    if heartbeat is None:
+        yield world
+        return
+    world.meet("read")  # its shards, which may take one longer than another
+    world.further()
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    store, rank, size = next(iter(rendezvous("env://", timeout=STARTING)))
-    # Each has read its shards before it comes here, which may take one longer than another.
-    store.set(f"here/{rank}", "")
-    store.wait([f"here/{other}" for other in range(size)], STARTING)
-    apart = dist.distributed_c10d.PrefixStore("mynah", store)
-    dist.init_process_group(backend, store=apart, rank=rank, world_size=size, timeout=TIMEOUT)
     try:
-        with Heartbeat(store, rank, size) as heartbeat:
-            grid = None
-            if size > 1 and (sharded or tensor > 1):
-                grid = init_device_mesh(device.type, (size // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
-            try:
-                yield World(rank, size, heartbeat, grid)
-            except RuntimeError as error:
-                if not (isinstance(error, dist.DistError) or "gloo" in str(error)):
-                    raise
-                heartbeat.disconnected()
+        apart = dist.distributed_c10d.PrefixStore("mynah", heartbeat.store.clone())
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=apart,
+            rank=world.rank,
+            world_size=size,
+            timeout=TIMEOUT,
+        )
+        grid = None
+        if size > 1 and (sharded or tensor > 1):
+            grid = init_device_mesh(device.type, (size // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
+        yield replace(world, grid=grid)
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):
+            raise
+        heartbeat.disconnected()
     finally:
-        dist.destroy_process_group()
+        if dist.is_initialized():
+            dist.destroy_process_group()
 
 
 def rows(batch: Batch, count: int) -> list[Batch]:

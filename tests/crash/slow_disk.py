@@ -8,7 +8,7 @@ from typing import Any
 from mynah.cli.main import main
 from mynah.train import checkpoint, heartbeat, world
 
-heartbeat.LOST = 3.0
+heartbeat.LOST = heartbeat.STILL = 3.0
 world.TIMEOUT = timedelta(seconds=3)
 write = checkpoint._write
 

@@ -140,9 +140,6 @@ def test_processes_that_share_each_block_learn_the_same(
 
 def test_a_process_that_fails_by_itself_is_not_waited_for(shards: Path, tmp_path: Path) -> None:
     """Nobody ends the other one, as torchrun would on the same machine."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     script = [
         sys.executable,
         str(Path(__file__).parent / "failing_disk.py"),
@@ -150,7 +147,7 @@ def test_a_process_that_fails_by_itself_is_not_waited_for(shards: Path, tmp_path
         "-o",
         str(tmp_path / "run"),
     ]
-    shared = {"FAILS": "copy", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    shared = {"FAILS": "copy", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
     processes = [
         subprocess.Popen(
             [*script, "--set", "sharded=true"],
@@ -196,13 +193,16 @@ def test_a_checkpoint_goes_from_two_processes_to_one_to_four(shards: Path, tmp_p
 
 
 def test_processes_wait_for_a_slow_disk(shards: Path, alone: Path, tmp_path: Path) -> None:
-    """A checkpoint takes 6 s, while a collective operation and a heartbeat may take 3."""
+    """A checkpoint takes 6 s, while a collective operation and a heartbeat may take 3: the other process says so."""
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     arguments = [str(Path(__file__).parent / "slow_disk.py"), str(shards), "-o", str(tmp_path / "run")]
     done = subprocess.run(
         [*torchrun, *arguments], capture_output=True, text=True, timeout=300, env=ENVIRONMENT, check=False
     )
     assert done.returncode == 0, done.stderr
+    assert re.search(
+        r"mynah: process 0 of 2 on \S+, last heard of .* waits for its disk \(writing ", done.stderr
+    )
     assert losses(tmp_path / "run") == pytest.approx(losses(alone), rel=1e-5)
 
 
@@ -250,6 +250,12 @@ def begin(
     return launcher, ranks_of(launcher.pid)
 
 
+def free_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return str(free.getsockname()[1])
+
+
 def ranks_of(launcher: int) -> list[int]:
     children = Path(f"/proc/{launcher}/task/{launcher}/children").read_text(encoding="ascii").split()
     found = {}
@@ -288,35 +294,70 @@ def test_a_stalled_process_ends_the_job_and_is_named(shards: Path, tmp_path: Pat
     assert not Path(f"/proc/{ranks[1]}").exists()
 
 
-@pytest.mark.parametrize(("hangs", "said"), [("hung", "stands still"), ("killed", "is gone")])
-def test_a_process_is_named_that_hangs_but_answers_or_was_killed_on_another_machine(
-    shards: Path, tmp_path: Path, hangs: str, said: str
+@pytest.mark.parametrize(
+    ("hangs", "lost", "step", "said"),
+    [
+        ("hung", 1, "3", "stands still"),
+        ("killed", 1, "3", "is gone"),
+        ("making", 1, "0", "stands still"),
+        ("stopped", 1, "0", "has not answered for 5 s"),
+        ("writing", 0, "30", "stands still"),
+    ],
+)
+def test_a_process_is_named_that_hangs_or_was_lost_on_another_machine(
+    shards: Path, tmp_path: Path, hangs: str, lost: int, step: str, said: str
 ) -> None:
     """Without a launcher, which would see what becomes of its own processes."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     script = str(Path(__file__).parent / "hanging.py")
-    told = {
+    environment = {
         **ENVIRONMENT,
         "HANGS": hangs,
         "WORLD_SIZE": "2",
         "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
+        "MASTER_PORT": free_port(),
     }
     both = [
         subprocess.Popen(
             [sys.executable, script, str(shards), "-o", str(tmp_path / "run")],
-            stderr=subprocess.PIPE, text=True, env={**told, "RANK": str(rank)},
+            stderr=subprocess.PIPE, text=True, env={**environment, "RANK": str(rank)},
         )
         for rank in range(2)
     ]  # fmt: skip
-    first = both[0].communicate(timeout=120)[1]
-    both[1].communicate(timeout=20)
-    assert both[0].returncode == EXIT
-    assert re.search(
-        rf"mynah: process 1 of 2 on \S+, last heard of after step 3, {said}; the job ends", first
+    told = both[1 - lost].communicate(timeout=120)[1]
+    both[lost].communicate(timeout=20)
+    assert both[1 - lost].returncode == EXIT
+    named = rf"mynah: process {lost} of 2 on \S+, last heard of after step {step},"
+    assert re.search(rf"{named} {said}; the job ends", told)
+    where = rf"{named} waits for its disk \(writing \S+/step-0000003\); the job goes on if"
+    assert bool(re.search(where, told)) == (hangs == "writing")
+
+
+@pytest.mark.parametrize("launcher", [True, False])
+def test_processes_do_not_wait_for_ever_for_one_that_never_comes(
+    shards: Path, tmp_path: Path, launcher: bool
+) -> None:
+    arguments = [str(Path(__file__).parent / "hanging.py"), str(shards), "-o", str(tmp_path / "run")]
+    environment = {**ENVIRONMENT, "HANGS": "late"}
+    if launcher:
+        torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    else:
+        torchrun = []
+        environment |= {
+            "RANK": "0",
+            "WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": free_port(),
+        }
+    done = subprocess.run(
+        [sys.executable, *torchrun, *arguments], capture_output=True, text=True, timeout=120, env=environment
     )
+    said = (
+        "process 1 of 2 has not come within 9 s; the job ends"
+        if launcher
+        else "not all 2 processes have come"
+    )
+    assert f"mynah: {said}" in done.stderr
+    assert done.returncode == (1 if launcher else 2)  # 1 is torchrun's
 
 
 def test_without_its_launcher_a_job_ends(shards: Path, tmp_path: Path) -> None:

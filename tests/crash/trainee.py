@@ -33,7 +33,7 @@ from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step
 from mynah.train.parallel import placed
 from mynah.train.phases import pretrain
-from mynah.train.world import World, joined
+from mynah.train.world import World, connected, joined
 
 STEPS = 60
 #: Both optimizers, dropout, mean weights, a rate that may fall early: all the state there is.
@@ -153,7 +153,7 @@ def _rank(directory: Path, rank: int, processes: int, port: int, sharded: bool) 
         "RANK": str(rank), "WORLD_SIZE": str(processes), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port),
     }  # fmt: skip
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # what a process says that lost another one
-    with joined(torch.device("cpu"), sharded) as world:
+    with joined() as others, connected(others, torch.device("cpu"), sharded) as world:
         train_once(directory, world)
 
 
