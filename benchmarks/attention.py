@@ -55,7 +55,7 @@ def main() -> None:
     for context in (int(c) for c in args.contexts.split(",")):
         x = torch.randn(1, context, config.n_embd, device=args.device, requires_grad=True)
         segments = torch.arange(context, device=args.device)[None] // args.record
-        masks = [record_mask(segments, layer.window) for layer in layers]
+        masks = [record_mask(segments, layer.window, x.dtype) for layer in layers]
         ways = [*((layer, None) for layer in layers), *zip(layers, masks, strict=True)]
         for layer, mask in ways:
             seconds(layer, x, mask)

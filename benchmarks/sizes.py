@@ -108,7 +108,7 @@ def one(
         **{**rates(shape, from_base=False), **changed},
     )  # fmt: skip
     model = new_model(shape, seed)
-    train(model, StreamBatches(data, ramp_of(config), context, seed), config)
+    train(model, StreamBatches(data, ramp_of(config), context, seed, config.document_mask), config)
     scored = summarise(score_network(model, held_out, context), held_out)
     assert scored is not None
     return scored.bpb

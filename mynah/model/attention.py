@@ -5,6 +5,7 @@ B rows, T tokens, H query heads, G key/value heads, D width of a head, C width o
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
@@ -147,23 +148,27 @@ def causal_mask(T: int, S: int, device: torch.device) -> Tensor:
     return torch.ones(T, S, dtype=torch.bool, device=device).tril(S - T)
 
 
-def record_mask(segments: Tensor, window: int) -> Tensor:
+def record_mask(segments: Tensor, window: int, dtype: torch.dtype) -> Tensor:
     """Return the mask under which the tokens of a row see their own record only.
+
+    It is what is added to scores and not whether a key may be seen, as PyTorch would make the one of the other anew
+    for each layer, and keep it until the backward pass.
 
     Args:
         segments: (B, T) int64, equal within a record.
         window: of the layer; 0: dense.
+        dtype: that of the queries.
 
     Returns:
-        bool, True where a query may see a key: (B, 1, T, T), and of a banded layer what `banded_attention` takes.
+        0 where a query may see a key, else -inf: (B, 1, T, T), and of a banded layer what `banded_attention` takes.
     """
     T = segments.shape[1]
     if not 0 < window < T:
         same = segments[:, :, None] == segments[:, None, :]
-        return (same & causal_mask(T, T, segments.device)).unsqueeze(1)
+        return _added(same & causal_mask(T, T, segments.device), dtype)
     blocks = _blocks(segments, window)
     same = blocks[..., :, None] == _with_block_before(blocks)[..., None, :]
-    return (same & _band(blocks.shape[1], window, segments.device)).flatten(0, 1).unsqueeze(1)
+    return _added((same & _band(blocks.shape[1], window, segments.device)).flatten(0, 1), dtype)
 
 
 def banded_attention(
@@ -176,7 +181,7 @@ def banded_attention(
 
     Args:
         q, k, v: (B, H, T, D), of one length.
-        mask: (B N, 1, window, 2 window) bool, which keys of the two blocks a query may see; None: all of its window.
+        mask: (B N, 1, window, 2 window), added to the scores of the keys of the two blocks; None: all of its window.
 
     Returns:
         (B, H, T, D).
@@ -186,7 +191,7 @@ def banded_attention(
     q, k, v = (_blocks(x.transpose(1, 2), window) for x in (q, k, v))
     k, v = _with_block_before(k), _with_block_before(v)
     if mask is None:
-        mask = _band(q.shape[1], window, q.device).repeat(B, 1, 1).unsqueeze(1)
+        mask = _added(_band(q.shape[1], window, q.device).repeat(B, 1, 1), q.dtype)
     q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # (B N, H, ., D)
     y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
     return y.transpose(1, 2).reshape(B, -1, H, D)[:, :T].transpose(1, 2)
@@ -216,3 +221,9 @@ def _band(blocks: int, window: int, device: torch.device) -> Tensor:
     band = ((key <= query) & (key > query - window)).repeat(blocks, 1, 1)
     band[0, :, :window] = False  # there is no block before the first
     return band
+
+
+def _added(seen: Tensor, dtype: torch.dtype) -> Tensor:
+    """(B, ...) bool to (B, 1, ...): what is added to the scores of all heads."""
+    nothing = torch.zeros(seen.shape, dtype=dtype, device=seen.device)
+    return nothing.masked_fill(~seen, -math.inf).unsqueeze(1)

@@ -164,7 +164,11 @@ class Transformer(nn.Module):
         masks: dict[int, Tensor] = {}
         positions = None
         if segments is not None:
-            masks = {window: record_mask(segments, window) for window in set(self.config.layer_windows)}
+            mixed = tokens.device.type  # in which autocast makes queries of another type
+            dtype = torch.get_autocast_dtype(mixed) if torch.is_autocast_enabled(mixed) else x.dtype
+            masks = {
+                window: record_mask(segments, window, dtype) for window in set(self.config.layer_windows)
+            }
             positions = places_within(segments)
         if self.position is not None:
             where = (

@@ -122,16 +122,11 @@ class Heartbeat:
                 del self._disk[here]
 
     def _run(self) -> None:
-        count, last = 0, time.monotonic()
+        count = 0
         while not self._ended.wait(BEAT):
             if os.getppid() != self._parent:
                 os._exit(EXIT)
-            count, now = count + 1, time.monotonic()
-            if now - last > SOON * BEAT:
-                # This process was stopped: that it did not hear of the others meanwhile says nothing.
-                for other in self._others.values():
-                    other.heard, other.moved = other.heard + now - last, other.moved + now - last
-            last = now
+            count += 1
             with suppress(dist.DistError, RuntimeError):  # the store goes with the launcher
                 self._beat(count)
                 self._look()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
@@ -189,9 +189,12 @@ class Job:
                 return artifacts.read_manifest(out, verify=False)
             self._check_left_over(out, key)
             stages = Stages(out.parent, self.config.seed, reporter)
-            with artifacts.locked(out.parent, f".{out.name}.lock", "another -o", remove=True):
+            with (
+                artifacts.locked(out.parent, f".{out.name}.lock", "another -o", remove=True),
+                ExitStack() as at,
+            ):
                 made = stages.run(
-                    TRAIN, self.settings, self.inputs, lambda p: self._work(p, reporter, world), out.name
+                    TRAIN, self.settings, self.inputs, lambda p: self._work(p, reporter, world, at), out.name
                 )
             world.tell("finished")
             return made
@@ -209,12 +212,12 @@ class Job:
             f"{partial}"
         )
 
-    def _work(self, partial: Path, reporter: Reporter, world: World) -> dict[str, Any]:
+    def _work(self, partial: Path, reporter: Reporter, world: World, at: ExitStack) -> dict[str, Any]:
         tensors, done = self._train(partial, reporter, world)
-        with world.at_disk("writing the trained model"):
-            save_tensors(self.model, tensors, partial)
-            if self.tokenizer is not None:
-                self.tokenizer.save(partial)
+        at.enter_context(world.at_disk(f"writing {partial}"))
+        save_tensors(self.model, tensors, partial)
+        if self.tokenizer is not None:
+            self.tokenizer.save(partial)
         return {**counts_of(done), "talks": self.recipe.phase == "replies"}
 
     def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[dict[str, Tensor], Progress]:

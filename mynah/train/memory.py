@@ -103,6 +103,8 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     at_once = AT_ONCE["cuda" if spread.bytes_per_activation == 2 else "cpu"]
     logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
     activations += 2 * tokens * between
+    if config.document_mask:
+        activations += tokens * mask_floats(model, config.context_length) * bytes_per_activation
     rest = sum(groups.values()) - groups["attention"] - groups["mlp"]
     gathered = gathered_bytes(rest, matrices // model.n_layer) if parts > 1 else 0
     return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits, gathered)
@@ -122,8 +124,9 @@ def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) 
 
     The terms of Korthikanti et al. (2022), section 4.1, for kernels that never keep the attention matrix: what enters
     the two norms and leaves them (4 C), queries, keys and values before and after what is done to them, the mixed
-    values twice, and what enters and leaves the non-linearity. A banded layer keeps its keys and values twice. Of
-    `tensor` processes that share a block, each has its heads and hidden units (section 4.2.1).
+    values twice, and what enters and leaves the non-linearity. A banded layer keeps the keys and values of two windows
+    and a mask for them, and lets go what it made them from if that is of no other use. Of `tensor` processes that
+    share a block, each has its heads and hidden units (section 4.2.1).
     """
     C, H = model.n_embd, model.hidden
     Q, K = model.n_head * model.head_size, model.kv_heads * model.head_size
@@ -131,10 +134,18 @@ def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) 
     attention = (Q + 2 * K) + changed * (Q + K) + 2 * Q
     if model.kv_heads != model.n_head:
         attention += 2 * (Q - K)  # keys and values are repeated for every head
-    banded = sum(0 < window < context_length for window in model.layer_windows) / model.n_layer
+    windows = [window for window in model.layer_windows if 0 < window < context_length]
+    banded = len(windows) * (Q if changed else 4 * Q) / model.n_layer
+    masks = 2 * sum(windows) / model.n_layer
     mlp = (4 if model.mlp == "swiglu" else 2) * H
     norms = 2 * C if model.norm == "rms" else 4 * C  # model/fused.py needs only what leaves an RMS norm
-    return norms + (attention + banded * (3 * Q + 2 * K) + mlp) / tensor
+    return norms + masks + (attention + banded + mlp) / tensor
+
+
+def mask_floats(model: ModelConfig, context_length: int) -> int:
+    """Return the numbers of the masks that keep records apart, per token: one mask for all layers of a window."""
+    windows = set(model.layer_windows)
+    return sum(2 * window if 0 < window < context_length else context_length for window in windows)
 
 
 def available_memory(device: torch.device) -> int | None:

@@ -9,16 +9,26 @@ from mynah.errors import ConfigError
 from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
-from mynah.train.memory import Spread, activation_floats, check_memory, check_positions, training_memory
+from mynah.train.memory import (
+    Spread,
+    activation_floats,
+    check_memory,
+    check_positions,
+    mask_floats,
+    training_memory,
+)
 
 SMALLER = {
     "tinyllama-1.1b": {"n_embd": 256, "n_head": 8, "ffn_hidden": 704, "n_layer": 2, "context_length": 256}
 }
 
 
-@pytest.mark.parametrize("name", ["gpt2", "gpt3-nano", "nano", "mini", "tinyllama-1.1b"])
-def test_activations_are_what_autograd_keeps(name: str) -> None:
+@pytest.mark.parametrize("apart", [False, True])
+@pytest.mark.parametrize("name", ["gpt2", "gpt3-nano", "nano", "mini", "tinyllama-1.1b", "banded"])
+def test_activations_are_what_autograd_keeps(name: str, apart: bool) -> None:
     changes = SMALLER.get(name, {"n_layer": 4, "context_length": 256})
+    if name == "banded":
+        name, changes = "nano", {**changes, "windows": (64, 0)}
     config = preset(name, 300, **changes)
     model, tokens = Transformer(config), torch.zeros(2, 256, dtype=torch.int64)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}
@@ -31,9 +41,10 @@ def test_activations_are_what_autograd_keeps(name: str) -> None:
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        model(tokens)
+        model(tokens, torch.arange(256).expand(2, -1) // 50 if apart else None)
     measured = sum(size for size, _ in kept.values()) / (4 * tokens.numel())
     formula = config.n_layer * activation_floats(config, 256) + 2 * config.n_embd
+    formula += mask_floats(config, 256) if apart else 0
     assert formula == pytest.approx(measured, rel=0.2)
 
 
