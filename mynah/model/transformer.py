@@ -164,8 +164,8 @@ class Transformer(nn.Module):
         masks: dict[int, Tensor] = {}
         positions = None
         if segments is not None:
-            mixed = tokens.device.type  # in which autocast makes queries of another type
-            dtype = torch.get_autocast_dtype(mixed) if torch.is_autocast_enabled(mixed) else x.dtype
+            kind = tokens.device.type  # on which autocast may make queries of another type
+            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
             masks = {
                 window: record_mask(segments, window, dtype) for window in set(self.config.layer_windows)
             }
