@@ -96,18 +96,19 @@ def train(
         _launch(processes, elastic, [str(recipe), "-o", str(output), *flags])
         return
 
+    told_by_first = False
     with joined() as others:
-        with others.at_disk(f"reading what {recipe} names"):
-            job = Job(load_train_recipe(recipe, changes), str(recipe))
+        job = Job(load_train_recipe(recipe, changes), str(recipe), world=others)
         try:
             run_job(job, output, others)
         except TrainingError:
             if others.first:
                 raise
-            # All processes see the same loss, and the first one says so; then the launcher ends this one.
-            signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
-            time.sleep(LOST)
-            sys.exit(2)
+            told_by_first = True
+    if told_by_first:  # as all processes see the same loss; then the launcher ends this one
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+        time.sleep(LOST)
+        sys.exit(2)
 
 
 def _launch(processes: int, elastic: bool, arguments: list[str]) -> None:

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ BEAT, LOST = 1.0, 15.0
 #: Seconds after which a process that others wait for, and that computes nothing, counts as lost; more than any
 #: collective operation may take. And those that it may be at the disk before that.
 STILL, AT_DISK = 27.0, 600.0
+#: Share of the time that a process computes at least, if it is not still: what keeps a hung one alive takes less.
+LEAST_WORK = 0.01
 #: Seconds in which processes that are started together have all come.
 STARTING = 600.0
 #: Beats within which a process that is gone has been silent for longer than one that beats ever is (two: its own, and
@@ -50,8 +53,6 @@ class _Other:
     #: what changes while it computes, and when it did
     sign: Any
     moved: float
-    #: at what the others were told that they wait for it
-    named: str = ""
 
     @property
     def beat(self) -> dict[str, Any]:
@@ -80,7 +81,8 @@ class Heartbeat:
         self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
 
     def __enter__(self) -> Heartbeat:
-        self._beat(0)  # so that the others know from the first step on where this process is
+        with suppress(dist.DistError, RuntimeError):
+            self._beat(0)  # so that the others know from the first step on where this process is
         self._thread.start()
         return self
 
@@ -98,16 +100,22 @@ class Heartbeat:
 
     def hear(self, what: str) -> str:
         """Wait until another process tells this; return what it answered."""
+        with self.waiting():
+            while not self._own.check([f"told/{what}"]):
+                time.sleep(BEAT / 20)
+        answer: bytes = self._own.get(f"told/{what}")
+        return answer.decode()
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Let the others know that this thread waits for one of them."""
         with self._lock:
             self._hearing += 1
         try:
-            while not self._own.check([f"told/{what}"]):
-                time.sleep(BEAT / 20)
+            yield
         finally:
             with self._lock:
                 self._hearing -= 1
-        answer: bytes = self._own.get(f"told/{what}")
-        return answer.decode()
 
     @contextmanager
     def at_disk(self, what: str) -> Iterator[None]:
@@ -122,21 +130,29 @@ class Heartbeat:
                 del self._disk[here]
 
     def _run(self) -> None:
-        count = 0
-        while not self._ended.wait(BEAT):
-            if os.getppid() != self._parent:
-                os._exit(EXIT)
-            count += 1
-            with suppress(dist.DistError, RuntimeError):  # the store goes with the launcher
-                self._beat(count)
-                self._look()
+        count, connected = 0, time.monotonic()
+        try:
+            while not self._ended.wait(BEAT):
+                if os.getppid() != self._parent:
+                    os._exit(EXIT)
+                count += 1
+                with suppress(dist.DistError, RuntimeError):  # the store goes with the launcher
+                    self._beat(count)
+                    self._look()
+                    connected = time.monotonic()
+                if time.monotonic() - connected > LOST:
+                    self._end([], "")
+        except Exception:  # without its heart a process would be taken for a lost one
+            with suppress(OSError, ValueError):
+                traceback.print_exc()
+            os._exit(EXIT)
 
     def _beat(self, count: int) -> None:
         mine = {"count": count, "reached": self.reached, "host": socket.gethostname(), "pid": os.getpid()}
         with self._lock:  # within which no thread whose time is taken ends
             work = self._work() + sum(clock() for clock, _ in self._disk.values())
             disk = next((what for _, what in self._disk.values()), "")
-            mine |= {"hears": self._hearing > 0, "work": work, "disk": disk}
+            mine |= {"hears": self._hearing > 0, "work": int(work / (LEAST_WORK * STILL)), "disk": disk}
         self.store.set(f"beat/{self.rank}", json.dumps(mine))
 
     def _look(self) -> None:
@@ -150,7 +166,7 @@ class Heartbeat:
                 sign = {**other.beat, "count": None}
                 # One that waits, or has done its work, holds nobody up.
                 if sign != other.sign or said == LEFT or sign["hears"]:
-                    other.sign, other.moved, other.named = sign, now, ""
+                    other.sign, other.moved = sign, now
         lost = self._silent(now, LOST)
         if lost and self.rank not in lost:
             self._end(lost, f"has not answered for {LOST:.0f} s")
@@ -167,15 +183,11 @@ class Heartbeat:
     def _look_for_still(self, now: float) -> None:
         """Name those that this process waits for and that do nothing; end the job unless they may be at the disk."""
         still = {n: other for n, other in self._others.items() if other.beat and now - other.moved > STILL}
-        waiting = [n for n, other in self._others.items() if other.beat.get("hears")]
         for number, other in still.items():
             disk = other.beat["disk"]
-            if disk and other.named != disk and self.rank == min(waiting, default=self.rank):
-                line = (
-                    f"{self._describe(number)} waits for its disk ({disk}); the job goes on if that is within"
-                )
-                print(f"mynah: {line} {AT_DISK / 60:.0f} minutes", file=sys.stderr, flush=True)
-            other.named = disk
+            if disk and self._is_first(f"named/{number}/{disk}"):
+                what = f"waits for its disk ({disk}); the job goes on if that is within {AT_DISK / 60:.0f} minutes"
+                _say(f"{self._describe(number)} {what}")
         lost = [n for n, other in still.items() if not other.beat["disk"] or now - other.moved > AT_DISK]
         if lost:
             self._end(lost, "stands still")
@@ -190,6 +202,8 @@ class Heartbeat:
 
         The process ends at once: what is under way with the others cannot be ended any other way.
         """
+        with self._lock:
+            self._hearing += 1  # until it ends
         for _ in range(SOON):
             time.sleep(BEAT)
             lost = self._silent(time.monotonic(), 2.5 * BEAT)
@@ -203,21 +217,25 @@ class Heartbeat:
         self._end(behind, "stands still")
 
     def _end(self, lost: list[int], why: str) -> None:
-        """End the job; the first of those that are not lost says why."""
+        """End the job; the first process that does says why."""
         lines = [f"{self._describe(other)} {why}" for other in lost]
         if not lost:
             lines = [f"process {self.rank} of {self.size} has lost the connection to another one"]
-        elif self.rank != min(set(range(self.size)) - set(lost), default=self.rank):
-            lines = []
-        for line in lines:
-            again = "the job ends, run the same command again to go on from the last checkpoint"
-            print(f"mynah: {line}; {again}", file=sys.stderr, flush=True)
+        if self._is_first("ended"):
+            for line in lines:
+                _say(f"{line}; the job ends, run the same command again to go on from the last checkpoint")
         for beat in (self._others[other].beat for other in lost):
             # A process that was stopped does not end when it is asked to.
             if beat.get("host") == socket.gethostname() and hasattr(signal, "SIGKILL"):
                 with suppress(OSError):
                     os.kill(beat["pid"], signal.SIGKILL)
         os._exit(EXIT)
+
+    def _is_first(self, what: str) -> bool:
+        """Whether no other process has come to this before; if they cannot be asked, it is."""
+        with suppress(dist.DistError, RuntimeError):
+            return bool(self._own.add(f"first/{what}", 1) == 1)
+        return True
 
     def _describe(self, number: int) -> str:
         beat = self._others[number].beat
@@ -226,8 +244,13 @@ class Heartbeat:
 
 
 def _clock() -> Callable[[], float]:
-    """Return what tells the seconds that this thread has computed; where the system does not say, the process."""
+    """Return what tells the seconds that this thread has computed; where the system does not say, all but the heart."""
     if not hasattr(time, "pthread_getcpuclockid"):
-        return time.process_time
+        return lambda: time.process_time() - time.thread_time()
     clock = time.pthread_getcpuclockid(threading.get_ident())
     return lambda: time.clock_gettime(clock)
+
+
+def _say(line: str) -> None:
+    with suppress(OSError, ValueError):  # a terminal that is gone, a log on a full disk
+        print(f"mynah: {line}", file=sys.stderr, flush=True)

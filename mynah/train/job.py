@@ -34,6 +34,9 @@ from mynah.train.sharding import whole
 from mynah.train.state import Progress
 from mynah.train.world import World, connected
 
+#: What the first process tells when nothing is left to do.
+FINISHED = "finished"
+
 
 class TrainRecipe(Config):
     """What a model is trained on, which one, and how."""
@@ -80,13 +83,14 @@ def load_train_recipe(path: Path, changes: dict[str, Any]) -> TrainRecipe:
 class Job:
     """A recipe, resolved: tokens, shape, settings, checked before anything is trained."""
 
-    def __init__(self, recipe: TrainRecipe, source: str, processes: int = 1) -> None:
+    def __init__(self, recipe: TrainRecipe, source: str, processes: int = 1, world: World = World()) -> None:
         """Read and check.
 
         Args:
             recipe: what to do.
             source: where it came from, for errors.
             processes: how many will be started, where this is not one of them.
+            world: those that read the same at the same time.
 
         Raises:
             ConfigError: if something does not fit together, or needs more memory than there is.
@@ -94,12 +98,14 @@ class Job:
         """
         self.recipe = recipe
         folder = Path(recipe.tokens)
-        self.inputs = {"tokens": artifacts.read_manifest(folder).output}
-        self.data = TokenSet.load(folder / "train.safetensors")
-        self.held_out = TokenSet.load(folder / "held_out.safetensors")
-        self.tokenizer = _tokenizer_beside(folder)
+        with world.at_disk(f"reading {folder}"):
+            self.inputs = {"tokens": artifacts.read_manifest(folder).output}
+            self.data = TokenSet.load(folder / "train.safetensors")
+            self.held_out = TokenSet.load(folder / "held_out.safetensors")
+            self.tokenizer = _tokenizer_beside(folder)
         if recipe.start is not None:
-            self.inputs["start"] = artifacts.read_manifest(Path(recipe.start)).output
+            with world.at_disk(f"reading {recipe.start}"):
+                self.inputs["start"] = artifacts.read_manifest(Path(recipe.start)).output
             self.model = load_config(Path(recipe.start))
         else:
             self.model = self._shape(source)
@@ -144,9 +150,11 @@ class Job:
     def _settings(self, source: str) -> TrainConfig:
         recipe = self.recipe
         from_base, optimizer = recipe.start is not None, recipe.train.get("optimizer")
-        own = rates(self.model, from_base, optimizer=optimizer)
         context = recipe.train.get("context_length", min(self.model.context_length, 2048))
-        values = {"steps": 1, "context_length": context, **own, **recipe.train}
+        own = rates(self.model, from_base, optimizer=optimizer, context_length=context)
+        # Conversations are always apart, whatever the make.
+        told = {**({"document_mask": True} if recipe.phase == "replies" else {}), **recipe.train}
+        values = {"steps": 1, "context_length": context, **own, **told}
         config = build_config(TrainConfig, values, f"{source}: [train]")
         if "steps" not in recipe.train:
             rows = recipe.passes * len(self.data.tokens) / config.context_length
@@ -154,7 +162,7 @@ class Job:
             values.setdefault("eval_every", max(5, values["steps"] // 20))
             config = build_config(TrainConfig, values, f"{source}: [train]")
         passes = passes_over(len(self.data.tokens), config)
-        values = {**values, **rates(self.model, from_base, passes, optimizer), **recipe.train}
+        values |= {**rates(self.model, from_base, passes, optimizer, context), **told}
         return build_config(TrainConfig, values, f"{source}: [train]")
 
     @property
@@ -179,24 +187,26 @@ class Job:
             DataError, TrainingError, Interrupted: as `train`.
         """
         with connected(world, self.device, self.recipe.sharded, self.recipe.tensor_parallel) as world:
-            key = stage_key(TRAIN, self.settings, self.inputs, self.config.seed, __version__)
-            finished = world.first and _is_finished(out, key)
-            if world.total(float(finished))[0] and not world.first:
-                return artifacts.read_manifest(out)
             if not world.first:
-                self._train(out.with_name(f"{out.name}.partial"), reporter, world)
-                world.hear("finished")
+                if world.hear("found") != FINISHED:
+                    self._train(out.with_name(f"{out.name}.partial"), reporter, world)
+                    world.hear(FINISHED)
                 return artifacts.read_manifest(out, verify=False)
-            self._check_left_over(out, key)
+            key = stage_key(TRAIN, self.settings, self.inputs, self.config.seed, __version__)
             stages = Stages(out.parent, self.config.seed, reporter)
-            with (
-                artifacts.locked(out.parent, f".{out.name}.lock", "another -o", remove=True),
-                ExitStack() as at,
-            ):
-                made = stages.run(
-                    TRAIN, self.settings, self.inputs, lambda p: self._work(p, reporter, world, at), out.name
-                )
-            world.tell("finished")
+            with ExitStack() as at:
+                at.enter_context(world.at_disk(f"looking at {out}"))  # until it trains
+                world.tell("found", FINISHED if _is_finished(out, key) else "")
+                self._check_left_over(out, key)
+                with artifacts.locked(out.parent, f".{out.name}.lock", "another -o", remove=True):
+                    made = stages.run(
+                        TRAIN,
+                        self.settings,
+                        self.inputs,
+                        lambda p: self._work(p, reporter, world, at),
+                        out.name,
+                    )
+            world.tell(FINISHED)
             return made
 
     def _check_left_over(self, out: Path, key: str) -> None:
@@ -213,6 +223,7 @@ class Job:
         )
 
     def _work(self, partial: Path, reporter: Reporter, world: World, at: ExitStack) -> dict[str, Any]:
+        at.close()
         tensors, done = self._train(partial, reporter, world)
         at.enter_context(world.at_disk(f"writing {partial}"))
         save_tensors(self.model, tensors, partial)

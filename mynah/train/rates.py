@@ -14,8 +14,8 @@ PAPER_RATES = {
     768: 6e-4, 1024: 3e-4, 1536: 2.5e-4, 2048: 2e-4, 2560: 1.6e-4, 4096: 1.2e-4, 5140: 1e-4, 12288: 0.6e-4,
 }  # fmt: skip
 
-#: Rows of so many tokens cost nothing more with a mask that keeps records apart, and records are learned better so: by
-#: 1 % on logs (docs/log.md). Attention over 1,024 takes a sixth longer under it, over 2,048 a third.
+#: Rows of so many tokens cost 2 or 3 % more with a mask that keeps records apart, and records are learned better so:
+#: by 1 % on logs (docs/log.md). Attention over 1,024 takes a sixth longer under it, over 2,048 a third.
 MASKED = 512
 
 #: A text that the small default sees only so many times, with a table of token pairs or without, is learned best at
@@ -30,7 +30,11 @@ def passes_over(n_tokens: int, config: TrainConfig) -> float:
 
 
 def rates(
-    model: ModelConfig, from_base: bool, passes: float = math.inf, optimizer: str | None = None
+    model: ModelConfig,
+    from_base: bool,
+    passes: float = math.inf,
+    optimizer: str | None = None,
+    context_length: int | None = None,
 ) -> dict[str, Any]:
     """Return the settings that suit a make: those of the small default, or AdamW as in the paper for GPT shapes.
 
@@ -39,6 +43,7 @@ def rates(
         from_base: whether it is a trained one that goes on.
         passes: how many times it will see the text; by default, many.
         optimizer: the one asked for; None: what suits the make.
+        context_length: tokens a row; None: as many as the model is made for.
     """
     if from_base:
         return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
@@ -56,7 +61,7 @@ def rates(
         "learning_rate": 1e-2 * 128 / model.n_embd * (NEW_FACTOR if _stays_new(model, passes) else 1.0),
         "matrix_learning_rate": 0.02,
         "matrix_every": 4,  # all at once takes a tenth longer and learns hardly more (docs/log.md)
-        "document_mask": model.context_length <= MASKED,
+        "document_mask": (context_length or model.context_length) <= MASKED,
     }
 
 

@@ -8,6 +8,7 @@ start to the next, and no process has to tell another which rows it took.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -69,7 +70,7 @@ class World:
         if self.size == 1:
             return list(values)
         self.further()
-        device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # the one that `joined` has set
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"  # the one that `connected` has set
         summed = torch.tensor(values, dtype=torch.float64, device=device)
         dist.all_reduce(summed)
         return [float(value) for value in summed]
@@ -115,14 +116,22 @@ def joined() -> Iterator[World]:
     if "RANK" not in os.environ:
         yield World()
         return
+    begun = time.monotonic()
     try:
         store, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=STARTING))))
-    except dist.DistError:
+    except dist.DistError as error:
         where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        if time.monotonic() - begun < STARTING:
+            raise TrainingError(
+                f"{where}: processes cannot meet there: {str(error).splitlines()[0]}"
+            ) from None
         raise TrainingError(
             f"not all {os.environ.get('WORLD_SIZE')} processes have come to {where} within {STARTING:.0f} s; "
             "docs/cluster.md has the command for each machine"
         ) from None
+    # A launcher that starts them again keeps the store, and all that was said there before.
+    attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+    store = dist.distributed_c10d.PrefixStore(f"attempt {attempt}", store)
     with Heartbeat(store, rank, size) as heartbeat:
         yield World(rank, size, heartbeat)
 
@@ -141,22 +150,18 @@ def connected(world: World, device: torch.device, sharded: bool = False, tensor:
     if heartbeat is None:
         yield world
         return
-    world.meet("read")  # its shards, which may take one longer than another
-    world.further()
-    if device.type == "cuda":
-        torch.cuda.set_device(device)
+    backend = "nccl" if device.type == "cuda" else "gloo"
     try:
+        world.meet("read")  # its shards, which may take one longer than another
+        if device.type == "cuda":
+            torch.cuda.set_device(device)
         apart = dist.distributed_c10d.PrefixStore("mynah", heartbeat.store.clone())
-        dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
-            store=apart,
-            rank=world.rank,
-            world_size=size,
-            timeout=TIMEOUT,
-        )
         grid = None
-        if size > 1 and (sharded or tensor > 1):
-            grid = init_device_mesh(device.type, (size // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
+        world.further()
+        with heartbeat.waiting():
+            dist.init_process_group(backend, store=apart, rank=world.rank, world_size=size, timeout=TIMEOUT)
+            if size > 1 and (sharded or tensor > 1):
+                grid = init_device_mesh(device.type, (size // tensor, tensor), mesh_dim_names=(DATA, TENSOR))
         yield replace(world, grid=grid)
     except RuntimeError as error:
         if not (isinstance(error, dist.DistError) or "gloo" in str(error).lower()):

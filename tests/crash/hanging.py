@@ -1,6 +1,8 @@
 """`mynah train` of which one process hangs, dies or is stopped; HANGS says where, and which.
 
-hung, killed: process 1 after its third step. making, stopped: process 1 before it makes its model. writing: process 0
+hung, killed: process 1 after its third step; restarted: killed then, but not when it is started again. making, stopped:
+the last process before it makes its model, while process 0 computes for long; clockless: the same on a system
+that does not tell the time of a thread. busy: no process, but the first one computes as long. writing: process 0
 at its checkpoint. late: process 1 before it joins.
 """
 
@@ -15,9 +17,10 @@ from mynah.cli.main import main
 from mynah.train import checkpoint, heartbeat, job, world
 from mynah.train.world import World
 
+HANGS = os.environ["HANGS"]
 world.TIMEOUT = timedelta(seconds=3)
 world.STARTING = heartbeat.STARTING = 9.0
-heartbeat.LOST, heartbeat.STILL, heartbeat.AT_DISK = 5.0, 7.0, 12.0
+heartbeat.LOST, heartbeat.STILL, heartbeat.AT_DISK = 5.0, 8.0, 12.0
 at, write, placed = World.at, checkpoint._write, job.placed
 
 
@@ -25,15 +28,19 @@ def no_further(self: World, step: int) -> None:
     at(self, step)
     if (self.rank, step) == (1, 3):
         time.sleep(2)  # heard of by the others
-        if os.environ["HANGS"] == "killed":
+        if HANGS != "hung":
             os.kill(os.getpid(), signal.SIGKILL)
         time.sleep(600)  # while its heart goes on beating
 
 
 def never_made(config: Any, begin: Any, world: World, device: Any) -> Any:
-    if world.rank == 1 and os.environ["HANGS"] == "stopped":
-        os.kill(os.getpid(), signal.SIGSTOP)
-    if world.rank == 1:
+    if world.rank == 0:
+        until = time.monotonic() + 15
+        while time.monotonic() < until:
+            pass
+    elif world.rank == world.size - 1 and HANGS != "busy":
+        if HANGS == "stopped":
+            os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(600)
     return placed(config, begin, world, device)
 
@@ -42,11 +49,16 @@ def never_written(*arguments: Any) -> None:
     time.sleep(600)
 
 
-match os.environ["HANGS"]:
+match HANGS:
     case "hung" | "killed":
         World.at = no_further  # type: ignore[method-assign]
-    case "making" | "stopped":
+    case "restarted" if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
+        World.at = no_further  # type: ignore[method-assign]
+    case "making" | "stopped" | "busy":
         job.placed = never_made
+    case "clockless":
+        job.placed = never_made
+        del time.pthread_getcpuclockid
     case "late" if os.environ["RANK"] == "1":
         time.sleep(600)
     case "writing":
