@@ -232,10 +232,17 @@ class Heartbeat:
         os._exit(EXIT)
 
     def _is_first(self, what: str) -> bool:
-        """Whether no other process has come to this before; if they cannot be asked, it is."""
-        with suppress(dist.DistError, RuntimeError):
-            return bool(self._own.add(f"first/{what}", 1) == 1)
-        return True
+        """Whether no other process has come to this before; if that cannot be asked in time, it is."""
+        answers: list[int] = []
+
+        def ask() -> None:
+            with suppress(dist.DistError, RuntimeError):
+                answers.append(self._own.add(f"first/{what}", 1))
+
+        asking = threading.Thread(target=ask, daemon=True)
+        asking.start()
+        asking.join(2 * BEAT)  # a connection that is cut may not say so for minutes
+        return answers in ([], [1])
 
     def _describe(self, number: int) -> str:
         beat = self._others[number].beat
