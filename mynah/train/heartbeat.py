@@ -76,7 +76,7 @@ class Heartbeat:
         self._hearing = 0
         self._disk: dict[int, tuple[Callable[[], float], str]] = {}
         self._work = _clock()
-        self._lock = threading.Lock()
+        self._lock, self._ending = threading.Lock(), threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="heartbeat")
 
@@ -218,6 +218,7 @@ class Heartbeat:
 
     def _end(self, lost: list[int], why: str) -> None:
         """End the job; the first process that does says why."""
+        self._ending.acquire()  # for ever: the other thread of this process may come here, too
         lines = [f"{self._describe(other)} {why}" for other in lost]
         if not lost:
             lines = [f"process {self.rank} of {self.size} has lost the connection to another one"]
