@@ -104,9 +104,9 @@ def train(
         except TrainingError:
             if others.first:
                 raise
-            told_by_first = True
-    if told_by_first:  # as all processes see the same loss; then the launcher ends this one
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(2))
+            told_by_first = True  # as all processes see the same loss; then the launcher ends this one
+            signal.signal(signal.SIGTERM, lambda *_: os._exit(2))
+    if told_by_first:
         time.sleep(LOST)
         sys.exit(2)
 
@@ -149,9 +149,11 @@ def _run_processes(processes: int, arguments: list[str]) -> str | None:
     except SignalException:  # passed on to the processes, which have saved and said so
         sys.exit(130)
     except ChildFailedError as error:
-        # What killed one makes the others end: the signal is the cause, then an error of a process's own.
+        # What killed one makes the others end: a signal is the cause, then an error of a process's own; SIGTERM is what
+        # the launcher sends to the rest.
         rank, failure = min(
-            error.failures.items(), key=lambda item: (item[1].exitcode > 0, item[1].exitcode == EXIT)
+            error.failures.items(),
+            key=lambda item: (item[1].exitcode in (EXIT, -signal.SIGTERM), item[1].exitcode > 0),
         )
         if failure.exitcode in (2, 130):
             sys.exit(failure.exitcode)

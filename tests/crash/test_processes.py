@@ -11,11 +11,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 import torch
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from mynah import artifacts
+from mynah.cli.train import _run_processes
 from mynah.model.weights import load_model
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -422,6 +425,32 @@ def test_an_elastic_job_does_not_repeat_its_own_errors(shards: Path, tmp_path: P
     assert done.returncode == 2
     assert done.stderr.count("try a lower learning rate") == 1
     assert "starting again" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ({0: 2, 1: -signal.SIGTERM}, 2),
+        ({0: -signal.SIGTERM, 1: -signal.SIGKILL}, "process 1 of 2 was ended by SIGKILL"),
+        ({0: EXIT, 1: -signal.SIGSEGV}, "process 1 of 2 was ended by SIGSEGV"),
+        ({0: -signal.SIGTERM, 1: 1}, "process 1 of 2 ended with status 1"),
+    ],
+)
+def test_the_launcher_tells_the_cause_from_what_it_did_itself(
+    monkeypatch: pytest.MonkeyPatch, codes: dict[int, int], told: int | str
+) -> None:
+    failures = {rank: ProcessFailure(rank, 1000 + rank, code, "") for rank, code in codes.items()}
+
+    def failing(*_: object) -> NoReturn:
+        raise ChildFailedError("mynah", failures)
+
+    monkeypatch.setattr("torch.distributed.launcher.api.elastic_launch", lambda *_: failing)
+    if isinstance(told, int):
+        with pytest.raises(SystemExit) as ended:
+            _run_processes(2, [])
+        assert ended.value.code == told
+    else:
+        assert _run_processes(2, []) == told
 
 
 def test_two_jobs_do_not_write_into_one_folder(shards: Path, tmp_path: Path) -> None:
