@@ -10,8 +10,8 @@ which is what nanoGPT trains with; the tanh form that OpenAI used is slower on a
 
 speed: the trainers take turns, a few steps at a time; the median over all turns is quoted with the spread. FLOP/s are
 the formula's (6 for each parameter that multiplies every token, plus attention), as a share of the float32
-matrix-product rate measured in the same run. memory: each trainer in a process of its own. growth: time against tokens
-and against context.
+matrix-product rate measured in the same run. memory: each trainer in a process of its own, which loads what that one
+needs and no more. growth: time against tokens and against context.
 """
 
 from __future__ import annotations
@@ -26,25 +26,55 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 from io import StringIO
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from machine import describe, matmul_rate
 
+# What else of Mynah is needed is imported where it is: a peer's memory is not to be measured with Mynah in it.
 from mynah.device import peak_memory, reset_peak_memory
-from mynah.model.config import ModelConfig
-from mynah.model.presets import preset
-from mynah.model.weights import new_model
-from mynah.plan.flops import training_flops_per_token
-from mynah.train.batches import Batch
-from mynah.train.config import TrainConfig
-from mynah.train.loop import Session, train
 
-#: name -> layers, width, heads, vocabulary, rows, tokens a row
+if TYPE_CHECKING:
+    from mynah.model.config import ModelConfig
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A model of GPT-2's make and the batch that it is trained on."""
+
+    n_layer: int
+    n_embd: int
+    n_head: int
+    vocab_size: int
+    rows: int
+    context: int
+
+    def batch(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Return random tokens and what follows each, (rows, context) int64."""
+        generator = torch.Generator().manual_seed(0)
+        ids = torch.randint(0, self.vocab_size, (self.rows, self.context + 1), generator=generator)
+        return ids[:, :-1].contiguous(), ids[:, 1:].contiguous()
+
+    def config(self) -> ModelConfig:
+        """Return it as Mynah has it."""
+        from mynah.model.presets import preset
+
+        return preset(
+            "gpt2",
+            self.vocab_size,
+            n_layer=self.n_layer,
+            n_embd=self.n_embd,
+            n_head=self.n_head,
+            context_length=self.context,
+            mlp="gelu",
+        )
+
+
 SHAPES = {
-    "12.3M": (6, 384, 6, 4096, 8, 256),
-    "0.8M": (4, 128, 4, 256, 12, 64),
+    "12.3M": Shape(6, 384, 6, 4096, rows=8, context=256),
+    "0.8M": Shape(4, 128, 4, 256, rows=12, context=64),
 }
 TURNS = 7
 RATE = 6e-4
@@ -78,26 +108,13 @@ def main() -> None:
         growth()
 
 
-def shape_of(name: str) -> tuple[ModelConfig, Batch]:
-    """Return the config of a shape and one batch for it."""
-    n_layer, n_embd, n_head, vocab, rows, context = SHAPES[name]
-    config = preset(
-        "gpt2", vocab, n_layer=n_layer, n_embd=n_embd, n_head=n_head, context_length=context, mlp="gelu"
-    )
-    return config, batch_of(config, rows)
-
-
-def batch_of(config: ModelConfig, rows: int) -> Batch:
-    generator = torch.Generator().manual_seed(0)
-    ids = torch.randint(0, config.vocab_size, (rows, config.context_length + 1), generator=generator)
-    return Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
-
-
 def speed(name: str) -> None:
-    config, batch = shape_of(name)
-    rows, context = batch.tokens.shape
-    steps = 4 if config.n_embd > 200 else 30
-    turns = {key: make(config, batch) for key, make in TRAINERS.items()}
+    from mynah.plan.flops import training_flops_per_token
+
+    shape = SHAPES[name]
+    config, tokens = shape.config(), shape.rows * shape.context
+    steps = 4 if shape.n_embd > 200 else 30
+    turns = {key: make(shape) for key, make in TRAINERS.items()}
     times: dict[str, list[float]] = {key: [] for key in turns}
     rates = []
     for _ in range(TURNS):
@@ -105,10 +122,10 @@ def speed(name: str) -> None:
             rates.append(matmul_rate(repeats=3))
             times[key].append(turn(steps))
     peak = statistics.median(rates)
-    flops = training_flops_per_token(config, context) * rows * context
+    flops = training_flops_per_token(config, shape.context) * tokens
     print(
         f"\n{name}: {config.n_params():,} parameters ({config.n_layer} layers, {config.n_embd} wide, vocabulary "
-        f"{config.vocab_size}), {rows} x {context} tokens a step; matmul {peak / 1e9:.0f} GFLOP/s "
+        f"{config.vocab_size}), {shape.rows} x {shape.context} tokens a step; matmul {peak / 1e9:.0f} GFLOP/s "
         f"({min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f}), {TURNS} turns of {steps} steps each"
     )
     print(
@@ -119,7 +136,7 @@ def speed(name: str) -> None:
         ratios = [other / own for own, other in zip(times["mynah, AdamW"], values, strict=True)]
         print(
             f"{key:<22} {1e3 * middle:>10.1f} {1e3 * min(values):>8.1f} {1e3 * max(values):>8.1f} "
-            f"{rows * context / middle:>10,.0f} {flops / middle / peak:>10.1%} "
+            f"{tokens / middle:>10,.0f} {flops / middle / peak:>10.1%} "
             f"{statistics.median(ratios):>7.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})"
         )
 
@@ -135,8 +152,7 @@ def memory(name: str) -> None:
 
 def hold(name: str, key: str) -> None:
     """Print what one trainer holds before its first step, and at most in four."""
-    config, batch = shape_of(name)
-    turn = TRAINERS[key](config, batch)
+    turn = TRAINERS[key](SHAPES[name])
     reset_peak_memory()
     before = peak_memory() or 0
     turn(4)
@@ -144,40 +160,41 @@ def hold(name: str, key: str) -> None:
 
 
 def growth() -> None:
-    config, batch = shape_of("0.8M")
-    turn = TRAINERS["mynah, AdamW"](config, batch)
-    print(f"\ngrowth with tokens, 0.8M, {batch.tokens.numel()} a step")
+    shape = SHAPES["0.8M"]
+    turn, tokens = TRAINERS["mynah, AdamW"](shape), shape.rows * shape.context
+    print(f"\ngrowth with tokens, 0.8M, {tokens} a step")
     print(f"{'tokens':>10} {'s':>8} {'slope':>8}")
     former = None
     for steps in (20, 200, 2000):
         seconds = turn(steps) * steps
         slope = f"{math.log10(seconds / former):>8.2f}" if former else ""
-        print(f"{steps * batch.tokens.numel():>10,} {seconds:>8.2f} {slope}")
+        print(f"{steps * tokens:>10,} {seconds:>8.2f} {slope}")
         former = seconds
     print("\ngrowth with context, 12.3M, 4,096 tokens a step")
     print(f"{'context':>10} {'ms':>8} {'slope':>8}")
     former = None
     for context in (256, 512, 1024, 2048, 4096):
-        longer = shape_of("12.3M")[0].model_copy(update={"context_length": context})
-        turn = TRAINERS["mynah, AdamW"](longer, batch_of(longer, 4096 // context))
+        turn = TRAINERS["mynah, AdamW"](replace(SHAPES["12.3M"], context=context, rows=4096 // context))
         seconds = statistics.median(turn(2) for _ in range(3))
         slope = f"{math.log2(seconds / former):>8.2f}" if former else ""
         print(f"{context:>10,} {1e3 * seconds:>8.0f} {slope}")
         former = seconds
 
 
-def mynah_turn(
-    config: ModelConfig, batch: Batch, optimizer: Literal["adamw", "muon"], **settings: Any
-) -> Turn:
+def mynah_turn(shape: Shape, optimizer: Literal["adamw", "muon"], **settings: Any) -> Turn:
     """Return a function that takes real steps of the training loop."""
-    model = new_model(config, 0)
-    rows, context = batch.tokens.shape
+    from mynah.model.weights import new_model
+    from mynah.train.batches import Batch
+    from mynah.train.config import TrainConfig
+    from mynah.train.loop import Session, train
+
+    model, batch = new_model(shape.config(), 0), Batch(*shape.batch())
 
     def turn(steps: int) -> float:
         stamps: list[float] = []
         train_config = TrainConfig(
-            steps=steps + 1, batch_size=rows, context_length=context, optimizer=optimizer, learning_rate=RATE,
-            schedule="cosine", eval_every=10**6, **settings,
+            steps=steps + 1, batch_size=shape.rows, context_length=shape.context, optimizer=optimizer,
+            learning_rate=RATE, schedule="cosine", eval_every=10**6, **settings,
         )  # fmt: skip
         train(
             model,
@@ -190,15 +207,15 @@ def mynah_turn(
     return turn
 
 
-def gpt2_of(config: ModelConfig) -> Any:
+def gpt2_of(shape: Shape) -> Any:
     from transformers import GPT2Config, GPT2LMHeadModel
 
-    shape = GPT2Config(
-        vocab_size=config.vocab_size,
-        n_positions=config.context_length,
-        n_embd=config.n_embd,
-        n_layer=config.n_layer,
-        n_head=config.n_head,
+    config = GPT2Config(
+        vocab_size=shape.vocab_size,
+        n_positions=shape.context,
+        n_embd=shape.n_embd,
+        n_layer=shape.n_layer,
+        n_head=shape.n_head,
         activation_function="gelu",
         resid_pdrop=0.0,
         embd_pdrop=0.0,
@@ -206,7 +223,7 @@ def gpt2_of(config: ModelConfig) -> Any:
         bos_token_id=0,
         eos_token_id=0,
     )
-    return GPT2LMHeadModel(shape)
+    return GPT2LMHeadModel(config)
 
 
 def plain_turn(model: Any, loss_of: Callable[[], torch.Tensor], optimizer: Any = None) -> Turn:
@@ -231,25 +248,25 @@ def plain_turn(model: Any, loss_of: Callable[[], torch.Tensor], optimizer: Any =
     return turn
 
 
-def loss_by(logits_of: Callable[[torch.Tensor], torch.Tensor], batch: Batch) -> torch.Tensor:
-    """Return the mean loss; not by `labels`, which would shift them once more: the same T targets over T tokens."""
-    logits = logits_of(batch.tokens)
-    return torch.nn.functional.cross_entropy(logits.flatten(0, 1), batch.targets.flatten())
+def loss_by(logits_of: Callable[[torch.Tensor], torch.Tensor], shape: Shape) -> Callable[[], torch.Tensor]:
+    """Return what gives the mean loss; not by `labels`, which would shift them again: T targets over T tokens."""
+    tokens, targets = shape.batch()
+    return lambda: torch.nn.functional.cross_entropy(logits_of(tokens).flatten(0, 1), targets.flatten())
 
 
-def transformers_turn(config: ModelConfig, batch: Batch) -> Turn:
-    model = gpt2_of(config)
-    return plain_turn(model, lambda: loss_by(lambda tokens: model(tokens).logits, batch))
+def transformers_turn(shape: Shape) -> Turn:
+    model = gpt2_of(shape)
+    return plain_turn(model, loss_by(lambda tokens: model(tokens).logits, shape))
 
 
-def trainer_turn(config: ModelConfig, batch: Batch) -> Turn:
+def trainer_turn(shape: Shape) -> Turn:
     """Return transformers.Trainer over rows that hold the batch again and again."""
     import tempfile
 
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
-    model = gpt2_of(config)
-    rows = [{"input_ids": row, "labels": row} for row in batch.tokens]
+    model = gpt2_of(shape)
+    rows = [{"input_ids": row, "labels": row} for row in shape.batch()[0]]
 
     class Stamps(TrainerCallback):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -275,21 +292,21 @@ def trainer_turn(config: ModelConfig, batch: Batch) -> Turn:
     return turn
 
 
-def litgpt_turn(config: ModelConfig, batch: Batch) -> Turn:
+def litgpt_turn(shape: Shape) -> Turn:
     from litgpt.config import Config
     from litgpt.model import GPT
 
-    shape = Config(
-        name="gpt2", block_size=config.context_length, vocab_size=config.vocab_size,
-        padded_vocab_size=config.vocab_size, n_layer=config.n_layer, n_head=config.n_head, n_embd=config.n_embd,
-        rotary_percentage=0.25, gelu_approximate="none",
+    config = Config(
+        name="gpt2", block_size=shape.context, vocab_size=shape.vocab_size, padded_vocab_size=shape.vocab_size,
+        n_layer=shape.n_layer, n_head=shape.n_head, n_embd=shape.n_embd, rotary_percentage=0.25,
+        gelu_approximate="none",
     )  # fmt: skip
-    model = GPT(shape)
+    model = GPT(config)
     model.lm_head.weight = model.transformer.wte.weight
-    return plain_turn(model, lambda: loss_by(model, batch))
+    return plain_turn(model, loss_by(model, shape))
 
 
-def nanogpt_turn(config: ModelConfig, batch: Batch) -> Turn:
+def nanogpt_turn(shape: Shape) -> Turn:
     spec = importlib.util.spec_from_file_location("nanogpt_model", f"{NANOGPT}/model.py")
     assert spec is not None
     assert spec.loader is not None
@@ -299,27 +316,28 @@ def nanogpt_turn(config: ModelConfig, batch: Batch) -> Turn:
     with redirect_stdout(StringIO()):
         model = nanogpt.GPT(
             nanogpt.GPTConfig(
-                config.context_length,
-                config.vocab_size,
-                config.n_layer,
-                config.n_head,
-                config.n_embd,
+                shape.context,
+                shape.vocab_size,
+                shape.n_layer,
+                shape.n_head,
+                shape.n_embd,
                 0.0,
                 True,
             )
         )
         optimizer = model.configure_optimizers(0.1, RATE, (0.9, 0.95), "cpu")
-    return plain_turn(model, lambda: model(batch.tokens, batch.targets)[1], optimizer)
+    tokens, targets = shape.batch()
+    return plain_turn(model, lambda: model(tokens, targets)[1], optimizer)
 
 
-TRAINERS: dict[str, Callable[[ModelConfig, Batch], Turn]] = {
-    "mynah, AdamW": lambda config, batch: mynah_turn(config, batch, "adamw"),
+TRAINERS: dict[str, Callable[[Shape], Turn]] = {
+    "mynah, AdamW": lambda shape: mynah_turn(shape, "adamw"),
     "transformers, plain": transformers_turn,
     "transformers.Trainer": trainer_turn,
     **({"litgpt, plain": litgpt_turn} if LITGPT else {}),
     **({"nanoGPT": nanogpt_turn} if NANOGPT else {}),
-    "mynah, Muon in turns": lambda config, batch: mynah_turn(config, batch, "muon", matrix_every=4),
-    "mynah, Muon at once": lambda config, batch: mynah_turn(config, batch, "muon", matrix_every=1),
+    "mynah, Muon in turns": lambda shape: mynah_turn(shape, "muon", matrix_every=4),
+    "mynah, Muon at once": lambda shape: mynah_turn(shape, "muon", matrix_every=1),
 }
 
 if __name__ == "__main__":

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
 from mynah.errors import ArtifactError
 from mynah.model.tensor_files import TensorFiles
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
-from mynah.train.sharding import layout, local, locals_of, own, part_of, whole
+from mynah.train.sharding import is_spread, local, locals_of, own, part_of, whole
 
 #: Coefficients of the odd quintic polynomials, one after the other, that bring singular values between 0.03 and 1
 #: within 4 % of 1: each errs least over what the one before it leaves (Amsel et al. 2025, Polar Express).
@@ -79,7 +78,72 @@ def _plus(matrices: Tensor, number: float) -> Tensor:
     return matrices
 
 
-class Muon(torch.optim.Optimizer):
+class Optimizer:
+    """Groups of parameters with what holds for each, and the state of each parameter by name.
+
+    Not PyTorch's class of that name: making one loads PyTorch's compiler, which takes half a second and 29 MB of each
+    process that trains (docs/log.md).
+    """
+
+    def __init__(self, groups: list[dict[str, Any]]) -> None:
+        """Take groups: `params`, the learning rate `lr`, and what the optimizer asks for."""
+        self.param_groups = groups
+        self.state: dict[nn.Parameter, dict[str, Tensor]] = defaultdict(dict)
+
+    def step(self) -> None:
+        """Take one step; parameters without a gradient are left alone."""
+        raise NotImplementedError
+
+
+class AdamW(Optimizer):
+    """Adam with decoupled weight decay (Loshchilov & Hutter 2019), by PyTorch's fused kernel.
+
+    The kernel goes element by element, so of a parameter that is spread each process moves its own part.
+    """
+
+    def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float], eps: float) -> None:
+        super().__init__(groups)
+        self.betas, self.eps = betas, eps
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Take one step; parameters without a gradient are left alone."""
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            for p in params:
+                if not self.state[p]:
+                    count = torch.zeros(
+                        (), device=p.device
+                    )  # beside the parameter, where the kernel wants it
+                    self.state[p] = {
+                        "step": count,
+                        "exp_avg": torch.zeros_like(p),
+                        "exp_avg_sq": torch.zeros_like(p),
+                    }
+            if not params:
+                continue
+            counts, means, squares = (
+                locals_of(self.state[p][what] for p in params) for what in ("step", "exp_avg", "exp_avg_sq")
+            )
+            torch._foreach_add_(counts, 1)
+            torch._fused_adamw_(
+                locals_of(params),
+                locals_of(p.grad for p in params if p.grad is not None),
+                means,
+                squares,
+                [],
+                counts,
+                lr=group["lr"],
+                beta1=self.betas[0],
+                beta2=self.betas[1],
+                weight_decay=group["weight_decay"],
+                eps=self.eps,
+                amsgrad=False,
+                maximize=False,
+            )
+
+
+class Muon(Optimizer):
     """Momentum, orthogonalised (Jordan et al. 2024): each update moves all directions of a matrix alike.
 
     With `every` above 1, a step orthogonalises and moves one part of the matrices in turn, each `every` times as far:
@@ -91,13 +155,15 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self, params: Iterable[nn.Parameter], lr: float, momentum: float, weight_decay: float, every: int = 1
     ) -> None:
-        super().__init__(params, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+        super().__init__(
+            [{"params": list(params), "lr": lr, "momentum": momentum, "weight_decay": weight_decay}]
+        )
         self.every = every
         #: whose turn it is; set before each step, so that there is nothing to save
         self.turn = 0
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]
+    def step(self) -> None:
         """Take one step; parameters without a gradient are left alone."""
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
@@ -111,7 +177,7 @@ class Muon(torch.optim.Optimizer):
             for place, (p, grad, mean) in enumerate(zip(params, grads, means, strict=True)):
                 if (place + self.turn) % self.every == 0:
                     # One that is spread is put together for this, and never beside another one.
-                    together[place if isinstance(p, DTensor) else p.shape].append((p, grad, mean))
+                    together[place if is_spread(p) else p.shape].append((p, grad, mean))
             rate = group["lr"] * self.every
             for chosen in together.values():
                 ahead = [whole(grad.lerp(mean, group["momentum"])) for _, grad, mean in chosen]  # Nesterov's
@@ -138,38 +204,35 @@ class Optimizers:
             {"params": tables, "lr": rate, "weight_decay": decay},
             {"params": scales, "lr": rate, "weight_decay": 0.0},
         ]
-        self.all: list[torch.optim.Optimizer] = []
+        self.all: list[Optimizer] = []
         if muon:
             rest = (config.momentum, decay, config.matrix_every)
             self.all.append(Muon(blocks, config.matrix_learning_rate, *rest))
         else:
             groups.append({"params": blocks, "lr": rate, "weight_decay": decay})
-        kept = [group for alike in groups for group in _by_layout(alike)]
-        betas = (config.beta1, config.beta2)
-        fused = not any(isinstance(p, DTensor) for p in model.parameters())
-        self.all.append(torch.optim.AdamW(kept, lr=rate, betas=betas, eps=config.eps, fused=fused))
-        for group in self._groups():
+        self.all.append(AdamW(groups, (config.beta1, config.beta2), config.eps))
+        for group in self.param_groups:
             group["peak_lr"] = group["lr"]
 
-    def _groups(self) -> list[dict[str, Any]]:
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """All groups, for a `GradScaler`, which asks for nothing else to unscale gradients."""
         return [group for optimizer in self.all for group in optimizer.param_groups]
 
-    def step(self, step: int, factor: float, scaler: torch.amp.GradScaler) -> None:
-        """Take step `step` at `factor` times the peak rates, unless a gradient is not finite; forget the gradients."""
+    def step(self, step: int, factor: float) -> None:
+        """Take step `step` at `factor` times the peak rates; forget the gradients."""
+        for group in self.param_groups:
+            group["lr"] = group["peak_lr"] * factor
         for optimizer in self.all:
             if isinstance(optimizer, Muon):
                 optimizer.turn = step
-        for group in self._groups():
-            group["lr"] = group["peak_lr"] * factor
-        for optimizer in self.all:
-            scaler.step(optimizer)
-        scaler.update()
+            optimizer.step()
         self.clear()
 
     def clear(self) -> None:
         """Forget the gradients."""
-        for optimizer in self.all:
-            optimizer.zero_grad(set_to_none=True)
+        for p in self.names:
+            p.grad = None
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the state as named tensors: `<parameter>/<what>`."""
@@ -202,11 +265,3 @@ class Optimizers:
             value = torch.empty_like(p.detach()) if shape else torch.empty((), device=p.device)
             files.read(key, part_of(value), local(value))
             owner[id(p)].state[p][what] = value
-
-
-def _by_layout(group: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return groups of parameters that can be in one operation on many."""
-    alike: dict[object, list[nn.Parameter]] = defaultdict(list)
-    for p in group["params"]:
-        alike[layout(p)].append(p)
-    return [{**group, "params": params} for params in alike.values()]

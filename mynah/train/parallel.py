@@ -10,25 +10,15 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import Replicate
-from torch.distributed.tensor.parallel import (
-    ColwiseParallel,
-    ParallelStyle,
-    PrepareModuleInput,
-    RowwiseParallel,
-    parallelize_module,
-)
 
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.tensor_files import TensorFiles
-from mynah.model.transformer import Block, Transformer
+from mynah.model.transformer import Transformer
 from mynah.model.weights import WEIGHTS, init_weights, load_model, model_tensors, new_model
 from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
-from mynah.train.sharding import DATA, TENSOR, local, put, read_into
+from mynah.train.sharding import TENSOR, local, put, read_into
 from mynah.train.world import World
 
 
@@ -121,48 +111,16 @@ def placed(config: ModelConfig, begin: Path | int, world: World, device: torch.d
     if world.grid is None:
         model = load_model(begin) if isinstance(begin, Path) else new_model(config, begin)
         return model.to(device)
+    from mynah.train.cutting import cut  # and with it all of DTensor
+
     with torch.device("meta"):
         model = Transformer(config)
-    _cut(model, world.grid, device)
+    cut(model, world.grid, device)
     if isinstance(begin, Path):
         read_into(model_tensors(model), TensorFiles([begin / WEIGHTS]), begin)
     else:
         init_weights(model, begin, put)
     return model
-
-
-def _cut(model: Transformer, grid: DeviceMesh, device: torch.device) -> None:
-    """Cut a model that has no memory yet (on the meta device) over the processes, and give each its part's.
-
-    Of each block, neighbours share heads and hidden units (Shoeybi et al. 2019); what a process then
-    has is cut once more over all that have other rows (FSDP2, Zhao et al. 2023), and put together to be used, block by
-    block. What the numbers are is for `init_weights` or a file to say.
-    """
-    if grid[TENSOR].size() > 1:
-        for block in model.blocks:
-            _share(block, grid[TENSOR])
-    if grid[DATA].size() > 1:
-        for block in model.blocks:
-            fully_shard(block, mesh=grid[DATA])
-        fully_shard(model, mesh=grid[DATA])
-    model.to_empty(device=device)
-    if model.config.tie_embeddings:  # which to_empty has taken apart
-        model.head.weight = model.embed.weight
-
-
-def _share(block: nn.Module, mesh: DeviceMesh) -> None:
-    """Let neighbours share a block: columns of what widens, rows of what narrows, and a sum at the end of each."""
-    assert isinstance(block, Block)
-    plan: dict[str, ParallelStyle] = {
-        "attention.query_key_value": ColwiseParallel(),
-        "attention.out": RowwiseParallel(),
-        "mlp.up": ColwiseParallel(),
-        "mlp.down": RowwiseParallel(),
-    }
-    if block.mlp.gate is not None:  # two matrices read the same: one sum of their gradients, not two
-        plan |= {"mlp": PrepareModuleInput(input_layouts=Replicate(), desired_input_layouts=Replicate())}
-        plan |= {"mlp.gate": ColwiseParallel()}
-    parallelize_module(block, mesh, plan)
 
 
 def check_shareable(model: ModelConfig, tensor: int, size: int) -> None:

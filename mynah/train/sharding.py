@@ -7,17 +7,20 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeGuard
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
-from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
 from mynah.model.tensor_files import Part, TensorFiles
 from mynah.model.weights import check_shapes
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 #: Names of the dimensions of the grid of processes: those along the first have different rows of a batch, those along
 #: the second different heads and hidden units of each block.
@@ -26,14 +29,20 @@ DATA, TENSOR = "data", "tensor"
 logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
 
 
+def is_spread(tensor: Tensor) -> TypeGuard[DTensor]:
+    """Whether each process holds a part of a tensor. None is before `cutting` has loaded what such tensors are."""
+    module = sys.modules.get("torch.distributed.tensor")
+    return module is not None and isinstance(tensor, module.DTensor)
+
+
 def whole(tensor: Tensor) -> Tensor:
     """Return all of a tensor; of one that is spread, all processes must ask together."""
-    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+    return tensor.full_tensor() if is_spread(tensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
     """Return this process's part of a tensor, which shares its memory."""
-    return tensor.to_local() if isinstance(tensor, DTensor) else tensor
+    return tensor.to_local() if is_spread(tensor) else tensor
 
 
 def locals_of(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -43,21 +52,23 @@ def locals_of(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 def part_of(tensor: Tensor) -> Part:
     """Return which part of a tensor this process holds."""
-    if not isinstance(tensor, DTensor):
+    if not is_spread(tensor):
         return Part.whole(tensor.shape)
+    from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
+
     shape, at = compute_local_shape_and_global_offset(tensor.shape, tensor.device_mesh, tensor.placements)
     return Part(tuple(at), tuple(shape), tuple(tensor.shape))
 
 
 def own(value: Tensor, like: Tensor) -> Tensor:
     """Return of a whole tensor the part that this process holds of `like`."""
-    return value[part_of(like).slices] if isinstance(like, DTensor) else value
+    return value[part_of(like).slices] if is_spread(like) else value
 
 
 @torch.no_grad()
 def put(target: Tensor, value: Tensor) -> None:
     """Copy a whole tensor, or one spread alike, into a parameter."""
-    local(target).copy_(local(value) if isinstance(value, DTensor) else own(value, target))
+    local(target).copy_(local(value) if is_spread(value) else own(value, target))
 
 
 @torch.no_grad()
@@ -74,7 +85,7 @@ def read_into(tensors: Mapping[str, Tensor], files: TensorFiles, path: Path) -> 
 
 def layout(tensor: Tensor) -> object:
     """Return what tensors must have in common to be in one operation on many."""
-    return tensor.device_mesh if isinstance(tensor, DTensor) else None
+    return tensor.device_mesh if is_spread(tensor) else None
 
 
 def writes(tensor: Tensor, place: dict[str, int]) -> bool:
@@ -85,7 +96,7 @@ def writes(tensor: Tensor, place: dict[str, int]) -> bool:
         place: this process's place along each dimension of the grid.
     """
     spread = set()
-    if isinstance(tensor, DTensor):
+    if is_spread(tensor):
         names = tensor.device_mesh.mesh_dim_names or ()
         spread = {name for name, how in zip(names, tensor.placements, strict=True) if not how.is_replicate()}
     return all(place[name] == 0 for name in place.keys() - spread)

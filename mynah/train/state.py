@@ -128,11 +128,11 @@ class TrainState:
         Gradients that are not finite move nothing.
         """
         scaler = self.precision.scaler
-        for optimizer in self.optimizers.all:
-            scaler.unscale_(optimizer)
+        scaler.unscale_(self.optimizers)  # type: ignore[arg-type]  # of an optimizer it reads `param_groups` alone
         norm = clip(self.model.parameters(), self.config.grad_clip or math.inf)
         if math.isfinite(norm):
-            self.optimizers.step(self.progress.step, factor, scaler)
+            self.optimizers.step(self.progress.step, factor)
+            scaler.update()
             if self.average is not None:
                 self.average.update(self.progress.step)
         elif scaler.is_enabled():  # float16's scale was too large: no part of the step may be taken

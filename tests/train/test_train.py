@@ -191,12 +191,37 @@ def test_matrices_take_turns(tiny: ModelOf, data: TokenSet) -> None:
     assert set.union(*moved) == set(range(8))
 
 
+def test_adamw_is_pytorchs(tiny: ModelOf) -> None:
+    """Bit for bit, with a parameter that has no gradient for a while, and rates that change."""
+    config = TrainConfig(
+        steps=1, optimizer="adamw", learning_rate=0.01, weight_decay=0.3, beta2=0.9, eps=1e-6
+    )
+    ours, theirs = tiny(bias=True), tiny(bias=True)
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    own = Optimizers(ours, config)
+    decayed = [{"params": [p], "weight_decay": 0.3 if p.ndim == 2 else 0.0} for p in theirs.parameters()]
+    peer = torch.optim.AdamW(decayed, betas=(config.beta1, 0.9), eps=1e-6, fused=True)
+    generator = torch.Generator().manual_seed(0)
+    for step in range(4):
+        for number, (p, q) in enumerate(zip(ours.parameters(), theirs.parameters(), strict=True)):
+            grad = torch.randn(p.shape, generator=generator)
+            p.grad, q.grad = (None, None) if number == step else (grad, grad.clone())
+        for group in peer.param_groups:
+            group["lr"] = 0.01 / (step + 1)
+        peer.step()
+        own.step(step, 1 / (step + 1))
+        assert all(p.grad is None for p in ours.parameters())
+    assert all(map(torch.equal, ours.parameters(), theirs.parameters()))
+    state = own.tensors()
+    assert state["embed.weight/step"] == 3
+    assert {name.rpartition("/")[2] for name in state} == {"step", "exp_avg", "exp_avg_sq"}
+
+
 @pytest.mark.parametrize("kind", ["muon", "adamw"])
 def test_every_parameter_has_one_optimizer(tiny: ModelOf, kind: str) -> None:
     model = tiny(value_embeddings=True, bigram_buckets=16, bias=True)
     config = TrainConfig(steps=1, optimizer=kind)  # type: ignore[arg-type]
-    groups = [g for o in Optimizers(model, config).all for g in o.param_groups]
-    held = [id(p) for g in groups for p in g["params"]]
+    held = [id(p) for g in Optimizers(model, config).param_groups for p in g["params"]]
     assert sorted(held) == sorted(id(p) for p in model.parameters())
 
 
