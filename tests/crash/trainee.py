@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import hashlib
+import importlib
 import json
 import os
 import shutil
@@ -50,6 +51,9 @@ BEGAN = Path(tempfile.mkdtemp()) / "step"
 atexit.register(shutil.rmtree, BEGAN.parent)
 
 heartbeat.BEAT = 0.02  # so that orphans end at once
+
+for name in ("mynah.train.cutting", "torch._dynamo"):  # which each of several processes loads as it starts
+    importlib.import_module(name)
 
 
 def corpus() -> tuple[Tokenizer, TokenSet, TokenSet]:
