@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from mynah.errors import ArtifactError
 from mynah.model.tensor_files import TensorFiles
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
-from mynah.train.sharding import is_spread, local, locals_of, own, part_of, whole
+from mynah.train.sharding import is_spread, layout, local, locals_of, own, part_of, whole
 
 #: Coefficients of the odd quintic polynomials, one after the other, that bring singular values between 0.03 and 1
 #: within 4 % of 1: each errs least over what the one before it leaves (Amsel et al. 2025, Polar Express).
@@ -211,17 +212,20 @@ class Optimizers:
         else:
             groups.append({"params": blocks, "lr": rate, "weight_decay": decay})
         self.all.append(AdamW(groups, (config.beta1, config.beta2), config.eps))
-        for group in self.param_groups:
+        for group in self._groups():
             group["peak_lr"] = group["lr"]
+        alike: dict[object, list[nn.Parameter]] = defaultdict(list)
+        for p in self.names:
+            alike[layout(p)].append(p)
+        #: What a `GradScaler` takes for optimizers: it unscales all gradients of one in one operation.
+        self.alike = [SimpleNamespace(param_groups=[{"params": params}]) for params in alike.values()]
 
-    @property
-    def param_groups(self) -> list[dict[str, Any]]:
-        """All groups, for a `GradScaler`, which asks for nothing else to unscale gradients."""
+    def _groups(self) -> list[dict[str, Any]]:
         return [group for optimizer in self.all for group in optimizer.param_groups]
 
     def step(self, step: int, factor: float) -> None:
         """Take step `step` at `factor` times the peak rates; forget the gradients."""
-        for group in self.param_groups:
+        for group in self._groups():
             group["lr"] = group["peak_lr"] * factor
         for optimizer in self.all:
             if isinstance(optimizer, Muon):

@@ -31,8 +31,7 @@ logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERR
 
 def is_spread(tensor: Tensor) -> TypeGuard[DTensor]:
     """Whether each process holds a part of a tensor. None is before `cutting` has loaded what such tensors are."""
-    module = sys.modules.get("torch.distributed.tensor")
-    return module is not None and isinstance(tensor, module.DTensor)
+    return isinstance(tensor, getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", ()))
 
 
 def whole(tensor: Tensor) -> Tensor:

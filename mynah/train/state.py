@@ -128,7 +128,8 @@ class TrainState:
         Gradients that are not finite move nothing.
         """
         scaler = self.precision.scaler
-        scaler.unscale_(self.optimizers)  # type: ignore[arg-type]  # of an optimizer it reads `param_groups` alone
+        for alike in self.optimizers.alike:
+            scaler.unscale_(alike)  # type: ignore[arg-type]
         norm = clip(self.model.parameters(), self.config.grad_clip or math.inf)
         if math.isfinite(norm):
             self.optimizers.step(self.progress.step, factor)

@@ -103,6 +103,16 @@ def test_a_model_in_parts_learns_the_same(shards: Path, tmp_path: Path, optimize
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("parts", ["sharded=true", "tensor_parallel=2"])
+def test_a_model_in_parts_learns_in_float16(shards: Path, tmp_path: Path, parts: str, optimizer: str) -> None:
+    """Its gradients are unscaled, those that are spread and those of tables that each process has whole."""
+    same = ["--set", "train.precision=float16", "--set", f"train.optimizer={optimizer}"]
+    run(shards, tmp_path / "one", *same)
+    run(shards, tmp_path / "two", *same, "--set", parts, "--processes", "2")
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), rel=2e-3)
+
+
 #: Heads that share keys and values, norms of queries and keys with weights, a gated MLP, as Qwen3 has them.
 SHARED = {
     "n_layer": 2,

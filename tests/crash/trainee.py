@@ -52,9 +52,6 @@ atexit.register(shutil.rmtree, BEGAN.parent)
 
 heartbeat.BEAT = 0.02  # so that orphans end at once
 
-for name in ("mynah.train.cutting", "torch._dynamo"):  # which each of several processes loads as it starts
-    importlib.import_module(name)
-
 
 def corpus() -> tuple[Tokenizer, TokenSet, TokenSet]:
     """Return a tokenizer and made-up text, equal each time."""
@@ -109,6 +106,8 @@ def start(directory: Path, processes: int, sharded: bool = False) -> list[int]:
     BEGAN.unlink(missing_ok=True)  # a start may be killed before it comes to that
     if processes == 1:
         return [fork(lambda: train_once(directory))]
+    for name in ("mynah.train.cutting", "torch._dynamo"):  # which each of several would load
+        importlib.import_module(name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -40,6 +40,7 @@ config = TrainConfig(steps=20, batch_size=2, context_length=32, optimizer="adamw
 model = new_model(preset("gpt2", 50, n_layer=1, n_embd=32, n_head=2), 0)
 train(model, lambda step: batch, config, Session(watch=lambda step: losses.append(step.loss)))
 assert losses[-1] < losses[0] / 2, losses
+train(model, lambda step: batch, config.model_copy(update={"optimizer": "muon"}))
 # PyTorch's compiler and DTensor: 70 MB and a second that a process which trains alone does not need.
 assert not {"torch._dynamo", "torch.distributed.tensor"} & set(sys.modules)
 assert "pydantic" not in sys.modules or not hasattr(sys.modules["pydantic"], "VERSION")

@@ -221,8 +221,10 @@ def test_adamw_is_pytorchs(tiny: ModelOf) -> None:
 def test_every_parameter_has_one_optimizer(tiny: ModelOf, kind: str) -> None:
     model = tiny(value_embeddings=True, bigram_buckets=16, bias=True)
     config = TrainConfig(steps=1, optimizer=kind)  # type: ignore[arg-type]
-    held = [id(p) for g in Optimizers(model, config).param_groups for p in g["params"]]
-    assert sorted(held) == sorted(id(p) for p in model.parameters())
+    optimizers = Optimizers(model, config)
+    for sets in (optimizers.all, optimizers.alike):
+        held = [id(p) for o in sets for g in o.param_groups for p in g["params"]]
+        assert sorted(held) == sorted(id(p) for p in model.parameters())
 
 
 def test_schedules() -> None:
