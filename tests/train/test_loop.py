@@ -244,9 +244,13 @@ def test_deviations_by_hand() -> None:
 
 
 def poisoned(batches: BatchAt, at: range) -> BatchAt:
-    """Return batches of which some hold the least likely targets: tokens that never follow."""
+    """Return batches of which some hold the least likely targets: tokens that never follow.
+
+    They wait for the disk: what a spike goes back to is another checkpoint if that was too slow for the last one.
+    """
 
     def batch_at(step: int) -> Batch:
+        settle()
         batch = batches(step)
         return replace(batch, targets=torch.full_like(batch.targets, 299)) if step in at else batch
 
