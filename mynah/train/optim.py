@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -79,7 +80,7 @@ def _plus(matrices: Tensor, number: float) -> Tensor:
     return matrices
 
 
-class Optimizer:
+class Optimizer(ABC):
     """Groups of parameters with what holds for each, and the state of each parameter by name.
 
     Not PyTorch's class of that name: making one loads PyTorch's compiler, which takes half a second and 29 MB of each
@@ -91,9 +92,9 @@ class Optimizer:
         self.param_groups = groups
         self.state: dict[nn.Parameter, dict[str, Tensor]] = defaultdict(dict)
 
+    @abstractmethod
     def step(self) -> None:
         """Take one step; parameters without a gradient are left alone."""
-        raise NotImplementedError
 
 
 class AdamW(Optimizer):
