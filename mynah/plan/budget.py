@@ -45,6 +45,9 @@ DISTINCT_REPLIES = 0.5
 #: Fine-tuning's learning rate as a share of pretraining's: at the full rate it undid on four of five logs
 #: what pretraining had learned; replies that repeat can stand more of it (docs/log.md).
 TUNE_RATE = {"repeating": 0.2, "new": 0.1}
+#: Measurements without gain after which fine-tuning's rate falls at once; 0: never. What people say once is soon
+#: learned by heart; of replies that repeat, fewer questions are answered right the sooner it falls (docs/log.md).
+STALL = {"repeating": 0, "new": 4}
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -158,7 +161,7 @@ def make_plan(
             gentle = {
                 name: TUNE_RATE[kind] * rate for name, rate in own_rates.items() if name.endswith("rate")
             }
-            values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": 4}
+            values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": STALL[kind]}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     reasons.append(
         f"{built.steps:,} steps of {rows[0]} x {rows[1]} tokens, {passes:.1f} passes over the data"

@@ -89,6 +89,7 @@ def test_replies_that_repeat_get_more_of_the_time(monkeypatch: pytest.MonkeyPatc
     assert repeating.tune is not None
     assert new.tune is not None
     assert repeating.tune.learning_rate == pytest.approx(2 * new.tune.learning_rate)
+    assert (repeating.tune.stall, new.tune.stall) == (0, 4)
     assert any("10% of the replies are distinct: 50% of the time" in reason for reason in repeating.reasons)
     assert budget.distinct_replies(encode_records([Document("no replies")], tokenizer)) == 1.0
 
