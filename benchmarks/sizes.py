@@ -84,7 +84,7 @@ def measured(sets: dict[str, Any], sizes: list[str], path: Path | None) -> dict[
             for size in sizes:
                 for pairs in (True, False):
                     model = settings(data, vocab, size, pairs)
-                    found = measure_step(model, row_shape(data), torch.device("cpu"))
+                    found = measure_step(model, data, row_shape(data), torch.device("cpu"))
                     key = f"{text}/{size}/{pairs}"
                     speeds[key] = min(found, speeds.get(key, found))
     return remembered(path, speeds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -74,6 +75,7 @@ class StreamBatches:
         self.context_length = min(context_length, len(data.tokens) - 1)
         # The offset of an epoch is below one row, so every epoch has this many whole rows.
         self.rows = max(1, (len(self.tokens) - self.context_length) // self.context_length)
+        self._epoch = lru_cache(2)(self._new_epoch)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
@@ -92,7 +94,7 @@ class StreamBatches:
             segments = torch.from_numpy(np.searchsorted(self.starts, places, side="right"))
         return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), segments, places)
 
-    def _epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
+    def _new_epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
         generator = np.random.default_rng((self.seed, epoch))
         room = len(self.tokens) - 1 - self.rows * self.context_length
         return int(generator.integers(0, room + 1)), generator.permutation(self.rows)
@@ -119,14 +121,15 @@ class PackedBatches:
         """Raises DataError if no record holds a reply."""
         self.ramp, self.seed, self.context_length = _ramp(batch_size), seed, context_length
         self.word_dropout = word_dropout
-        #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
-        self.blank = int(data.tokens[0])
         pieces = [p for r in range(len(data)) for p in _pieces(data, r, context_length)]
         if not pieces:
             raise DataError("no conversation with a reply to learn from")
+        #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
+        self.blank = int(data.tokens[0])
         order = np.random.default_rng(seed).permutation(len(pieces))
         self.packed = _pack([pieces[i] for i in order], context_length)
         self.rows = len(self.packed)
+        self._order = lru_cache(2)(self._new_order)
 
     def __call__(self, step: int) -> Batch:
         """Return the batch of a step."""
@@ -139,9 +142,8 @@ class PackedBatches:
         places = np.full((B, T), -1, np.int64)
         for b, number in enumerate(numbers):
             epoch, place = divmod(number, self.rows)
-            order = np.random.default_rng((self.seed, epoch)).permutation(self.rows)
             t = 0
-            for s, (ids, wanted, other, first) in enumerate(self.packed[int(order[place])]):
+            for s, (ids, wanted, other, first) in enumerate(self.packed[int(self._order(epoch)[place])]):
                 n = len(ids)
                 tokens[b, t : t + n] = torch.from_numpy(ids)
                 targets[b, t : t + n] = torch.from_numpy(wanted)
@@ -154,6 +156,9 @@ class PackedBatches:
             blanked = torch.rand(B, T, generator=generator) < self.word_dropout
             tokens = torch.where(blanked & heard, self.blank, tokens)
         return Batch(tokens, targets, segments, places)
+
+    def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
+        return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
 
 
 def _ramp(batch_size: int | BatchRamp) -> BatchRamp:

@@ -61,7 +61,9 @@ class TrainConfig(Config):
         0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
     )
     eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
-    patience: int = Field(10, ge=1, description="measurements without gain before it stops early")
+    patience: int = Field(
+        10, ge=1, description="measurements without gain before it stops early; wsd: in its fall"
+    )
     precision: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto",
         description="of the products; weights stay float32. auto: bfloat16 on a GPU that has it, float16 with "

@@ -107,7 +107,7 @@ def train(
         """Note the held-out loss; keep the weights if they are the best so far."""
         model.eval()
         held_out = None
-        with state.measured_weights():
+        with state.measured_weights(), state.precision.autocast():
             if validate is not None:
                 held_out = validate()
                 replicas.part()
@@ -115,7 +115,7 @@ def train(
                 progress.best_loss, progress.best_step = held_out, progress.step
                 state.keep_best()
         progress.history.append({"step": progress.step, "loss": loss, "rate": factor, "held_out": held_out})
-        progress.stopped_early = held_out is not None and waited(progress) >= config.patience
+        progress.stopped_early = held_out is not None and _in_vain(progress, config)
         return held_out
 
     with torch.random.fork_rng(), _stop_asked() as pressed:
@@ -195,11 +195,13 @@ def train(
                 if session.watch is not None:
                     steps = last_step(progress, config)
                     session.watch(Step(progress.step, steps, loss, progress.best_loss, held_out, speed))
+                is_due = progress.step % config.checkpoint_every == 0
+                if is_due:
+                    progress.spikes = 0
                 if stops:
                     raise Interrupted if directory is not None else KeyboardInterrupt
-                if progress.step % config.checkpoint_every == 0:
+                if is_due:
                     progress.seconds = time.monotonic() - begun
-                    progress.spikes = 0
                     checkpoints.save(state)
             progress.seconds = time.monotonic() - begun
             # Whatever happens to what is made of it, training need not be done again.
@@ -245,17 +247,16 @@ def _stop_asked() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def waited(progress: Progress) -> int:
-    """Return how many measurements there were since the lowest one; once the rate fell early, of those since then.
+def waited(progress: Progress, since: int) -> int:
+    """Return how many measurements there were since the lowest one, of those after step `since`.
 
     What training begins with is left aside: a model that begins well, from a prior or a base, is first shaken by the
     full rate, and what it gains shows when the rate falls. The weights it began with are kept all the same.
     """
-    first = progress.fall[0] if progress.fall else 0
     losses = [
         float(row["held_out"])
         for row in progress.history
-        if row["held_out"] is not None and float(row["step"] or 0) > first
+        if row["held_out"] is not None and float(row["step"] or 0) > since
     ]
     return len(losses) - 1 - int(np.argmin(np.nan_to_num(losses, nan=np.inf))) if losses else 0
 
@@ -265,10 +266,16 @@ def last_step(progress: Progress, config: TrainConfig) -> int:
     return progress.fall[1] if progress.fall else config.steps
 
 
+def _in_vain(progress: Progress, config: TrainConfig) -> bool:
+    """Whether it is time to stop; of wsd, whose rate must have its fall, what was measured before that says nothing."""
+    since = (progress.fall or planned_fall(config))[0] if config.schedule == "wsd" else 0
+    return waited(progress, since) >= config.patience
+
+
 def _stalls(progress: Progress, config: TrainConfig) -> bool:
     """Whether it is time to bring the fall of the rate forward."""
     flat = progress.fall is None and progress.step < planned_fall(config)[0]
-    return config.schedule == "wsd" and flat and 0 < config.stall <= waited(progress)
+    return config.schedule == "wsd" and flat and 0 < config.stall <= waited(progress, 0)
 
 
 @torch.no_grad()

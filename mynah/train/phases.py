@@ -15,6 +15,7 @@ from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, held_out_loss, train
 from mynah.train.ramp import ramp_of
 from mynah.train.state import Progress
+from mynah.train.world import rows
 
 #: Held-out tokens looked at in a measurement, for each token of the steps since the one before: a tenth of their time,
 #: as reading takes a third of what learning does. The loss of few tokens goes up and down by chance, and the weights
@@ -91,16 +92,15 @@ def _held_out_batches(
     config: TrainConfig,
     batches_of: Callable[[TokenSet, int, int, int], BatchAt],
 ) -> list[Batch]:
-    """Return fixed batches of held-out rows, none twice; empty if nothing can be measured."""
+    """Return fixed held-out rows, none twice, in parts no larger than a step's; empty if nothing can be measured."""
     fewest, most = MEASURED_TOKENS
-    between = config.eval_every * config.batch_size * config.context_length
+    between = min(config.eval_every, config.steps) * config.batch_size * config.context_length
     tokens = min(most, max(fewest, int(MEASURED_SHARE * between)))
-    rows_at_most = max(1, tokens // config.context_length)
+    at_most = max(1, tokens // config.context_length)
     try:
         one = batches_of(data, 1, config.context_length, 0)
     except DataError:
         return []
-    rows = min(rows_at_most, one.rows)  # type: ignore[attr-defined]
-    size = min(rows, config.batch_size)
-    batch_at = batches_of(data, size, config.context_length, 0)
-    return [batch_at(i) for i in range(rows // size)]
+    count = min(at_most, one.rows)  # type: ignore[attr-defined]
+    at_once = max(1, config.batch_size // config.grad_accum_steps)
+    return rows(batches_of(data, count, config.context_length, 0)(0), -(-count // at_once))

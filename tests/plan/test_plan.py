@@ -127,9 +127,9 @@ def test_fields_can_be_changed_and_round_trip(data: TokenSet) -> None:
         plan_of(data, PlanConfig(size="nano", pretrain={"steps": 0}))
 
 
-def test_a_real_step_is_measured() -> None:
+def test_a_real_step_is_measured(data: TokenSet) -> None:
     config = preset("nano", 300, n_layer=1, n_embd=32, context_length=32)
-    assert 0 < budget.measure_step(config, (2, 16), CPU) < 5
+    assert 0 < budget.measure_step(config, data, (2, 16), CPU) < 5
 
 
 def test_flops_of_gpt2_small_by_the_book() -> None:

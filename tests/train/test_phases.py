@@ -1,17 +1,20 @@
-"""What is measured while training: how much of the held-out part."""
+"""What is measured while training, how much of the held-out part, and when it is told to stop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 
+from mynah.errors import DataError
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train import phases
-from mynah.train.batches import Batch
+from mynah.train.batches import Batch, StreamBatches
 from mynah.train.config import TrainConfig
+from mynah.train.loop import train
 from mynah.train.world import World
 
 
@@ -19,19 +22,44 @@ from mynah.train.world import World
 def test_the_longer_between_two_measurements_the_more_is_read_in_each(
     tiny: Callable[..., Transformer], data: TokenSet, phase: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(phases, "MEASURED_TOKENS", (64, 256))
-    rows: list[torch.Tensor] = []
+    monkeypatch.setattr(phases, "MEASURED_TOKENS", (64, 1 << 17))
+    parts: list[torch.Tensor] = []
 
     def note(model: Transformer, batches: list[Batch], world: World) -> float:
-        rows[:] = [row for batch in batches for row in batch.tokens]
+        parts[:] = [batch.tokens for batch in batches]
         return 0.0
 
     monkeypatch.setattr(phases, "held_out_loss", note)
 
     def read(eval_every: int) -> int:
-        config = TrainConfig(steps=1, batch_size=2, context_length=16, eval_every=eval_every)
+        config = TrainConfig(
+            steps=5, batch_size=6, grad_accum_steps=2, context_length=16, eval_every=eval_every
+        )
         phase(tiny(), data, data, config)  # type: ignore[operator]
-        assert len({tuple(row.tolist()) for row in rows}) == len(rows)  # none twice
-        return sum(map(len, rows))
+        rows = [tuple(row.tolist()) for part in parts for row in part]
+        assert len(set(rows)) == len(rows)  # none twice
+        assert max(map(len, parts)) <= 3  # no more at once than in a part of a step
+        return len(rows) * 16
 
-    assert [read(1), read(20), read(1000)] == [64, 192, 256]
+    assert [read(1), read(4), read(1000)] == [64, 112, 144]  # the last: there are five steps
+    monkeypatch.setattr(phases, "MEASURED_TOKENS", (64, 128))
+    assert read(1000) == 128
+
+
+def test_no_held_out_conversation_means_no_measurement(
+    tiny: Callable[..., Transformer], data: TokenSet
+) -> None:
+    none = TokenSet(data.tokens[:0], data.starts[:1], data.part[:0], data.n_bytes[:0])
+    config = TrainConfig(steps=1, batch_size=2, context_length=16)
+    assert phases.tune(tiny(), data, none, config).best_loss is None
+    with pytest.raises(DataError, match="no conversation with a reply"):
+        phases.tune(tiny(), none, data, config)
+
+
+def test_wsd_is_not_stopped_before_its_rate_falls(tiny: Callable[..., Transformer], data: TokenSet) -> None:
+    config = TrainConfig(
+        steps=40, batch_size=1, context_length=16, eval_every=1, schedule="wsd", decay=0.5, patience=3
+    )
+    losses = iter(np.arange(41.0))  # worse and worse
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: float(next(losses)))
+    assert (done.step, done.stopped_early) == (24, True)  # the first one in the fall, and three without gain
