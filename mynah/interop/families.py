@@ -45,6 +45,9 @@ def _activation(foreign: Settings, path: Path) -> str:
 
 
 def _read_gpt2(foreign: Settings, path: Path) -> Settings:
+    for name, known in (("scale_attn_weights", True), ("scale_attn_by_inverse_layer_idx", False)):
+        if foreign.get(name, known) is not known:
+            raise ConfigError(f"{path}: {name} {foreign[name]}; Mynah computes GPT-2 with {known} alone")
     return {
         "vocab_size": foreign["vocab_size"],
         "context_length": foreign["n_positions"],

@@ -67,11 +67,19 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     if name not in FAMILIES:
         known = ", ".join(FAMILIES)
         raise ConfigError(f"{directory}: model_type {name!r}; Mynah reads {known}")
+    if (quantized := foreign.get("quantization_config")) is not None:
+        kind = quantized.get("quant_method", "quantized") if isinstance(quantized, dict) else "quantized"
+        raise ConfigError(f"{directory}: weights are {kind}; expected them in float32, float16 or bfloat16")
     family = FAMILIES[name]
     try:
         config = build_config(ModelConfig, family.read(foreign, directory), str(path))
         return config, _from_foreign(_read_weights(directory), family, config)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (
+        KeyError,
+        TypeError,
+        AttributeError,
+        RuntimeError,
+    ) as error:  # the last: shapes that cannot be split
         raise ArtifactError(f"{directory}: a key or tensor is missing or of another kind: {error}") from None
 
 
@@ -141,6 +149,8 @@ def _lost(config: ModelConfig, family: Family) -> dict[str, Any]:
     try:
         again = ModelConfig(**family.read(said, Path("config.json")))
     except ValueError:  # it has no word for a head's width, and the one that it works out is no whole number
+        if config.n_head == 1 and config.head_dim is None:
+            return {"n_embd": config.n_embd}
         whole = config.model_copy(update={"n_head": 1, "n_kv_head": 1, "head_dim": None})
         return {"head_dim": config.head_size, **_lost(whole, family)}
     # Fields that are left to their defaults mean what they are worked out to.

@@ -64,14 +64,16 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     """Return what training a preset takes on each of `world` GPUs, in parts (`sharded`), bfloat16 products.
 
     Memory: 4 + 4 + 8 bytes a parameter and 4 of the best weights so far, divided by W (ZeRO-3, Rajbhandari et al. 2020,
-    section 5), and what is put together to be used (`gathered_bytes`); activations are kept where blocks meet (Chen et
-    al. 2016) and for one block within (`activation_floats`). Sent and received: in each pass all weights twice and all
-    gradients once, each (G - 1) / G of 4 bytes a parameter (Rajbhandari et al. 2020, section 7, for a ring of the
-    G = W / T GPUs that hold the same share, Patarasuk & Yuan 2009). With T > 1, the stream of all tokens of a group is
+    section 5), and what is put together to be used (`gathered_bytes`), with a copy of a block's matrices and the head's
+    in bfloat16; activations are kept where blocks meet (Chen et al. 2016), in float32, and for one block within
+    (`activation_floats`). Sent and received: in each pass the weights of blocks twice, those of embedding and head once
+    (they stay together from the first use to the last) and all gradients once, each (G - 1) / G of 4 bytes a parameter
+    (Rajbhandari et al. 2020, section 7, for a ring of the G = W / T GPUs that hold the same share, Patarasuk & Yuan
+    2009). With T > 1, the stream of all tokens of a group is
     summed over its T GPUs twice a block forward, once when that is computed again (nothing needs the last sum) and
     twice backward (Shoeybi et al. 2019, section 3), of two bytes a number forward and four backward, each 2 (T - 1) / T
-    of its bytes. FLOPs: `training_flops_per_token`, and a third more for what is computed again; of embedding and head,
-    which are not shared, each of the T computes all.
+    of its bytes. FLOPs: `training_flops_per_token`, and a third more of the blocks', which are computed again; of
+    embedding and head, which are not shared, each of the T computes all.
     """
     config = shape_of(name)
     with torch.device("meta"):
@@ -82,25 +84,24 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     wider = [width for width in PAPER_BATCH if width >= config.n_embd]
     batch = PAPER_BATCH[min(wider, default=max(PAPER_BATCH))]
     tokens = config.context_length
-    kept = config.n_layer * config.n_embd + activation_floats(config, tokens, tensor)
+    kept = 4 * config.n_layer * config.n_embd + 2 * activation_floats(config, tokens, tensor)
     groups = world // tensor
     passes = -(-batch // (groups * tokens))
     held = rest + (n - rest) // tensor
     sums = (3 * 2 + 2 * 4) * config.n_layer * 2 * (tensor - 1) / tensor
-    head = 6 * config.vocab_size * config.n_embd
+    head = config.vocab_size * config.n_embd
+    flops = training_flops_per_token(config, tokens)
+    again = (flops - 6 * head) / 3
+    halves = 2 * (a_block // tensor + head)
     return ClusterNeeds(
         name, n, batch, passes,
         parts=20 * held // groups,
-        gathered=gathered_bytes(rest, a_block // tensor) if groups > 1 else 0,
-        activations=int(2 * tokens * kept),
+        gathered=halves + (gathered_bytes(rest, a_block // tensor) if groups > 1 else 0),
+        activations=int(tokens * kept),
         logits=3 * 4 * min(tokens * config.vocab_size, AT_ONCE["cuda"]),
-        flops=(_recomputed(config, tokens) + head * (tensor - 1)) * batch / world,
-        sent=passes * 3 * 4 * held * (groups - 1) / groups + sums * config.n_embd * batch / groups,
+        flops=(flops + again + 6 * head * (tensor - 1)) * batch / world,
+        sent=passes * 4 * (3 * held - rest) * (groups - 1) / groups + sums * config.n_embd * batch / groups,
     )  # fmt: skip
-
-
-def _recomputed(config: ModelConfig, context_length: int) -> float:
-    return training_flops_per_token(config, context_length) * 4 / 3
 
 
 def describe_cluster(world: int, tensor: int = 1, memory_gb: float = 80.0) -> str:

@@ -183,9 +183,12 @@ class Job:
             world: the processes that have read the same recipe; by default this one alone.
 
         Raises:
+            ConfigError: if `out` has no name.
             ArtifactError: if `out` holds something else, is damaged, or cannot be written.
             DataError, TrainingError, Interrupted: as `train`.
         """
+        if not out.name:
+            raise ConfigError(f"-o {out}: expected the name of a new folder")
         with connected(world, self.device, self.recipe.sharded, self.recipe.tensor_parallel) as world:
             if not world.first:
                 if world.hear("found") != FINISHED:
@@ -210,7 +213,14 @@ class Job:
             return made
 
     def _check_left_over(self, out: Path, key: str) -> None:
-        """Raise ArtifactError if checkpoints of other work stand where this run would write: they cost hours."""
+        """Raise ArtifactError if other work stands where this run would write: checkpoints cost hours."""
+        if out.exists() and not _is_finished(out, key) and (not out.is_dir() or any(out.iterdir())):
+            held = (
+                "a model of another recipe or version"
+                if (out / artifacts.MANIFEST).is_file()
+                else "something"
+            )
+            raise ArtifactError(f"{out}: holds {held} already; name another folder")
         partial = out.with_name(f"{out.name}.partial")
         left = max(partial.glob(f"{artifacts.CHECKPOINTS}/step-*[0-9]"), default=None)
         if left is None or artifacts.read_json(partial / KEY) == {"key": key}:
@@ -275,6 +285,10 @@ def device_of(name: str) -> torch.device:
     """
     local = os.environ.get("LOCAL_RANK")
     device = pick_device(name)
+    if device.type == "mps" and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        if name != "auto":
+            raise ConfigError(f"--device {name}: several processes cannot use it; expected --device cpu")
+        return torch.device("cpu")
     return pick_device(f"cuda:{local}") if device.type == "cuda" and local else device
 
 

@@ -82,8 +82,8 @@ def train(
 
     Raises:
         ConfigError: if a row is longer than the positions that the model has learned.
-        TrainingError: if the loss is not finite, or spikes again and again; the step, the rate and the last
-            checkpoint are named.
+        TrainingError: if the loss is not finite, or spikes again and again, or the device's memory is full; the step,
+            the rate and the last checkpoint are named.
         ArtifactError: if a checkpoint cannot be written, or is one of another model.
         Interrupted: on Ctrl-C or SIGTERM, after saving at the end of the step (KeyboardInterrupt if nothing is
             kept).
@@ -206,6 +206,11 @@ def train(
             progress.seconds = time.monotonic() - begun
             # Whatever happens to what is made of it, training need not be done again.
             checkpoints.save_now(state)
+        except torch.OutOfMemoryError:
+            raise TrainingError(
+                f"{state.device}: its memory is full at step {progress.step}{good(progress.step)}; try more "
+                "grad_accum_steps, or recompute = true"
+            ) from None
         except Interrupted:
             progress.seconds = time.monotonic() - begun
             checkpoints.save_now(state)

@@ -37,6 +37,8 @@ class TrainingMemory:
     logits: int
     #: of a model in parts, what is put together to be used, and its gradients
     gathered: int = 0
+    #: copies of matrices that products in half precision are made with
+    halves: int = 0
 
     @property
     def total(self) -> int:
@@ -94,7 +96,9 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     rows = -(-config.batch_size // (with_other_rows * config.grad_accum_steps))
     tokens = rows * config.context_length
     a_block = activation_floats(model, config.context_length, spread.tensor) * bytes_per_activation
-    between = model.n_embd * bytes_per_activation
+    between = model.n_embd * 4  # the stream is float32 in any case
+    head, block = model.vocab_size * model.n_embd, matrices // model.n_layer
+    halves = 2 * (head + (block if config.recompute else matrices)) if bytes_per_activation == 2 else 0
     if config.recompute:
         activations = tokens * (model.n_layer * between + int(a_block))
     else:
@@ -106,8 +110,8 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     if config.document_mask:
         activations += tokens * mask_floats(model, config.context_length) * bytes_per_activation
     rest = sum(groups.values()) - groups["attention"] - groups["mlp"]
-    gathered = gathered_bytes(rest, matrices // model.n_layer) if parts > 1 else 0
-    return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits, gathered)
+    gathered = gathered_bytes(rest, block) if parts > 1 else 0
+    return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits, gathered, halves)
 
 
 def gathered_bytes(rest: int, block: int) -> int:

@@ -45,7 +45,9 @@ class Replicas:
         self.objective: Any = Objective(model)
         if world.size > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
-            self.objective = nn.parallel.DistributedDataParallel(self.objective, device_ids=ids)
+            self.objective = nn.parallel.DistributedDataParallel(
+                self.objective, device_ids=ids, gradient_as_bucket_view=True
+            )
             # It lays gradients out anew after its first pass, and so adds them up in another order: as a run that goes
             # on must not differ from one that was never cut off, that pass is over before the first step of either.
             nothing = torch.zeros(1, 2, dtype=torch.int64)

@@ -27,10 +27,14 @@ class Precision:
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
 
     def autocast(self) -> AbstractContextManager[None]:
-        """Return the context in which products run in this dtype."""
+        """Return the context in which products run in this dtype.
+
+        Weights in it are not held for the rest of a pass (`cache_enabled`): of a model in parts, or of blocks that are
+        computed again, they would stay when the weights themselves have long been let go.
+        """
         if self.dtype == torch.float32:
             return nullcontext()
-        context: AbstractContextManager[None] = torch.autocast(self.device, self.dtype)
+        context: AbstractContextManager[None] = torch.autocast(self.device, self.dtype, cache_enabled=False)
         return context
 
 

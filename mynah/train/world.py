@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
-from mynah.errors import TrainingError
+from mynah.errors import ConfigError, TrainingError
 from mynah.model.transformer import IGNORE
 from mynah.train.batches import Batch
 from mynah.train.heartbeat import STARTING, Heartbeat
@@ -28,6 +28,8 @@ from mynah.train.sharding import DATA, TENSOR
 
 #: A collective operation that takes longer than this has lost a process.
 TIMEOUT = timedelta(seconds=24)
+#: What torchrun sets beside RANK.
+_OF_LAUNCHER = "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,16 @@ def joined() -> Iterator[World]:
     """Join the processes that `torchrun` started, if it did, so far that they hear of each other.
 
     Raises:
+        ConfigError: if they were started by something else that does not say how many there are, and where.
         TrainingError: if some of them do not come.
     """
     if "RANK" not in os.environ:
         yield World()
         return
+    if missing := [name for name in _OF_LAUNCHER if name not in os.environ]:
+        raise ConfigError(
+            f"RANK is set, but not {', '.join(missing)}; expected what torchrun sets, or none of it"
+        )
     begun = time.monotonic()
     try:
         store, rank, size = next(iter(rendezvous("env://", timeout=timedelta(seconds=STARTING))))

@@ -102,6 +102,7 @@ def test_transformers_reads_what_is_exported(tmp_path: Path, name: str, values: 
         ("gpt3-nano", {}, r"windows \(0, 64, 0, 64\)"),
         ("nano", {}, "bigram_buckets 20480"),
         ("gpt3-xl", {"windows": (0,), "n_layer": 1, "n_embd": 50, "n_head": 4, "head_dim": 8}, "head_dim 8"),
+        ("gpt2", {"n_embd": 45, "n_head": 3, "windows": (16,), "n_layer": 1}, r"windows \(16,\)"),
     ],
 )
 def test_what_transformers_cannot_run_is_refused(
@@ -135,6 +136,15 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(neo), encoding="utf-8")
     with pytest.raises(ConfigError, match="expected global or local for each"):
         read_hugging_face(tmp_path)
+    quantized = {"model_type": "gpt_neo", **NEO, "quantization_config": {"quant_method": "fp8"}}
+    (tmp_path / "config.json").write_text(json.dumps(quantized), encoding="utf-8")
+    with pytest.raises(ConfigError, match="weights are fp8; expected them in float32, float16 or bfloat16"):
+        read_hugging_face(tmp_path)
+    for name, value in (("scale_attn_weights", False), ("scale_attn_by_inverse_layer_idx", True)):
+        gpt2 = {"model_type": "gpt2", **GPT2, name: value}
+        (tmp_path / "config.json").write_text(json.dumps(gpt2), encoding="utf-8")
+        with pytest.raises(ConfigError, match=f"{name} {value}"):
+            read_hugging_face(tmp_path)
     llama = {"model_type": "llama", **LLAMA, "hidden_act": "gelu"}
     (tmp_path / "config.json").write_text(json.dumps(llama), encoding="utf-8")
     with pytest.raises(ConfigError, match="activation 'gelu'"):

@@ -11,12 +11,23 @@ def test_gpt3_by_hand() -> None:
     needs = cluster_needs("gpt3-175b", 64)
     assert needs.n_params == pytest.approx(175e9, rel=0.003)
     assert needs.parts == pytest.approx(20 * 174.6e9 / 64, rel=1e-3)
-    # 3.2 million tokens are 25 rows of 2,048 for each of 64. In each pass twice all weights and once all gradients, 4
-    # bytes each, but for the GPU's own part.
+    # 3.2 million tokens are 25 rows of 2,048 for each of 64. In each pass twice all weights (those of the tables once)
+    # and once all gradients, 4 bytes each, but for the GPU's own part.
     assert needs.passes == 25
-    assert needs.sent == pytest.approx(25 * 12 * 174.6e9 * 63 / 64, rel=1e-3)
+    assert needs.sent == pytest.approx(25 * (12 * 174.6e9 - 4 * 52_305 * 12_288) * 63 / 64, rel=1e-3)
     # 8 FLOPs a parameter and token (6, and 2 again), over 3.2 million tokens and 64 GPUs; attention adds a little.
     assert needs.flops == pytest.approx(8 * 174.6e9 * 3.2e6 / 64, rel=0.04)
+
+
+def test_embedding_and_head_are_put_together_once_a_pass_and_not_computed_again() -> None:
+    needs = cluster_needs("gpt2", 8)
+    table, positions, block = 50_257 * 768, 1_024 * 768, 12 * 768**2 + 13 * 768
+    rest = table + positions + 2 * 768
+    assert needs.n_params == rest + 12 * block
+    assert needs.sent == needs.passes * 4 * (3 * 12 * block + 2 * rest) * 7 / 8
+    # Attention sees 512 tokens on average: 12 of them a layer and width, and a third more again, as of the blocks.
+    twelve, tied = 8 * 12 * block + 16 * 12 * 768 * 512, 6 * table
+    assert needs.flops == pytest.approx((twelve + tied) * needs.batch_tokens / 8, rel=1e-3)
 
 
 def test_shared_blocks_by_hand() -> None:
@@ -28,7 +39,7 @@ def test_shared_blocks_by_hand() -> None:
     # Three sums a block of two bytes a number and two of four, each 2 * 7 / 8 of 400,000 tokens of 12,288 numbers.
     sums = 96 * (3 * 2 + 2 * 4) * 2 * 7 / 8 * 400_000 * 12_288
     assert shared.passes == 196
-    assert shared.sent == pytest.approx(196 * 12 * held * 7 / 8 + sums, rel=1e-3)
+    assert shared.sent == pytest.approx(196 * (12 * held - 4 * tables) * 7 / 8 + sums, rel=1e-3)
     assert alone.flops < shared.flops < 1.05 * alone.flops  # the head is computed by each
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mynah import artifacts
 from mynah.cli.main import main
@@ -17,9 +18,10 @@ from mynah.run import open_run
 from mynah.stages import Silent
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.job import Job, TrainRecipe, load_train_recipe
+from mynah.train.job import Job, TrainRecipe, device_of, load_train_recipe
 from mynah.train.loop import Interrupted
 from mynah.train.rates import rates
+from mynah.train.world import joined
 
 SMALL: dict[str, Any] = {
     "preset": "gpt2",
@@ -75,8 +77,6 @@ def test_between_the_papers_widths_the_rate_is_the_next_larger_ones() -> None:
 
 
 def test_a_job_leaves_a_model_that_can_be_used(tokens: Path, tmp_path: Path) -> None:
-    import torch
-
     made = job(tokens).run(tmp_path / "out", Silent())
     assert made.counts["steps"] == 4
     opened = open_run(tmp_path / "out", torch.device("cpu"))
@@ -92,8 +92,6 @@ def test_a_job_leaves_a_model_that_can_be_used(tokens: Path, tmp_path: Path) -> 
 
 
 def test_it_goes_on_from_a_model_and_learns_replies(tokens: Path, tmp_path: Path) -> None:
-    import torch
-
     job(tokens).run(tmp_path / "base", Silent())
     tuned = job(tokens, start=str(tmp_path / "base"), preset=None, model={}, phase="replies")
     tuned.run(tmp_path / "tuned", Silent())
@@ -227,6 +225,45 @@ def test_checkpoints_of_other_work_are_not_deleted(tokens: Path, tmp_path: Path)
     reporter.training = lambda stage, step: steps.append(step.step)  # type: ignore[method-assign]
     job(tokens).run(tmp_path / "out", reporter)
     assert steps[0] > 1
+
+
+def test_what_stands_there_is_not_replaced(
+    tokens: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither a build, when its folder is named for that of the model, nor a model of other settings."""
+    with pytest.raises(ArtifactError, match="run: holds something already"):
+        job(tokens).run(tokens.parent, Silent())
+    assert tokens.is_dir()
+    made = job(tokens).run(tmp_path / "out", Silent())
+    with pytest.raises(ArtifactError, match="out: holds a model of another recipe or version"):
+        job(tokens, train={**SMALL["train"], "steps": 5}).run(tmp_path / "out", Silent())
+    assert artifacts.read_manifest(tmp_path / "out") == made
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ConfigError, match=r"-o \.: expected the name of a new folder"):
+        job(tokens).run(Path(), Silent())
+    (tmp_path / "empty").mkdir()
+    job(tokens).run(tmp_path / "empty", Silent())
+
+
+def test_on_a_mac_several_processes_take_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mynah.train.job.pick_device", lambda name: torch.device("mps"))
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    assert device_of("auto").type == "mps"
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert device_of("auto").type == "cpu"
+    with pytest.raises(ConfigError, match="several processes cannot use it"):
+        device_of("mps")
+
+
+def test_half_of_a_launchers_variables_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RANK", "0")
+    with (
+        pytest.raises(ConfigError, match="RANK is set, but not WORLD_SIZE, MASTER_ADDR, MASTER_PORT"),
+        joined(),
+    ):
+        pass
 
 
 def test_without_a_tokenizer_the_vocabulary_must_be_given(tokens: Path) -> None:

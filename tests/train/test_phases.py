@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from mynah.errors import DataError
+from mynah.errors import DataError, TrainingError
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train import phases
@@ -54,6 +54,14 @@ def test_no_held_out_conversation_means_no_measurement(
     assert phases.tune(tiny(), data, none, config).best_loss is None
     with pytest.raises(DataError, match="no conversation with a reply"):
         phases.tune(tiny(), none, data, config)
+
+
+def test_a_full_device_is_named(tiny: Callable[..., Transformer], data: TokenSet) -> None:
+    def full(step: int) -> Batch:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. " * 9)
+
+    with pytest.raises(TrainingError, match="cpu: its memory is full at step 0; try more grad_accum_steps"):
+        train(tiny(), full, TrainConfig(steps=2, batch_size=1, context_length=16))
 
 
 def test_wsd_is_not_stopped_before_its_rate_falls(tiny: Callable[..., Transformer], data: TokenSet) -> None:
