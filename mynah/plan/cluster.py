@@ -142,9 +142,10 @@ def describe_cluster(world: int, tensor: int = 1, memory_gb: float = 80.0) -> st
     lines.append(
         "parts: 16 bytes a parameter over all GPUs (Rajbhandari et al. 2020, section 5), 4 for the best weights; "
         "activations: where blocks meet and within one (Chen et al. 2016; Korthikanti et al. 2022, section 4.1); "
-        "sent: in each pass weights twice, gradients once (section 7), so that more rows a pass send less and hold more"
+        "sent: in each pass weights of blocks twice, of embedding and head once, gradients once (section 7), so that "
+        "more rows a pass send less and hold more"
         + (", five sums of the stream a block (Shoeybi et al. 2019, section 3)" if tensor > 1 else "")
-        + "; FLOPs: Kaplan et al. 2020, section 2.1, and a third for what is "
-        "computed again"
+        + "; FLOPs: Kaplan et al. 2020, section 2.1, and a third of the blocks', "
+        "which are computed again"
     )
     return "\n".join(lines)
