@@ -74,13 +74,10 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     try:
         config = build_config(ModelConfig, family.read(foreign, directory), str(path))
         return config, _from_foreign(_read_weights(directory), family, config)
-    except (
-        KeyError,
-        TypeError,
-        AttributeError,
-        RuntimeError,
-    ) as error:  # the last: shapes that cannot be split
-        raise ArtifactError(f"{directory}: a key or tensor is missing or of another kind: {error}") from None
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{directory}: a key or tensor is missing, or of another kind or shape: {error}"
+        ) from None
 
 
 def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path) -> None:

@@ -69,11 +69,11 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     (`activation_floats`). Sent and received: in each pass the weights of blocks twice, those of embedding and head once
     (they stay together from the first use to the last) and all gradients once, each (G - 1) / G of 4 bytes a parameter
     (Rajbhandari et al. 2020, section 7, for a ring of the G = W / T GPUs that hold the same share, Patarasuk & Yuan
-    2009). With T > 1, the stream of all tokens of a group is
-    summed over its T GPUs twice a block forward, once when that is computed again (nothing needs the last sum) and
-    twice backward (Shoeybi et al. 2019, section 3), of two bytes a number forward and four backward, each 2 (T - 1) / T
-    of its bytes. FLOPs: `training_flops_per_token`, and a third more of the blocks', which are computed again; of
-    embedding and head, which are not shared, each of the T computes all.
+    2009). With T > 1, the stream of all tokens of a group is summed over its T GPUs twice a block forward, once when
+    that is computed again (nothing needs the last sum) and twice backward (Shoeybi et al. 2019, section 3), of two
+    bytes a number forward and four backward, each 2 (T - 1) / T of its bytes. FLOPs: `training_flops_per_token`, and a
+    third more of the blocks', which are computed again; of embedding and head, which are not shared, each of the T
+    computes all.
     """
     config = shape_of(name)
     with torch.device("meta"):

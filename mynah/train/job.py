@@ -215,12 +215,9 @@ class Job:
     def _check_left_over(self, out: Path, key: str) -> None:
         """Raise ArtifactError if other work stands where this run would write: checkpoints cost hours."""
         if out.exists() and not _is_finished(out, key) and (not out.is_dir() or any(out.iterdir())):
-            held = (
-                "a model of another recipe or version"
-                if (out / artifacts.MANIFEST).is_file()
-                else "something"
-            )
-            raise ArtifactError(f"{out}: holds {held} already; name another folder")
+            ours = (out / artifacts.MANIFEST).is_file()
+            held = "what another recipe, version or command made" if ours else "something already"
+            raise ArtifactError(f"{out}: holds {held}; name another folder, or delete it")
         partial = out.with_name(f"{out.name}.partial")
         left = max(partial.glob(f"{artifacts.CHECKPOINTS}/step-*[0-9]"), default=None)
         if left is None or artifacts.read_json(partial / KEY) == {"key": key}:

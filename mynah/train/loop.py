@@ -82,8 +82,8 @@ def train(
 
     Raises:
         ConfigError: if a row is longer than the positions that the model has learned.
-        TrainingError: if the loss is not finite, or spikes again and again, or the device's memory is full; the step,
-            the rate and the last checkpoint are named.
+        TrainingError: if the loss is not finite, or spikes again and again; the step, the rate and the last
+            checkpoint are named. If a GPU's memory is full; with the step and the last checkpoint.
         ArtifactError: if a checkpoint cannot be written, or is one of another model.
         Interrupted: on Ctrl-C or SIGTERM, after saving at the end of the step (KeyboardInterrupt if nothing is
             kept).

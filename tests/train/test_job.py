@@ -235,7 +235,7 @@ def test_what_stands_there_is_not_replaced(
         job(tokens).run(tokens.parent, Silent())
     assert tokens.is_dir()
     made = job(tokens).run(tmp_path / "out", Silent())
-    with pytest.raises(ArtifactError, match="out: holds a model of another recipe or version"):
+    with pytest.raises(ArtifactError, match="out: holds what another recipe, version or command made"):
         job(tokens, train={**SMALL["train"], "steps": 5}).run(tmp_path / "out", Silent())
     assert artifacts.read_manifest(tmp_path / "out") == made
     monkeypatch.chdir(tmp_path)

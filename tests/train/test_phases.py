@@ -64,6 +64,19 @@ def test_a_full_device_is_named(tiny: Callable[..., Transformer], data: TokenSet
         train(tiny(), full, TrainConfig(steps=2, batch_size=1, context_length=16))
 
 
+def test_it_measures_in_the_numbers_of_training(tiny: Callable[..., Transformer], data: TokenSet) -> None:
+    seen: list[bool] = []
+
+    def validate() -> float:
+        seen.append(torch.is_autocast_enabled("cpu"))
+        return 0.0
+
+    for precision in ("float32", "bfloat16"):
+        config = TrainConfig(steps=1, batch_size=1, context_length=16, precision=precision)  # type: ignore[arg-type]
+        train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=validate)
+    assert seen == [False, False, True, True]
+
+
 def test_wsd_is_not_stopped_before_its_rate_falls(tiny: Callable[..., Transformer], data: TokenSet) -> None:
     config = TrainConfig(
         steps=40, batch_size=1, context_length=16, eval_every=1, schedule="wsd", decay=0.5, patience=3
