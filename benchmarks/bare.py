@@ -23,6 +23,9 @@ class BaseModel:
         cls.model_fields = {**getattr(cls, "model_fields", {}), **own}
 
     def __init__(self, **values: Any) -> None:
+        for check in map(inspect.unwrap, vars(type(self)).values()):
+            if getattr(check, "fills_a_model", False):
+                values = check(type(self), values)
         if unknown := values.keys() - self.model_fields.keys():
             raise ValueError(f"unknown fields: {', '.join(sorted(unknown))}")
         for name, default in self.model_fields.items():
@@ -48,10 +51,10 @@ def Field(default: Any = ..., **_: Any) -> Any:  # noqa: N802
 
 
 def model_validator(mode: str) -> Callable[[Any], Any]:
-    """Mark what checks a model once it is filled."""
+    """Mark what fills in a model's values before, or checks it once it is filled."""
 
     def mark(check: Any) -> Any:
-        check.checks_a_model = True
+        setattr(inspect.unwrap(check), "fills_a_model" if mode == "before" else "checks_a_model", True)
         return check
 
     return mark

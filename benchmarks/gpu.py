@@ -29,7 +29,7 @@ from mynah.model.config import ModelConfig
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.plan.flops import training_flops_per_token
-from mynah.train.batches import Batch
+from mynah.train.batches import NextToken, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, train
 
@@ -59,7 +59,7 @@ def main() -> None:
     for name, (rows, parts) in SHAPES.items():
         config = preset(name, VOCABULARY)
         ids = torch.randint(0, VOCABULARY, (rows, CONTEXT + 1), generator=torch.Generator().manual_seed(0))
-        batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+        batch = TokenBatch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         turns: dict[str, Callable[[], float]] = {
             "mynah, AdamW": mynah_turn(config, batch, parts, "adamw"),
             "mynah, Muon": mynah_turn(config, batch, parts, "muon"),
@@ -88,7 +88,7 @@ def main() -> None:
 
 
 def mynah_turn(
-    config: ModelConfig, batch: Batch, parts: int, optimizer: Literal["adamw", "muon"]
+    config: ModelConfig, batch: TokenBatch, parts: int, optimizer: Literal["adamw", "muon"]
 ) -> Callable[[], float]:
     """Return a function that takes real steps of the training loop; it gives the seconds of one."""
     model = new_model(config, 0).to("cuda")
@@ -100,14 +100,18 @@ def mynah_turn(
             optimizer=optimizer, learning_rate=6e-4, compile=True, eval_every=10**6,
         )  # fmt: skip
         train(
-            model, lambda step: batch, settings, Session(watch=lambda _: stamps.append(time.perf_counter()))
+            model,
+            lambda step: batch,
+            NextToken(),
+            settings,
+            Session(watch=lambda _: stamps.append(time.perf_counter())),
         )
         return (stamps[-1] - stamps[2]) / (len(stamps) - 3)
 
     return turn
 
 
-def transformers_turn(config: ModelConfig, batch: Batch, parts: int) -> Callable[[], float]:
+def transformers_turn(config: ModelConfig, batch: TokenBatch, parts: int) -> Callable[[], float]:
     """Return the same for GPT2LMHeadModel, compiled, with autocast, fused AdamW and clipping."""
     from transformers import GPT2Config, GPT2LMHeadModel
 

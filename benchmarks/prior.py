@@ -13,7 +13,6 @@ import argparse
 import statistics
 import time
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +24,7 @@ from mynah.model.weights import new_model
 from mynah.ngram import NGramConfig
 from mynah.ngram.prior import NGramPrior, TextPrior
 from mynah.tokenizer.dataset import TokenSet
-from mynah.train.batches import Batch, StreamBatches
+from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import held_out_loss, train
 
@@ -55,9 +54,10 @@ def run(
     counted = time.perf_counter() - begun
     model = new_model(preset("nano", vocab_size, prior=bool(order), **shape), seed)
     config = TrainConfig(context_length=shape["context_length"], seed=seed, eval_every=10**6, **settings)
-    data = TokenSet(text, np.array([0, len(text)]), np.zeros(len(text), np.uint8), np.array([[len(text), 0]]))
+    sizes = np.array([0, len(text)]), np.zeros(len(text), np.uint8), np.array([[len(text), 0]])
+    data = TokenSet(text, *sizes, np.zeros(1, np.uint8), along)
     batches = StreamBatches(data, config.batch_size, config.context_length, seed)
-    train(model, lambda step: replace(batches(step), prior=along), config)
+    train(model, batches, NextToken(), config)
     seconds = time.perf_counter() - begun
     T = config.context_length
     rows = (len(held_out) - 1) // T
@@ -67,8 +67,8 @@ def run(
     total = 0.0
     for first in range(0, rows, 32):
         part = slice(first, first + 32)
-        batch = Batch(inputs[part], targets[part], None, places[part], beyond)
-        total += held_out_loss(model, [batch]) * batch.targets.numel()
+        batch = TokenBatch(inputs[part], targets[part], None, places[part], beyond)
+        total += held_out_loss(model, [batch], NextToken()) * batch.targets.numel()
     return seconds, counted, total / targets.numel(), model.config.n_params()
 
 

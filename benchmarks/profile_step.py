@@ -21,7 +21,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
-from mynah.train.batches import Batch
+from mynah.train.batches import NextToken, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, train
 
@@ -61,15 +61,15 @@ def main() -> None:
     for name, (changes, rows, context) in SHAPES.items():
         model = new_model(preset(name, VOCABULARY, **changes), 0)
         ids = torch.randint(0, VOCABULARY, (rows, context + 1), generator=torch.Generator().manual_seed(0))
-        batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+        batch = TokenBatch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
         config = TrainConfig(
             steps=chosen.turns, batch_size=rows, context_length=context, optimizer=chosen.optimizer,
             eval_every=10**6, learning_rate=1e-4,
         )  # fmt: skip
-        train(model, lambda _, b=batch: b, config, Session())  # warm
+        train(model, lambda _, b=batch: b, NextToken(), config, Session())  # warm
         begun = time.perf_counter()
         with profile(activities=[ProfilerActivity.CPU]) as seen:
-            train(model, lambda _, b=batch: b, config, Session())
+            train(model, lambda _, b=batch: b, NextToken(), config, Session())
         took = time.perf_counter() - begun
         shares: Counter[str] = Counter()
         total = 0.0

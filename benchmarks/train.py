@@ -184,11 +184,11 @@ def growth() -> None:
 def mynah_turn(shape: Shape, optimizer: Literal["adamw", "muon"], **settings: Any) -> Turn:
     """Return a function that takes real steps of the training loop."""
     from mynah.model.weights import new_model
-    from mynah.train.batches import Batch
+    from mynah.train.batches import NextToken, TokenBatch
     from mynah.train.config import TrainConfig
     from mynah.train.loop import Session, train
 
-    model, batch = new_model(shape.config(), 0), Batch(*shape.batch())
+    model, batch = new_model(shape.config(), 0), TokenBatch(*shape.batch())
 
     def turn(steps: int) -> float:
         stamps: list[float] = []
@@ -199,6 +199,7 @@ def mynah_turn(shape: Shape, optimizer: Literal["adamw", "muon"], **settings: An
         train(
             model,
             lambda step: batch,
+            NextToken(),
             train_config,
             Session(watch=lambda _: stamps.append(time.perf_counter())),
         )

@@ -18,6 +18,7 @@ import re
 import shutil
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -42,7 +43,7 @@ from mynah.run import SAVED, is_saved, open_run
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig
-from mynah.train.phases import Priors, pretrain, tune
+from mynah.train.phases import pretrain, tune
 from mynah.train.rates import rates
 
 Text = str | Sequence[str] | Mapping[str, Any] | Conversation
@@ -115,7 +116,7 @@ class GPT3:
         """
         data = self._encode(to_records(texts))
         assert self.model is not None
-        pretrain(self.model, data, None, self._config(data, epochs, learning_rate), priors=self._priors(data))
+        pretrain(self.model, self._with_prior(data), None, self._config(data, epochs, learning_rate))
         return self
 
     def generate(self, prompt: str = "", **sampling: Any) -> str:
@@ -188,18 +189,18 @@ class GPT3:
             self.model = model.to(self.device)
         return data
 
-    def _priors(self, data: TokenSet) -> Priors | None:
-        """Return the prior along texts; they should not be those that it was counted on."""
+    def _with_prior(self, data: TokenSet) -> TokenSet:
+        """Return texts with the model's prior along them, if it has one; they should not be those it was counted on."""
         assert self.model is not None
         prior = self.model.prior
         if not isinstance(prior, NGramPrior):
-            return None
+            return data
         warnings.warn(
             "this model goes on from an n-gram model, which stays as it is: train it further on new texts only, or it "
             "learns to trust what the n-gram model has seen",
             stacklevel=3,
         )
-        return Priors(TextPrior.of(prior, data.tokens), None)
+        return replace(data, prior=TextPrior.of(prior, data.tokens))
 
     def _config(self, data: TokenSet, epochs: float, learning_rate: float | None) -> TrainConfig:
         assert self.model is not None
@@ -250,7 +251,7 @@ class GPT3ChatBot(GPT3):
                 stacklevel=2,
             )
         phase = tune if self.talks else pretrain
-        phase(self.model, data, None, self._config(data, epochs, learning_rate), priors=self._priors(data))
+        phase(self.model, self._with_prior(data), None, self._config(data, epochs, learning_rate))
         self._session = None
         return self
 

@@ -5,6 +5,7 @@
     ├── DataError(ValueError)          an input file cannot be read or understood
     ├── ArtifactError(OSError)         a directory or file of Mynah's own is missing, damaged or locked
     ├── TrainingError(RuntimeError)    training cannot go on (a loss that is not finite)
+    ├── GenerationError(RuntimeError)  a model cannot say what comes next (logits that are not numbers)
     └── MissingDependency(ImportError) an extra is not installed
 
 A message says what was found, what was expected, and what to run next, in one line. It names files,
@@ -32,6 +33,10 @@ class ArtifactError(MynahError, OSError):
 
 class TrainingError(MynahError, RuntimeError):
     """Training cannot go on, for example because the loss is no longer finite."""
+
+
+class GenerationError(MynahError, RuntimeError):
+    """A model cannot say which token comes next, for example because its logits are not numbers."""
 
 
 class MissingDependency(MynahError, ImportError):

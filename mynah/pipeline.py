@@ -20,24 +20,25 @@ from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
 from mynah.errors import ConfigError
 from mynah.evaluate.baseline import best_order
+from mynah.evaluate.language_model import drawn_records
 from mynah.evaluate.replies import read_questions
-from mynah.evaluate.run import evaluate_run, first_records
+from mynah.evaluate.run import evaluate_run
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
-from mynah.priors import make_prior, priors_of
+from mynah.priors import make_prior, with_prior
 from mynah.recipe import Recipe, to_toml
 from mynah.report import write_report
 from mynah.stages import Reporter, Silent, Stages
-from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.dataset import TokenSet, encode_to_file
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.job import keep
 from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory
-from mynah.train.phases import Priors, pretrain, tune
+from mynah.train.phases import pretrain, tune
 
 #: Stages whose time is gone when the plan is made.
 BEFORE_PLAN = ("collect", "clean", "split", "tokenizer", "tokens", "ngram", "prior")
@@ -198,8 +199,7 @@ class _Build:
             counts: dict[str, Any] = {}
             for part in ("train", "held_out"):
                 records = read_records(self.dir / "split" / part)
-                encoded = encode_records(records, trained)
-                encoded.save(out / f"{part}.safetensors")
+                encoded = encode_to_file(records, trained, out / f"{part}.safetensors")
                 counts[part] = {
                     "tokens": len(encoded.tokens),
                     "replies": int(encoded.reply.sum()),
@@ -225,7 +225,7 @@ class _Build:
         def work(out: Path) -> dict[str, Any]:
             tokenizer = Tokenizer.load(self.dir / "tokenizer")
             data, held_out = self._read_tokens()
-            held_out = first_records(held_out, self.recipe.evaluate.max_tokens)
+            held_out = drawn_records(held_out, self.recipe.evaluate.max_tokens)
             baseline = best_order(
                 data, held_out, self.recipe.ngram, tokenizer.vocab_size, tokenizer.control.bos
             )
@@ -267,10 +267,6 @@ class _Build:
         )
         return manifest
 
-    @cached_property
-    def _priors(self) -> Priors | None:
-        return priors_of(self.dir, self.recipe.ngram) if self.recipe.prior.kind != "none" else None
-
     def _plan(self, tokens: Manifest, prior: Manifest | None) -> Plan:
         recipe = self.recipe
         settings = recipe.plan.model_dump(mode="json")
@@ -280,11 +276,10 @@ class _Build:
 
         def work(out: Path) -> dict[str, Any]:
             vocab_size = Tokenizer.load(self.dir / "tokenizer").vocab_size
-            data, _ = self._read_tokens()
             total = 60 * (recipe.plan.minutes or DEFAULT_MINUTES)
             timings = self.stages.timings()  # of later stages too, from an earlier build
             begun = time.monotonic()
-            priors = self._priors  # made here for the first time: part of what is spent
+            data, _ = self._texts  # with a prior, made here for the first time: part of what is spent
             spent = sum(float(timings[name]["seconds"]) for name in BEFORE_PLAN if name in timings)
             spent += time.monotonic() - begun
             reserve = max(EVALUATION_SECONDS, EVALUATION_SHARE * total)
@@ -297,7 +292,6 @@ class _Build:
                 seconds=max(2.0, total - spent - reserve),
                 device=self.device,
                 seed=recipe.seed,
-                prior=priors.data if priors else None,
             )
             for config in (plan.pretrain, plan.tune):
                 if config is not None:
@@ -322,7 +316,7 @@ class _Build:
             inputs["base"] = hash_of_directory(Path(self.recipe.base))
 
         def work(out: Path) -> dict[str, Any]:
-            data, held_out = self._read_tokens()
+            data, held_out = self._texts
             model = self._base_model() or new_model(plan.model, self.recipe.seed)
             done = pretrain(
                 model.to(self.device),
@@ -330,7 +324,6 @@ class _Build:
                 held_out,
                 plan.pretrain,
                 self._session("pretrain", out),
-                self._priors,
             )
             return keep(model, done, out)
 
@@ -345,9 +338,9 @@ class _Build:
         config = plan.tune
 
         def work(out: Path) -> dict[str, Any]:
-            data, held_out = self._read_tokens()
+            data, held_out = self._texts
             model = load_model(self.dir / "pretrain").to(self.device)
-            done = tune(model, data, held_out, config, self._session("tune", out), self._priors)
+            done = tune(model, data, held_out, config, self._session("tune", out))
             return keep(model, done, out)
 
         inputs = {**_inputs(tokens, prior), "pretrain": base.output}
@@ -407,6 +400,14 @@ class _Build:
     def _read_tokens(self) -> tuple[TokenSet, TokenSet]:
         folder = self.dir / "tokens"
         return TokenSet.load(folder / "train.safetensors"), TokenSet.load(folder / "held_out.safetensors")
+
+    @cached_property
+    def _texts(self) -> tuple[TokenSet, TokenSet]:
+        """What the network is trained on, and measured on: with the prior that it goes on from, if it does."""
+        data, held_out = self._read_tokens()
+        if self.recipe.prior.kind == "none":
+            return data, held_out
+        return with_prior(data, held_out, self.dir, self.recipe.ngram)
 
     def _base_model(self) -> Transformer | None:
         if self.recipe.base is None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,6 @@ from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
 from mynah.recipe import Recipe
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.phases import Priors
 
 #: The fold of each record, beside the model.
 FOLDS = "folds.npy"
@@ -45,19 +45,20 @@ def make_prior(run: Path, out: Path, config: NGramConfig, folds: int, recipe: Re
     return {"order": config.order, "folds": folds}
 
 
-def priors_of(run: Path, settings: NGramConfig) -> Priors:
-    """Return the prior along the training text, by models that have not counted what they are asked, and held out.
+def with_prior(
+    data: TokenSet, held_out: TokenSet, run: Path, settings: NGramConfig
+) -> tuple[TokenSet, TokenSet]:
+    """Return a run's texts with the prior along them; that of the training text by models that have not counted it.
 
     Raises:
         ArtifactError: if a stage is missing or damaged.
     """
     counts = artifacts.read_manifest(run / "prior").counts
     whole = NGramPrior.load(run / "prior" / PRIOR, Tokenizer.load(run / "tokenizer").control.bos)
-    data, held_out = (TokenSet.load(run / "tokens" / f"{part}.safetensors") for part in ("train", "held_out"))
     config = settings.model_copy(update={"order": counts["order"]})
     fold_of = np.load(run / "prior" / FOLDS, allow_pickle=False)
     with quiet():
         along = TextPrior.held_out(
             data.tokens, data.starts, whole.vocab_size, whole.bos, config, counts["folds"], run, fold_of
         )
-    return Priors(along, TextPrior.of(whole, held_out.tokens))
+    return replace(data, prior=along), replace(held_out, prior=TextPrior.of(whole, held_out.tokens))

@@ -24,7 +24,9 @@ class EvaluateConfig(Config):
         None, description="JSON lines of questions with the facts that a right reply holds"
     )
     max_tokens: int = Field(
-        50_000, ge=1000, description="held-out tokens that are scored, whole records from the first"
+        50_000,
+        ge=1000,
+        description="held-out tokens that are scored, in whole records drawn from all sources",
     )
     samples: int = Field(8, ge=0, description="held-out prompts answered in the report")
 

@@ -16,7 +16,7 @@ from mynah.cli.export import export
 from mynah.config import merge
 from mynah.errors import ArtifactError, ConfigError
 from mynah.evaluate.language_model import score_network
-from mynah.generate.engine import generate, generate_all
+from mynah.generate.engine import Request, generate, generate_all
 from mynah.generate.settings import SamplingConfig
 from mynah.model.config import ModelConfig
 from mynah.model.loss import AT_ONCE
@@ -29,10 +29,10 @@ from mynah.recipe import load_recipe
 from mynah.run import open_run
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.batches import Batch, PackedBatches, StreamBatches
+from mynah.train.batches import NextToken, PackedBatches, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import held_out_loss
-from mynah.train.phases import Priors, pretrain
+from mynah.train.phases import pretrain
 
 PRIORED = merge(TINY, {"prior": {"kind": "ngram", "folds": 3}})
 
@@ -74,7 +74,7 @@ def test_an_untrained_network_leaves_the_prior_as_it_is(
     batch = replace(batches(0), prior=along)
     rows = along.rows(batch.places.reshape(-1))
     expected = -rows[np.arange(len(rows)), batch.targets.reshape(-1).numpy()].mean()
-    assert held_out_loss(model, [batch]) == pytest.approx(expected, abs=0.02)
+    assert held_out_loss(model, [batch], NextToken()) == pytest.approx(expected, abs=0.02)
     assert sum(p.numel() for p in model.parameters()) == model.config.n_params()
 
 
@@ -103,7 +103,7 @@ def test_accumulated_parts_ask_for_their_own_places(
         config = TrainConfig(
             steps=3, batch_size=4, context_length=16, grad_accum_steps=parts, eval_every=10, optimizer="adamw"
         )
-        pretrain(fresh, data, None, config, priors=Priors(along, None))
+        pretrain(fresh, replace(data, prior=along), None, config)
         ended.append(fresh.head.weight.detach())
     assert torch.allclose(*ended, atol=1e-5)
 
@@ -115,12 +115,16 @@ def test_training_teaches_what_the_prior_misses(
         data.tokens, data.starts, tokenizer.vocab_size, tokenizer.control.bos, NGramConfig(order=2), 4
     )
     batch = replace(StreamBatches(data, 8, 16, seed=9)(0), prior=along)
-    before = held_out_loss(model, [batch])
+    before = held_out_loss(model, [batch], NextToken())
     config = TrainConfig(steps=60, batch_size=8, context_length=16, eval_every=100)
-    pretrain(model, data, None, config, priors=Priors(along, None))
-    assert held_out_loss(model, [batch]) < 0.8 * before
+    pretrain(model, replace(data, prior=along), None, config)
+    assert held_out_loss(model, [batch], NextToken()) < 0.8 * before
     assert model.gate is not None
     assert float(model.gate.weight.abs().max()) > 0
+
+
+def tokens_of(model: Transformer, prompt: list[int], config: SamplingConfig) -> list[int]:
+    return [drawn.token for drawn in generate(model, Request(prompt, config))]
 
 
 def shaken(model: Transformer) -> Transformer:
@@ -138,9 +142,11 @@ def test_decoding_is_what_the_whole_text_gives(
     bos = tokenizer.control.bos
     prompts = [[bos, *tokenizer.encode("say 3")], [bos, *tokenizer.encode("say 7")], [bos]]
     config = SamplingConfig(temperature=0.0, max_tokens=10)
-    for prompt, together in zip(prompts, generate_all(model, prompts, config), strict=True):
+    for prompt, together in zip(
+        prompts, generate_all(model, [Request(p, config) for p in prompts]), strict=True
+    ):
         ids = list(prompt)
-        for token in generate(model, prompt, config):
+        for token in tokens_of(model, prompt, config):
             with torch.no_grad():
                 hidden = model(torch.tensor([ids]))[:, -1]
                 given = torch.from_numpy(prior.rows(prior.contexts(np.array(ids)))[-1:])
@@ -151,7 +157,7 @@ def test_decoding_is_what_the_whole_text_gives(
 
 def test_scores_are_those_of_the_mixture(model: Transformer, prior: NGramPrior, data: TokenSet) -> None:
     shaken(model)
-    scores = score_network(model, data, context_length=32, batch_size=3)
+    scores = score_network(model, data, context_length=32)
     for record in (0, 7):
         ids = data.record(record)
         with torch.no_grad():
@@ -166,9 +172,9 @@ def test_a_long_batch_goes_through_in_pieces(
     model: Transformer, prior: NGramPrior, data: TokenSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     batch = replace(StreamBatches(data, 4, 16, seed=0)(0), prior=TextPrior.of(prior, data.tokens))
-    whole = held_out_loss(model, [batch])
+    whole = held_out_loss(model, [batch], NextToken())
     monkeypatch.setitem(AT_ONCE, "cpu", 7 * model.config.vocab_size)
-    assert held_out_loss(model, [batch]) == pytest.approx(whole, abs=1e-5)
+    assert held_out_loss(model, [batch], NextToken()) == pytest.approx(whole, abs=1e-5)
 
 
 @pytest.fixture(scope="module")
@@ -186,10 +192,10 @@ def test_a_build_with_a_prior_can_be_opened_talked_to_and_saved(run: Path, tmp_p
     assert opened.model.prior is not None
     prompt = [opened.tokenizer.control.bos]
     config = SamplingConfig(max_tokens=6)
-    said = list(generate(opened.model, prompt, config))
+    said = tokens_of(opened.model, prompt, config)
     saved = GPT3.from_pretrained(run).save(tmp_path / "saved")
     again = open_run(saved, torch.device("cpu"))
-    assert list(generate(again.model, prompt, config)) == said
+    assert tokens_of(again.model, prompt, config) == said
     with pytest.warns(UserWarning, match="on new texts only"):
         other = GPT3.from_pretrained(saved).train(["a new text about tents"] * 8, epochs=1)
     assert isinstance(other.generate("a new", max_tokens=4, seed=0), str)
@@ -224,4 +230,4 @@ def test_a_prior_is_set_in_one_place() -> None:
 
 
 def test_batches_without_a_prior_have_none() -> None:
-    assert Batch(torch.zeros(1, 2), torch.zeros(1, 2)).prior_at() is None
+    assert TokenBatch(torch.zeros(1, 2), torch.zeros(1, 2)).prior_at() is None

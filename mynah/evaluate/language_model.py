@@ -6,17 +6,23 @@ control token paid for, over the bytes of the text alone.
 
 from __future__ import annotations
 
+import hashlib
 import math
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
+from mynah.model.loss import AT_ONCE
 from mynah.model.transformer import Transformer
 from mynah.ngram.dense import most_likely
 from mynah.ngram.model import NGramModel
 from mynah.tokenizer.dataset import TokenSet
+
+#: A network reads this many tokens in one pass, or one window.
+TOKENS_AT_ONCE = 4096
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,24 @@ def summarise(scores: TokenScores, data: TokenSet, *, replies_only: bool = False
     )
 
 
+def drawn_records(data: TokenSet, max_tokens: int) -> TokenSet:
+    """Return records that together hold at most `max_tokens` tokens (at least one record), in the order of `data`.
+
+    They are drawn by what they hold and not by where they stand, so that every source has its share.
+    """
+    if len(data.tokens) <= max_tokens:
+        return data
+    lengths = np.diff(data.starts)
+    order = np.argsort([_draw(data.record(r)) for r in range(len(data))], kind="stable")
+    chosen = order[np.cumsum(lengths[order]) <= max_tokens]
+    return data.select(np.sort(chosen if len(chosen) else order[:1]))
+
+
+def _draw(ids: npt.NDArray[np.int64]) -> int:
+    """Return a number that looks random and is the same for the same tokens."""
+    return int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "big")
+
+
 def score_ngram(model: NGramModel, data: TokenSet, *, with_hits: bool = True) -> TokenScores:
     """Score records with an n-gram model; hits cost far more than log-probabilities and can be left out."""
     hits = np.zeros(len(data.tokens), np.bool_)
@@ -77,43 +101,49 @@ def score_ngram(model: NGramModel, data: TokenSet, *, with_hits: bool = True) ->
     return TokenScores(model.score_ids(data.tokens).log_probs, hits)
 
 
-@torch.no_grad()
-def score_network(
-    model: Transformer, data: TokenSet, context_length: int, batch_size: int = 16
-) -> TokenScores:
-    """Score records with a network; each is read from its beginning.
+@torch.inference_mode()
+def score_network(model: Transformer, data: TokenSet, context_length: int) -> TokenScores:
+    """Score records with a network in evaluation mode; each is read from its beginning.
 
     A record longer than the context is read in windows that overlap by half, so that every token but those of
-    the first window has at least half a context before it.
+    the first window has at least half a context before it. Memory does not grow with the vocabulary.
     """
-    model.eval()
-    device = next(model.parameters()).device
+    device = model.embed.weight.device
     log_probs = np.zeros(len(data.tokens))
     hits = np.zeros(len(data.tokens), np.bool_)
-    known = model.prior.contexts(data.tokens) if model.prior is not None and model.config.prior else None
-    windows = _windows(data, context_length)
-    windows.sort(key=lambda w: w[1] - w[0])  # alike lengths together: little padding
-    for i in range(0, len(windows), batch_size):
-        group = windows[i : i + batch_size]
+    prior = model.prior if model.gate is not None else None
+    known = prior.contexts(data.tokens) if prior is not None else None
+    at_once = max(1, AT_ONCE["cpu"] // model.config.vocab_size)
+    for group in _alike(_windows(data, context_length)):
         T = max(end - begin for begin, end, _ in group) - 1
         tokens = np.zeros((len(group), T), np.int64)
-        targets = np.zeros((len(group), T), np.int64)
         for b, (begin, end, _) in enumerate(group):
-            cut = data.tokens[begin:end].astype(np.int64)
-            tokens[b, : len(cut) - 1], targets[b, : len(cut) - 1] = cut[:-1], cut[1:]
-        hidden = model(torch.from_numpy(tokens).to(device))
+            tokens[b, : end - begin - 1] = data.tokens[begin : end - 1]
+        hidden = model(torch.from_numpy(tokens).to(device))  # (B, T, C)
         for b, (begin, end, first) in enumerate(group):
             # Causal: what stands right of a row's own tokens is padding and changes nothing before it.
-            own = slice(first - begin - 1, end - begin - 1)
-            given = None
-            if known is not None and model.prior is not None:
-                given = torch.from_numpy(model.prior.rows(known[:, first - 1 : end - 1])).to(device)
-            logits = model.logits(hidden[b, own], given).float()  # (end - first, V)
-            wanted = torch.from_numpy(targets[b, own]).to(device)
-            scored = torch.log_softmax(logits, dim=-1).gather(1, wanted[:, None])[:, 0]
-            log_probs[first:end] = scored.cpu().double().numpy()
-            hits[first:end] = (logits.argmax(dim=-1) == wanted).cpu().numpy()
+            for start in range(first, end, at_once):
+                stop = min(start + at_once, end)
+                given = None
+                if prior is not None and known is not None:
+                    given = torch.from_numpy(prior.rows(known[:, start - 1 : stop - 1])).to(device)
+                logits = model.logits(
+                    hidden[b, start - begin - 1 : stop - begin - 1], given
+                ).float()  # (n, V)
+                wanted = torch.from_numpy(data.tokens[start:stop].astype(np.int64)).to(device)
+                scored = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=-1)
+                log_probs[start:stop] = scored.cpu().double().numpy()
+                hits[start:stop] = (logits.argmax(dim=-1) == wanted).cpu().numpy()
     return TokenScores(log_probs, hits)
+
+
+def _alike(windows: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
+    """Yield windows in groups of about one length, which need little padding, and of so many tokens at most."""
+    windows = sorted(windows, key=lambda window: window[1] - window[0])
+    while windows:
+        count = max(1, TOKENS_AT_ONCE // max(1, windows[-1][1] - windows[-1][0]))
+        yield windows[-count:]
+        del windows[-count:]
 
 
 def _windows(data: TokenSet, context_length: int) -> list[tuple[int, int, int]]:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from mynah.data.records import Conversation, Message, Record
 from mynah.errors import DataError, MissingDependency
+from mynah.generate.chat import chat_request, until
 from mynah.generate.engine import generate_all
 from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
-from mynah.tokenizer.dataset import render
 from mynah.tokenizer.tokenizer import Tokenizer
 
 
@@ -67,19 +67,9 @@ def reply_to_all(
     config: SamplingConfig,
 ) -> list[str]:
     """Return the model's reply to each history; one too long for the context loses its oldest turns."""
-    control = tokenizer.control
-    banned = (control.bos, control.user, control.assistant, control.system)
-    limit = model.config.context_length - min(config.max_tokens, model.config.context_length // 2)
-    prompts = []
-    for history in histories:
-        ids = render(history, tokenizer)
-        first = 0
-        while len(ids) > limit and first + 1 < len(history):
-            first += 1
-            ids = render(history[first:], tokenizer)
-        prompts.append(ids if len(ids) <= limit else [ids[0], *ids[len(ids) - limit + 1 :]])
-    replies = generate_all(model, prompts, config, stop=(control.end,), forbid=banned)
-    return [tokenizer.decode(ids) for ids in replies]
+    requests = [chat_request(model, tokenizer, history, config, cut=True)[0] for history in histories]
+    replies = generate_all(model, requests)
+    return ["".join(until(tokenizer.stream(ids), config.stop)) for ids in replies]
 
 
 def exchanges(records: Sequence[Record]) -> list[tuple[str, str]]:

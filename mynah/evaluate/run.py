@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from mynah import artifacts
 from mynah.data.records import Conversation, Message, Record, as_conversation
 from mynah.data.store import read_records
 from mynah.errors import MissingDependency
-from mynah.evaluate.language_model import Score, score_network, score_ngram, summarise
+from mynah.evaluate.language_model import Score, drawn_records, score_network, score_ngram, summarise
 from mynah.evaluate.replies import (
     Question,
     exchanges,
@@ -51,7 +50,7 @@ def evaluate_run(
         DataError: if `questions` is not a file of questions.
     """
     tokenizer = Tokenizer.load(run / "tokenizer")
-    held_out = first_records(TokenSet.load(run / "tokens" / "held_out.safetensors"), max_tokens)
+    held_out = drawn_records(TokenSet.load(run / "tokens" / "held_out.safetensors"), max_tokens)
     ngram = artifacts.read_json(run / "ngram" / "scores.json")
     base = load_trained(run / "pretrain", run / "prior", tokenizer.control.bos).to(device)
     context = base.config.context_length
@@ -79,14 +78,6 @@ def evaluate_run(
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
     result["verdict"] = _verdict(result)
     return result
-
-
-def first_records(data: TokenSet, max_tokens: int) -> TokenSet:
-    """Return the first whole records that together hold at most `max_tokens` tokens (at least one record)."""
-    count = int(np.searchsorted(data.starts, max_tokens, side="right")) - 1
-    count = min(max(1, count), len(data))
-    end = int(data.starts[count])
-    return TokenSet(data.tokens[:end], data.starts[: count + 1], data.part[:end], data.n_bytes[:count])
 
 
 def ask(

@@ -6,44 +6,73 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mynah.data.records import Message
-from mynah.errors import ConfigError
-from mynah.generate.engine import generate
+from mynah.generate.engine import Request, generate
 from mynah.generate.settings import SamplingConfig
+from mynah.generate.state import DecodingState
 from mynah.model.transformer import Transformer
-from mynah.tokenizer.dataset import render
+from mynah.tokenizer.template import room_for_prompt
 from mynah.tokenizer.tokenizer import Tokenizer
 
 
-def stream_text(tokenizer: Tokenizer, ids: Iterable[int], prompt: Sequence[int] = ()) -> Iterator[str]:
-    """Turn ids into pieces of text as they come; a character cut between two tokens waits for its rest.
+def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
+    """Yield pieces of text up to the first of the texts that end it; what may be the beginning of one waits."""
+    held = ""
+    for piece in pieces:
+        held += piece
+        at = min((i for i in (held.find(text) for text in stop) if i >= 0), default=-1)
+        if at >= 0:
+            if at:
+                yield held[:at]
+            return
+        waits = max((n for text in stop for n in range(1, len(text)) if held.endswith(text[:n])), default=0)
+        if shown := held[: len(held) - waits]:
+            yield shown
+            held = held[len(shown) :]
+    if held:
+        yield held
 
-    Where the ids continue a prompt's text, give its ids: some tokenizers drop a space at a text's beginning.
+
+def text_request(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SamplingConfig) -> Request:
+    """Return how a text goes on; one beyond the context loses its beginning, but not what begins every text."""
+    begin, room = [tokenizer.control.bos], room_for_prompt(model.config.context_length, config.max_tokens)
+    ids = tokenizer.encode(prompt)
+    ids = [*begin, *ids[max(0, len(ids) - room + 1) :]] if room > 1 else begin
+    stop = tokenizer.template.stop_ids | {tokenizer.control.bos}  # the next text begins: this one is over
+    return Request(ids, config, stop, tokenizer.template.forbidden_ids - stop)
+
+
+def chat_request(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    history: Sequence[Message],
+    config: SamplingConfig,
+    *,
+    cut: bool = False,
+) -> tuple[Request, int]:
+    """Return how a conversation goes on, and how many of its oldest messages had to be left out.
+
+    Args:
+        model: says how much it sees.
+        tokenizer: and its template.
+        history: oldest first, the last one the user's.
+        config: how the reply is drawn.
+        cut: let a last message that is longer than the context lose its beginning.
+
+    Raises:
+        ConfigError: if it is longer than that, and must not be cut.
     """
-    seen = list(prompt)
-    told = tokenizer.decode(seen)
-    for token in ids:
-        seen.append(token)
-        text = tokenizer.decode(seen)
-        if not text.endswith("\ufffd") and len(text) > len(told):
-            yield text[len(told) :]
-            told = text
-    text = tokenizer.decode(seen)
-    if len(text) > len(told):
-        yield text[len(told) :]
+    template = tokenizer.template
+    fitted = template.fit(history, model.config.context_length, config.max_tokens, cut=cut)
+    return Request(fitted.ids, config, template.stop_ids, template.forbidden_ids), fitted.dropped
 
 
 def continue_text(
     model: Transformer, tokenizer: Tokenizer, prompt: str, config: SamplingConfig
 ) -> Iterator[str]:
     """Yield the text that follows a prompt; a prompt beyond the context loses its beginning."""
-    ids = [tokenizer.control.bos, *tokenizer.encode(prompt)]
-    room = max(1, model.config.context_length - min(config.max_tokens, 32))
-    if len(ids) > room:
-        ids = [ids[0], *ids[len(ids) - room + 1 :]] if room > 1 else ids[-1:]
-    control = tokenizer.control
-    banned = (control.user, control.assistant, control.system)
-    stop = (control.bos, control.end)
-    yield from stream_text(tokenizer, generate(model, ids, config, stop=stop, forbid=banned), ids)
+    request = text_request(model, tokenizer, prompt, config)
+    ids = (drawn.token for drawn in generate(model, request))
+    yield from until(tokenizer.stream(ids, request.prompt), config.stop)
 
 
 @dataclass
@@ -56,11 +85,13 @@ class ChatSession:
     history: list[Message] = field(default_factory=list)
     #: turns that no longer fit when the last reply was made
     dropped: int = 0
+    #: what has been read so far: the next turn goes on from there
+    _state: DecodingState | None = None
 
     def reset(self) -> None:
         """Forget all turns."""
         self.history.clear()
-        self.dropped = 0
+        self.dropped, self._state = 0, None
 
     def reply(self, text: str) -> Iterator[str]:
         """Yield the reply to a user's text in pieces, and remember both.
@@ -70,33 +101,17 @@ class ChatSession:
 
         Raises:
             ConfigError: if the text alone is longer than the context.
+            GenerationError: if the model's logits are not numbers.
         """
-        self.history.append(Message("user", text))
-        prompt = self._prompt()
-        control = self.tokenizer.control
-        banned = (control.bos, control.user, control.assistant, control.system)
+        asked = Message("user", text)
+        request, self.dropped = chat_request(self.model, self.tokenizer, [*self.history, asked], self.config)
+        self.history.append(asked)
+        self._state = self._state or DecodingState(self.model)
         said = ""
         try:
-            ids = generate(self.model, prompt, self.config, stop=(control.end,), forbid=banned)
-            for piece in stream_text(self.tokenizer, ids):
+            ids = (drawn.token for drawn in generate(self.model, request, self._state))
+            for piece in until(self.tokenizer.stream(ids), self.config.stop):
                 said += piece
                 yield piece
         finally:  # also when the listener walks away in the middle
             self.history.append(Message("assistant", said))
-
-    def _prompt(self) -> list[int]:
-        """Return the ids of as much history as fits beside a reply, newest turns first."""
-        context = self.model.config.context_length
-        room = context - min(self.config.max_tokens, context // 2)
-        for first in range(len(self.history)):
-            if self.history[first].role == "assistant":
-                continue  # what is kept begins with a user's turn
-            ids = render(self.history[first:], self.tokenizer)
-            if len(ids) <= room or (first == len(self.history) - 1 and len(ids) < context):
-                self.dropped = first
-                return ids
-        text = self.history.pop()
-        n = len(self.tokenizer.encode(text.content))
-        raise ConfigError(
-            f"this message has {n} tokens, the model's context holds {context}; send a shorter one"
-        )

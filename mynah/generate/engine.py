@@ -1,137 +1,149 @@
-"""The engine: token ids in, token ids out, with cached keys and values. It knows nothing of text."""
+"""The engine: token ids in, token ids out. It knows nothing of text."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from mynah.errors import ConfigError
-from mynah.generate.sampling import sample
+from mynah.generate.sampling import Drawn, Sampler
 from mynah.generate.settings import SamplingConfig
-from mynah.model.config import ModelConfig
+from mynah.generate.state import DecodingState
 from mynah.model.transformer import Transformer
 
-
-class KVCache:
-    """Keys and values of all layers, in memory taken once: 2 x L x (B, G, S, D)."""
-
-    def __init__(self, config: ModelConfig, rows: int, size: int, like: Tensor) -> None:
-        """Make room for `size` tokens in each of `rows` rows, on the device and in the dtype of `like`."""
-        shape = (config.n_layer, 2, rows, config.kv_heads, size, config.head_size)
-        self.store = torch.zeros(shape, dtype=like.dtype, device=like.device)
-        self.filled = [0] * config.n_layer
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add (B, G, T, D) keys and values; return all so far, (B, G, S, D)."""
-        begin = self.filled[layer]
-        end = self.filled[layer] = begin + key.shape[2]
-        self.store[layer, 0, :, :, begin:end] = key
-        self.store[layer, 1, :, :, begin:end] = value
-        return self.store[layer, 0, :, :, :end], self.store[layer, 1, :, :, :end]
+#: Bytes that keys and values of all rows decoded at once may take, and rows at most.
+CACHE_BYTES, MOST_ROWS = 1 << 28, 32
 
 
-@torch.no_grad()
+@dataclass(frozen=True)
+class Request:
+    """A prompt, and how it goes on."""
+
+    prompt: Sequence[int]
+    config: SamplingConfig
+    #: ids that end it, and are not part of it
+    stop: Collection[int] = ()
+    #: ids that are never drawn
+    forbid: Collection[int] = ()
+    #: give log-probabilities, and those of so many of the likeliest tokens; None: give none
+    likeliest: int | None = None
+
+
+@dataclass
+class _Running:
+    """A request whose row is being decoded."""
+
+    number: int
+    request: Request
+    sampler: Sampler
+    #: tokens that may still come
+    left: int
+
+
 def decode(
-    model: Transformer, prompts: Tensor, config: SamplingConfig, forbid: Collection[int] = ()
-) -> Iterator[Tensor]:
-    """Yield the next token of each row, again and again, up to the limit or the end of the context.
+    model: Transformer, requests: Iterable[Request], at_once: int | None = None
+) -> Iterator[tuple[int, Drawn]]:
+    """Decode many requests side by side: one that is done makes room for the next (continuous batching).
 
     Args:
-        prompts: (B, T) int64, rows of one length.
-        forbid: ids that are never drawn.
+        model: in evaluation mode.
+        requests: any number; each is taken when there is room for it.
+        at_once: rows at most; None: as many as `CACHE_BYTES` hold.
 
     Yields:
-        (B,) int64.
+        The number of a request and its next token; the tokens of one come in order.
 
     Raises:
-        ConfigError: if the prompts are empty or leave no room in the context.
+        ConfigError: if a prompt is empty or leaves no room in the context.
+        GenerationError: if the model's logits are not numbers.
     """
-    B, T = prompts.shape
-    context = model.config.context_length
+    waiting = enumerate(requests)
+    rows = at_once or rows_at_once(model)
+    state, running = DecodingState(model), list[_Running]()
+    logits = torch.empty(0, model.config.vocab_size)
+    while True:
+        taken = [_begin(model, number, request) for number, request in islice(waiting, rows - len(running))]
+        if taken:
+            fresh = state.add([row.request.prompt for row in taken])
+            logits = torch.cat((logits, fresh)) if running else fresh
+            running += taken
+        if not running:
+            return
+        going, drawn = [], []
+        for place, row in enumerate(running):
+            token = row.sampler.draw(logits[place], state.tokens[place])
+            if token.token in row.request.stop:
+                continue
+            row.left -= 1
+            if row.left:
+                going.append(place)
+                drawn.append([token.token])
+            yield row.number, token
+        running = [running[place] for place in going]
+        state.keep(going)
+        logits = state.append(drawn) if going else logits[:0]
+
+
+def _begin(model: Transformer, number: int, request: Request) -> _Running:
+    sampler = Sampler(
+        request.config, request.forbid, device=model.embed.weight.device, likeliest=request.likeliest
+    )
+    return _Running(number, request, sampler, _room(model, request))
+
+
+def _room(model: Transformer, request: Request) -> int:
+    T, context = len(request.prompt), model.config.context_length
     if not 0 < T < context:
         raise ConfigError(f"the prompt has {T} tokens, expected 1 to {context - 1} (context {context})")
-    model.eval()
-    prior = model.prior if model.config.prior else None
-    weight = model.embed.weight
-    generator = torch.Generator(device=weight.device)
-    generator.seed() if config.seed is None else generator.manual_seed(config.seed)
-    banned = torch.tensor(sorted(forbid), dtype=torch.int64, device=weight.device)
-    room = min(config.max_tokens, context - T)
-    cache = KVCache(model.config, B, T + room, weight)
-    tokens, previous = prompts.to(weight.device), None
-    start = 0
-    known = (
-        np.hstack([prior.contexts(row)[:, -1:] for row in prompts.cpu().numpy()])
-        if prior is not None
-        else None
-    )
-    for _ in range(room):
-        hidden = model(tokens, cache=cache, start=start, previous=previous)  # (B, T, C)
-        start += tokens.shape[1]
-        given = None
-        if prior is not None and known is not None:
-            given = torch.from_numpy(prior.rows(known)).to(weight.device)
-        logits = model.logits(hidden[:, -1], given).float()  # (B, V)
-        logits[:, banned] = float("-inf")
-        drawn = sample(logits, config, generator)
-        yield drawn
-        if prior is not None and known is not None:
-            known = prior.advance(known, drawn.cpu().numpy())
-        previous, tokens = tokens[:, -1:], drawn[:, None]
+    return min(request.config.max_tokens, context - T)
 
 
-def generate(
-    model: Transformer,
-    prompt: list[int],
-    config: SamplingConfig,
-    *,
-    stop: Collection[int] = (),
-    forbid: Collection[int] = (),
-) -> Iterator[int]:
-    """Yield the tokens that follow a prompt, one by one, until a stop token or the end of the context.
+def rows_at_once(model: Transformer) -> int:
+    """Return how many rows of a full context may be decoded at once."""
+    config = model.config
+    per_token = 2 * config.n_layer * config.n_kv_head * config.head_dim * model.embed.weight.element_size()
+    return max(1, min(MOST_ROWS, CACHE_BYTES // (per_token * config.context_length)))
+
+
+def generate(model: Transformer, request: Request, state: DecodingState | None = None) -> Iterator[Drawn]:
+    """Yield the tokens that follow a prompt, one by one, until a stop token, the limit or the end of the context.
 
     The stop token that was drawn is not yielded.
 
+    Args:
+        model: in evaluation mode.
+        request: what to go on from.
+        state: of an earlier prompt, of which this one may be the continuation: what they share is not read again.
+
     Raises:
-        ConfigError: as `decode`.
+        ConfigError, GenerationError: as `decode`.
     """
-    for drawn in decode(model, torch.tensor([prompt]), config, forbid):
-        token = int(drawn)
-        if token in stop:
+    running = _begin(model, 0, request)
+    state = state if state is not None else DecodingState(model)
+    logits = state.go_on(request.prompt)
+    while True:
+        drawn = running.sampler.draw(logits[0], state.tokens[0])
+        if drawn.token in request.stop:
             return
-        yield token
+        yield drawn
+        running.left -= 1
+        if not running.left:
+            return
+        logits = state.append([[drawn.token]])
 
 
 def generate_all(
-    model: Transformer,
-    prompts: Sequence[list[int]],
-    config: SamplingConfig,
-    *,
-    stop: Collection[int] = (),
-    forbid: Collection[int] = (),
+    model: Transformer, requests: Sequence[Request], at_once: int | None = None
 ) -> list[list[int]]:
-    """Return what follows each of many prompts; prompts of one length are decoded side by side.
+    """Return what follows each of many prompts, decoded side by side.
 
     Raises:
-        ConfigError: as `decode`.
+        ConfigError, GenerationError: as `decode`.
     """
-    by_length: dict[int, list[int]] = defaultdict(list)
-    for i, prompt in enumerate(prompts):
-        by_length[len(prompt)].append(i)
-    results: list[list[int]] = [[] for _ in prompts]
-    for members in by_length.values():
-        running = dict(enumerate(members))  # row -> prompt, until it stops
-        rows = torch.tensor([prompts[i] for i in members])
-        for drawn in decode(model, rows, config, forbid):
-            for row, token in enumerate(drawn.tolist()):
-                if row in running and token in stop:
-                    del running[row]
-                elif row in running:
-                    results[running[row]].append(token)
-            if not running:
-                break
+    results: list[list[int]] = [[] for _ in requests]
+    for number, drawn in decode(model, requests, at_once):
+        results[number].append(drawn.token)
     return results

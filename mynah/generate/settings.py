@@ -13,5 +13,12 @@ class SamplingConfig(Config):
     temperature: float = Field(0.0, ge=0, description="0: always the most likely token")
     top_k: int = Field(0, ge=0, description="draw among the k most likely, 0: all")
     top_p: float = Field(1.0, gt=0, le=1, description="draw among the likeliest that hold this mass")
+    min_p: float = Field(
+        0.0, ge=0, lt=1, description="draw among those at least this share as likely as the likeliest"
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, description="above 1: tokens that stand in the text already are less likely"
+    )
+    stop: tuple[str, ...] = Field((), description="texts that end a reply and are not part of it")
     max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
     seed: int | None = Field(None, ge=0, lt=1 << 63, description="None: another reply each time")

@@ -143,25 +143,19 @@ def family_of(config: ModelConfig) -> Family:
 def _lost(config: ModelConfig, family: Family) -> dict[str, Any]:
     """Return the fields of a config, and their values, that do not come back from what a family writes of it."""
     said = json.loads(json.dumps(family.write(config)))
+    read = family.read(said, Path("config.json"))
+    left_out = set(_NOT_SAID)
     try:
-        again = ModelConfig(**family.read(said, Path("config.json")))
-    except ValueError:  # it has no word for a head's width, and the one that it works out is no whole number
-        if config.n_head == 1 and config.head_dim is None:
-            return {"n_embd": config.n_embd}
-        whole = config.model_copy(update={"n_head": 1, "n_kv_head": 1, "head_dim": None})
-        return {"head_dim": config.head_size, **_lost(whole, family)}
+        again = ModelConfig(**read)
+    except ValueError:  # it has no word for a head's width, and cannot be of the one that it works out
+        again = ModelConfig(**{**read, "n_head": 1, "n_kv_head": 1, "head_dim": 2})
+        left_out |= {"n_head", "n_kv_head"}
     # Fields that are left to their defaults mean what they are worked out to.
-    filled = {
-        "n_kv_head": "kv_heads",
-        "head_dim": "head_size",
-        "ffn_hidden": "hidden",
-        "qkv_bias": "bias_of_qkv",
-        "windows": "layer_windows",
-    }
+    filled = {"qkv_bias": "bias_of_qkv", "windows": "layer_windows"}
     lost = {}
     for field in ModelConfig.model_fields:
         name = filled.get(field, field)
-        if field not in _NOT_SAID and getattr(config, name) != getattr(again, name):
+        if field not in left_out and getattr(config, name) != getattr(again, name):
             lost[field] = getattr(config, name)
     return lost
 
@@ -184,14 +178,14 @@ def _from_foreign(foreign: dict[str, Tensor], family: Family, config: ModelConfi
     for theirs, ours in _names(family, config):
         if (tensor := foreign.get(theirs)) is not None:
             tensors[ours] = _turned(tensor, ours, family)
-    queries, keys = config.n_head * config.head_size, config.kv_heads * config.head_size
+    queries, keys = config.n_head * config.head_dim, config.n_kv_head * config.head_dim
     for ours, i in _joined(config):
         if family.qkv:
             q, k, v = (foreign[family.qkv.format(i=i, part=part)] for part in "qkv")
         else:
             q, k, v = torch.split(tensors[ours], [queries, keys, keys])
-        scaled = q * math.sqrt(config.head_size) if family.unscaled else q
-        tensors[ours] = join_heads(scaled, k, v, config.head_size)
+        scaled = q * math.sqrt(config.head_dim) if family.unscaled else q
+        tensors[ours] = join_heads(scaled, k, v, config.head_dim)
     if not config.tie_embeddings:
         tensors["head.weight"] = foreign["lm_head.weight"]
     return tensors
@@ -200,9 +194,9 @@ def _from_foreign(foreign: dict[str, Tensor], family: Family, config: ModelConfi
 def _to_foreign(tensors: dict[str, Tensor], family: Family, config: ModelConfig) -> list[tuple[str, Tensor]]:
     tensors, made = dict(tensors), []
     for ours, i in _joined(config):
-        q, k, v = split_heads(tensors[ours], config.kv_heads, config.head_size)
+        q, k, v = split_heads(tensors[ours], config.n_kv_head, config.head_dim)
         if family.qkv:
-            scaled = q / math.sqrt(config.head_size) if family.unscaled else q
+            scaled = q / math.sqrt(config.head_dim) if family.unscaled else q
             for part, tensor in (("q", scaled), ("k", k), ("v", v)):
                 made.append((family.prefix + family.qkv.format(i=i, part=part), tensor.contiguous()))
         else:

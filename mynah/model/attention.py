@@ -12,23 +12,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.fused import rms_norm, rotate
+from mynah.model.points import Point
+from mynah.model.roles import Role, mark
 
 
-class Cache(Protocol):
-    """Keys and values of the tokens so far; filled by attention, owned by the engine."""
+class Past(Protocol):
+    """What a model that decodes has seen of each row; filled by attention, owned by whoever decodes.
+
+    S tokens in all, the last T of them new.
+    """
+
+    #: (B, T) int64: where the new tokens stand in their rows
+    positions: Tensor
+    #: (B, T) int64: the token before each
+    previous: Tensor
 
     def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Add (B, G, T, D) keys and values of a layer; return all of them, (B, G, S + T, D)."""
-        ...
+        """Add (B, G, T, D) keys and values of a layer; return all of them, (B, G, S, D)."""
 
-
-def rotary_tables(context_length: int, head_size: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Return cosines and sines of rotary positions (Su et al. 2021), (T, D/2) float32 each."""
-    wavelength = theta ** (torch.arange(0, head_size, 2, dtype=torch.float64) / head_size)
-    angle = torch.arange(context_length, dtype=torch.float64)[:, None] / wavelength
-    return angle.cos().float(), angle.sin().float()
+    def mask(self, window: int, dtype: torch.dtype) -> Tensor | None:
+        """Return (B, 1, T, S), 0 where a new token may look and -inf elsewhere; None if T = S, or all see all."""
 
 
 class Attention(nn.Module):
@@ -36,25 +42,32 @@ class Attention(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        self.n_head, self.n_kv_head = config.n_head, config.kv_heads
-        self.head_size = config.head_size
+        self.n_head, self.n_kv_head, self.head_dim = config.n_head, config.n_kv_head, config.head_dim
         self.layer = layer
         self.window = config.window(layer)
         self.dropout = config.dropout
         #: query heads that share one head of keys and values
         self.shared = self.n_head // self.n_kv_head
-        rows = (self.n_head + 2 * self.n_kv_head) * self.head_size
+        width = (self.n_head + 2 * self.n_kv_head) * self.head_dim
         #: its rows as `join_heads` lays them out
-        self.query_key_value = nn.Linear(config.n_embd, rows, bias=config.bias_of_qkv)
-        self.out = nn.Linear(self.n_head * self.head_size, config.n_embd, bias=config.bias)
+        self.query_key_value = mark(
+            nn.Linear(config.n_embd, width, bias=config.bias_of_qkv), weight=Role.MATRIX, bias=Role.VECTOR
+        )
+        self.out = mark(
+            nn.Linear(self.n_head * self.head_dim, config.n_embd, bias=config.bias),
+            weight=Role.INTO_STREAM,
+            bias=Role.VECTOR,
+        )
         self.qk_norm = config.qk_norm
         self.eps = config.norm_eps
         scaled = config.qk_norm and config.norm_weight
-        self.q_scale = nn.Parameter(torch.ones(self.head_size)) if scaled else None
-        self.k_scale = nn.Parameter(torch.ones(self.head_size)) if scaled else None
+        self.q_scale = nn.Parameter(torch.ones(self.head_dim)) if scaled else None
+        self.k_scale = nn.Parameter(torch.ones(self.head_dim)) if scaled else None
         # Every second layer, the last one among them, mixes the value embedding in.
         mixes = config.value_embeddings and (config.n_layer - 1 - layer) % 2 == 0 and layer > 0
         self.value_gate = nn.Parameter(torch.ones(self.n_kv_head)) if mixes else None
+        mark(self, q_scale=Role.OF_HEADS, k_scale=Role.OF_HEADS, value_gate=Role.VECTOR)
+        self.at_q, self.at_k, self.at_v, self.at_pattern = Point(), Point(), Point(), Point()
 
     def forward(
         self,
@@ -62,23 +75,23 @@ class Attention(nn.Module):
         rotary: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
         value_embedding: Tensor | None,
-        cache: Cache | None,
+        past: Past | None,
     ) -> Tensor:
         """Attend.
 
         Args:
             x: (B, T, C).
             rotary: the tables for these positions.
-            mask: what `record_mask` gives for this layer's window; None: each row is one record.
+            mask: what `record_mask` or the past gives for this layer's window; None: each row is one record.
             value_embedding: (B, T, G * D), added to the values by a learned gate per head.
-            cache: earlier keys and values; the new ones are added to it.
+            past: earlier keys and values; the new ones are added to it.
 
         Returns:
             (B, T, C).
         """
         B, T, _ = x.shape
         groups = self.query_key_value(x).view(
-            B, T, -1, self.shared + 2, self.head_size
+            B, T, -1, self.shared + 2, self.head_dim
         )  # (B, T, G, H/G + 2, D)
         q, k, v = groups.split((self.shared, 1, 1), dim=3)
         q = q.flatten(2, 3).transpose(1, 2)  # (B, H, T, D)
@@ -92,33 +105,55 @@ class Attention(nn.Module):
             k = rms_norm(k, self.k_scale, self.eps)
         if rotary is not None:
             q, k = rotate(q, *rotary), rotate(k, *rotary)
-        if cache is not None:
-            k, v = cache.extend(self.layer, k, v)
-        if self.shared > 1:
-            k = k.repeat_interleave(self.shared, dim=1)  # (B, H, S, D)
-            v = v.repeat_interleave(self.shared, dim=1)
+        q, k, v = self.at_q(q), self.at_k(k), self.at_v(v)
+        if past is not None:
+            k, v = past.extend(self.layer, k, v)
         y = self._mix(q, k, v, mask)
         mixed: Tensor = self.out(y.transpose(1, 2).reshape(B, T, -1))
         return mixed
 
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Return (B, H, T, D) mixed values of (B, H, T, D) queries and (B, G, S, D) keys and values."""
+        B, H, T, D = q.shape
+        S = k.shape[2]
         dropout = self.dropout if self.training else 0.0
-        T, S = q.shape[2], k.shape[2]
-        windowed = 0 < self.window < S
-        if mask is None and not windowed:
-            if T == S or T == 1:
-                return F.scaled_dot_product_attention(q, k, v, is_causal=T == S and T > 1, dropout_p=dropout)
-            mask = causal_mask(T, S, q.device)
-        if windowed and T == S:
+        if self.at_pattern.hooked:
+            return self._mix_openly(q, k, v, mask)
+        if (
+            T < S
+        ):  # decoding: the query heads of a group become rows that look at the same keys, which are not copied
+            q = q.reshape(B, k.shape[1], self.shared * T, D)
+            if mask is not None:
+                mask = mask.repeat(1, 1, self.shared, 1)  # (B, 1, shared * T, S)
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(B, H, T, D)
+        if self.shared > 1:
+            k = k.repeat_interleave(self.shared, dim=1)  # (B, H, S, D)
+            v = v.repeat_interleave(self.shared, dim=1)
+        if 0 < self.window < S:
             return banded_attention(q, k, v, self.window, dropout, mask)
         if mask is None:
-            mask = causal_mask(T, S, q.device)
-            if windowed:
-                mask = mask & ~mask.tril(S - T - self.window)
+            return F.scaled_dot_product_attention(q, k, v, is_causal=T > 1, dropout_p=dropout)
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
+    def _mix_openly(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the same by a pattern (B, H, T, S) that stands in memory and passes `at_pattern`; no dropout."""
+        T, S = q.shape[2], k.shape[2]
+        if mask is not None and mask.shape[-1] != S:
+            raise ConfigError("patterns of a banded layer are seen only where each row is one record")
+        if mask is None and T == S:
+            seen = causal_mask(T, S, q.device)
+            if self.window:
+                seen = seen & ~seen.tril(-self.window)
+            mask = _added(seen[None], q.dtype)
+        k = k.repeat_interleave(self.shared, dim=1)
+        v = v.repeat_interleave(self.shared, dim=1)
+        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        pattern = (scores if mask is None else scores + mask).softmax(dim=-1)
+        mixed: Tensor = self.at_pattern(pattern) @ v
+        return mixed
 
-def join_heads(q: Tensor, k: Tensor, v: Tensor, head_size: int) -> Tensor:
+
+def join_heads(q: Tensor, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
     """Put rows of queries, keys and values in the order in which `Attention` has them.
 
     The G groups follow one another, each with its H / G heads of queries, its keys and its values: so a contiguous
@@ -126,19 +161,19 @@ def join_heads(q: Tensor, k: Tensor, v: Tensor, head_size: int) -> Tensor:
 
     Args:
         q, k, v: (H * D, ...), (G * D, ...), (G * D, ...), heads one after another.
-        head_size: D.
+        head_dim: D.
 
     Returns:
         ((H + 2 G) * D, ...).
     """
-    groups = len(k) // head_size
+    groups = len(k) // head_dim
     return torch.cat([x.reshape(groups, -1, *x.shape[1:]) for x in (q, k, v)], dim=1).flatten(0, 1)
 
 
-def split_heads(rows: Tensor, groups: int, head_size: int) -> tuple[Tensor, Tensor, Tensor]:
+def split_heads(rows: Tensor, groups: int, head_dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the rows of queries, keys and values of what `join_heads` made of them."""
     grouped = rows.reshape(groups, -1, *rows.shape[1:])
-    sizes = [grouped.shape[1] - 2 * head_size, head_size, head_size]
+    sizes = [grouped.shape[1] - 2 * head_dim, head_dim, head_dim]
     q, k, v = (part.flatten(0, 1) for part in torch.split(grouped, sizes, dim=1))
     return q, k, v
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -12,6 +12,10 @@ from mynah.config import Config
 _TABLES = {"token embedding", "positions", "value embedding", "pair embedding", "head"}
 
 
+#: Widths that follow from others where they are left out, or None.
+_WORKED_OUT = ("n_kv_head", "head_dim", "ffn_hidden")
+
+
 class ModelConfig(Config):
     """Shape and parts of a decoder. A family (GPT-2, Llama, ...) is nothing but values of these fields."""
 
@@ -19,10 +23,10 @@ class ModelConfig(Config):
     context_length: int = Field(ge=2, description="longest sequence the model is trained on, tokens")
     n_layer: int = Field(ge=1)
     n_head: int = Field(ge=1)
-    n_kv_head: int | None = Field(None, ge=1, description="heads of keys and values; None: n_head")
+    n_kv_head: int = Field(0, ge=1, description="heads of keys and values; left out: n_head")
     n_embd: int = Field(ge=1, description="width of the residual stream")
-    head_dim: int | None = Field(None, ge=1, description="None: n_embd / n_head")
-    ffn_hidden: int | None = Field(None, ge=1, description="width inside the MLP; None: 4 n_embd")
+    head_dim: int = Field(0, ge=1, description="width of one head; left out: n_embd / n_head")
+    ffn_hidden: int = Field(0, ge=1, description="width inside the MLP; left out: 4 n_embd")
     positions: Literal["learned", "rotary"] = "rotary"
     rope_theta: float = Field(10_000.0, gt=0, description="base of the rotary wavelengths")
     norm: Literal["layer", "rms"] = "rms"
@@ -51,37 +55,40 @@ class ModelConfig(Config):
         "gpt2", description="gpt2: normal(0.02), outputs / sqrt(2 n_layer); zero_out: see init_weights"
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, values: Any) -> Any:
+        """Work out the widths that are not given from those that are."""
+        if not isinstance(values, dict):
+            return values
+        given = {
+            name: value for name, value in values.items() if value is not None or name not in _WORKED_OUT
+        }
+        n_head, n_embd = given.get("n_head"), given.get("n_embd")
+        if isinstance(n_head, int) and n_head > 0:
+            given.setdefault("n_kv_head", n_head)
+            if isinstance(n_embd, int) and "head_dim" not in given:
+                if n_embd % n_head:
+                    raise ValueError(f"n_head {n_head} does not divide n_embd {n_embd}")
+                given["head_dim"] = n_embd // n_head
+        if isinstance(n_embd, int):
+            given.setdefault("ffn_hidden", 4 * n_embd)
+        return given
+
     @model_validator(mode="after")
     def _check(self) -> ModelConfig:
-        if self.head_dim is None and self.n_embd % self.n_head:
-            raise ValueError(f"n_head {self.n_head} does not divide n_embd {self.n_embd}")
-        if self.n_head % self.kv_heads:
-            raise ValueError(f"n_kv_head {self.kv_heads} does not divide n_head {self.n_head}")
-        if self.positions == "rotary" and self.head_size % 2:
-            raise ValueError(f"rotary positions need an even head_dim, found {self.head_size}")
+        if self.n_head % self.n_kv_head:
+            raise ValueError(f"n_kv_head {self.n_kv_head} does not divide n_head {self.n_head}")
+        if self.positions == "rotary" and self.head_dim % 2:
+            raise ValueError(f"rotary positions need an even head_dim, found {self.head_dim}")
         if any(window < 0 for window in self.windows) or not self.windows:
             raise ValueError("windows: expected one or more numbers of tokens, 0 for all")
         return self
 
     @property
-    def kv_heads(self) -> int:
-        """Heads of keys and values."""
-        return self.n_kv_head or self.n_head
-
-    @property
-    def head_size(self) -> int:
-        """Width of one head."""
-        return self.head_dim or self.n_embd // self.n_head
-
-    @property
     def bias_of_qkv(self) -> bool:
         """Whether queries, keys and values have biases."""
         return self.bias if self.qkv_bias is None else self.qkv_bias
-
-    @property
-    def hidden(self) -> int:
-        """Width inside the MLP."""
-        return self.ffn_hidden or 4 * self.n_embd
 
     def window(self, layer: int) -> int:
         """Attention window of a layer in tokens, 0 for all."""
@@ -94,13 +101,13 @@ class ModelConfig(Config):
 
     def n_params_by_group(self) -> dict[str, int]:
         """Number of parameters of each part, by the formula (a test holds it against the built model)."""
-        width, head = self.n_embd, self.head_size
-        queries, keys = self.n_head * head, self.kv_heads * head
+        width, head = self.n_embd, self.head_dim
+        queries, keys = self.n_head * head, self.n_kv_head * head
         matrices = 3 if self.mlp == "swiglu" else 2
         attention = width * (queries + 2 * keys) + queries * width
         attention += (queries + 2 * keys) * self.bias_of_qkv + width * self.bias
         attention += 2 * head * (self.qk_norm and self.norm_weight)
-        mlp = matrices * width * self.hidden + ((matrices - 1) * self.hidden + width) * self.bias
+        mlp = matrices * width * self.ffn_hidden + ((matrices - 1) * self.ffn_hidden + width) * self.bias
         norm = width * (1 + (self.norm == "layer")) * self.norm_weight
         mixed = self.n_layer // 2 if self.value_embeddings else 0  # layers that a value embedding is added in
         return {
@@ -108,7 +115,7 @@ class ModelConfig(Config):
             "positions": self.context_length * width * (self.positions == "learned"),
             "value embedding": self.vocab_size * keys * self.value_embeddings,
             "pair embedding": self.bigram_buckets * width,
-            "attention": self.n_layer * attention + mixed * self.kv_heads,
+            "attention": self.n_layer * attention + mixed * self.n_kv_head,
             "mlp": self.n_layer * mlp,
             "norms": (2 * self.n_layer + 1) * norm,
             "pair scales": self.n_layer * (self.bigram_buckets > 0),

@@ -6,11 +6,34 @@ Each is checked against what autograd makes of its plain form. On other devices,
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+_only_plain = ContextVar("only_plain", default=False)
+
+
+@contextmanager
+def plain_operations() -> Iterator[None]:
+    """Let a model compute with PyTorch's own operations alone, in this thread, for a while.
+
+    Transforms of functions (`torch.func.grad` under `vmap`, forward-mode derivatives) take those only. Slower.
+    """
+    before = _only_plain.set(True)
+    try:
+        yield
+    finally:
+        _only_plain.reset(before)
+
+
+def only_plain() -> bool:
+    """Whether `plain_operations` holds here."""
+    return _only_plain.get()
 
 
 def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
@@ -37,8 +60,10 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
         cos, sin: (T, D/2), or (B, 1, T, D/2) where rows have positions of their own.
     """
     if _plain(x):
-        first, second = x.chunk(2, dim=-1)
-        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+        first, second = x.chunk(
+            2, dim=-1
+        )  # the tables are float32: in half precision it is rounded once, at the end
+        return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
     y: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return y
 
@@ -48,6 +73,7 @@ def _plain(x: Tensor) -> bool:
         x.device.type != "cpu"
         or x.dtype not in (torch.float32, torch.float64)
         or torch.compiler.is_compiling()
+        or _only_plain.get()
     )
 
 

@@ -97,8 +97,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-def preset(name: str, vocab_size: int, **changes: Any) -> ModelConfig:
-    """Return a preset's config for a vocabulary, with fields changed as asked.
+def fields_of(name: str) -> dict[str, Any]:
+    """Return the fields of a `ModelConfig` that a preset sets, all but the vocabulary.
 
     Raises:
         ConfigError: if there is no preset of that name (the nearest is suggested).
@@ -107,4 +107,13 @@ def preset(name: str, vocab_size: int, **changes: Any) -> ModelConfig:
         close = difflib.get_close_matches(name, PRESETS, n=1)
         hint = f"did you mean {close[0]!r}? " if close else ""
         raise ConfigError(f"no preset {name!r}; {hint}known: {', '.join(PRESETS)}")
-    return ModelConfig(**{**PRESETS[name], "vocab_size": vocab_size, **changes})
+    return PRESETS[name]
+
+
+def preset(name: str, vocab_size: int, **changes: Any) -> ModelConfig:
+    """Return a preset's config for a vocabulary, with fields changed as asked; widths left out follow from these.
+
+    Raises:
+        ConfigError: if there is no preset of that name (the nearest is suggested).
+    """
+    return ModelConfig(**{**fields_of(name), "vocab_size": vocab_size, **changes})

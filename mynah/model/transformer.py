@@ -5,36 +5,18 @@ B rows, T tokens, C width of the residual stream, V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Protocol
-
-import numpy as np
-import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mynah.model.attention import Attention, Cache, record_mask, rotary_tables
+from mynah.model.attention import Attention, Past, record_mask
 from mynah.model.config import ModelConfig
-from mynah.model.fused import rms_norm, squared_relu
+from mynah.model.fused import only_plain, rms_norm, squared_relu
 from mynah.model.loss import loss_in_pieces
-
-#: From (M,) places of a batch, counted row by row, to (M, V) log-probabilities of the token that follows each.
-PriorAt = Callable[[Tensor], Tensor]
-
-
-class Prior(Protocol):
-    """A model that says how likely each token is next; what it needs to know of a text is opaque here."""
-
-    def contexts(self, tokens: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return what is known after each of (N,) tokens, (K, N)."""
-
-    def advance(self, contexts: npt.NDArray[Any], tokens: npt.ArrayLike) -> npt.NDArray[Any]:
-        """Return (K, B) contexts after one more token in each of B rows."""
-
-    def rows(self, contexts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
-        """Return natural log-probabilities of all tokens, (B, V)."""
-
+from mynah.model.points import Point
+from mynah.model.positions import Rotary
+from mynah.model.prior import Prior, PriorAt, PriorGate
+from mynah.model.roles import Role, mark
 
 #: A target of this value counts for nothing in the loss.
 IGNORE = -100
@@ -50,6 +32,7 @@ class Norm(nn.Module):
         self.weight = nn.Parameter(torch.ones(config.n_embd)) if config.norm_weight else None
         shifts = config.norm_weight and not self.rms
         self.bias = nn.Parameter(torch.zeros(config.n_embd)) if shifts else None
+        mark(self, weight=Role.VECTOR, bias=Role.VECTOR)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise the last dimension."""
@@ -64,11 +47,12 @@ class MLP(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.kind = config.mlp
-        self.up = nn.Linear(config.n_embd, config.hidden, bias=config.bias)
-        self.gate = (
-            nn.Linear(config.n_embd, config.hidden, bias=config.bias) if config.mlp == "swiglu" else None
-        )
-        self.down = nn.Linear(config.hidden, config.n_embd, bias=config.bias)
+        n, bias, vector = config.ffn_hidden, config.bias, Role.VECTOR
+        self.up = mark(nn.Linear(config.n_embd, n, bias), weight=Role.MATRIX, bias=vector)
+        self.gate = None
+        if config.mlp == "swiglu":
+            self.gate = mark(nn.Linear(config.n_embd, n, bias), weight=Role.MATRIX, bias=vector)
+        self.down = mark(nn.Linear(n, config.n_embd, bias), weight=Role.INTO_STREAM, bias=vector)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
@@ -91,6 +75,7 @@ class Block(nn.Module):
         self.norm1, self.attention = Norm(config), Attention(config, layer)
         self.norm2, self.mlp = Norm(config), MLP(config)
         self.dropout = config.dropout
+        self.at_stream = Point()
 
     def forward(
         self,
@@ -98,131 +83,122 @@ class Block(nn.Module):
         rotary: tuple[Tensor, Tensor] | None,
         mask: Tensor | None,
         value_embedding: Tensor | None,
-        cache: Cache | None,
+        past: Past | None,
     ) -> Tensor:
         """(B, T, C) to (B, T, C)."""
-        a = self.attention(self.norm1(x), rotary, mask, value_embedding, cache)
+        a = self.attention(self.norm1(x), rotary, mask, value_embedding, past)
         x = x + F.dropout(a, self.dropout, self.training)
-        return x + F.dropout(self.mlp(self.norm2(x)), self.dropout, self.training)
+        x = x + F.dropout(self.mlp(self.norm2(x)), self.dropout, self.training)
+        after: Tensor = self.at_stream(x)
+        return after
 
 
 class Transformer(nn.Module):
-    """A GPT-style decoder; `forward` gives hidden states, `logits` and `loss` go on from there."""
+    """A GPT-style decoder; `forward` gives hidden states, `logits` and `loss` go on from there.
+
+    Nothing of it changes in a forward pass: several threads may use one model.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         """Build the modules; weights are whatever torch gives until `init_weights` or loading."""
         super().__init__()
         self.config = config
-        self.embed = nn.Embedding(config.vocab_size, config.n_embd)
-        self.position = (
-            nn.Embedding(config.context_length, config.n_embd) if config.positions == "learned" else None
-        )
-        self.value_embed = (
-            nn.Embedding(config.vocab_size, config.kv_heads * config.head_size)
-            if config.value_embeddings
-            else None
-        )
+        self.embed = _table(config.vocab_size, config.n_embd)
+        learned = config.positions == "learned"
+        self.position = _table(config.context_length, config.n_embd) if learned else None
+        self.rotary = None if learned else Rotary(config.context_length, config.head_dim, config.rope_theta)
+        width = config.n_kv_head * config.head_dim
+        self.value_embed = _table(config.vocab_size, width) if config.value_embeddings else None
         buckets = config.bigram_buckets
-        self.bigram_embed = nn.Embedding(buckets, config.n_embd) if buckets else None
+        self.bigram_embed = _table(buckets, config.n_embd) if buckets else None
         self.bigram_scale = nn.Parameter(torch.empty(config.n_layer)) if buckets else None
+        mark(self, bigram_scale=Role.VECTOR)
+        self.at_embedding = Point()
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
         self.norm = Norm(config)
-        self.head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
+        self.head = mark(nn.Linear(config.n_embd, config.vocab_size, bias=False), weight=Role.TABLE)
         if config.tie_embeddings:
             self.head.weight = self.embed.weight
-        #: of a model made to go on from one; its owner sets it
+        #: of a model made to go on from one; whoever opens it sets it
         self.prior: Prior | None = None
-        #: how far the prior is trusted at each position
-        self.gate = nn.Linear(config.n_embd, 1) if config.prior else None
-        self.rotary: tuple[Tensor, Tensor] | None = None  # made at first use, on the right device
+        self.gate = PriorGate(config.n_embd) if config.prior else None
         #: in training, keep what enters each block and compute the rest again for the backward pass (Chen et al. 2016)
         self.recompute = False
 
-    def forward(
-        self,
-        tokens: Tensor,
-        segments: Tensor | None = None,
-        cache: Cache | None = None,
-        start: int = 0,
-        previous: Tensor | None = None,
-    ) -> Tensor:
+    def forward(self, tokens: Tensor, segments: Tensor | None = None, past: Past | None = None) -> Tensor:
         """Return the normalised hidden states.
 
         Args:
             tokens: (B, T) int64.
             segments: (B, T) int64; tokens see only their own segment, and positions count from its
                 beginning. None: each row is one.
-            cache: earlier keys and values, for decoding.
-            start: position of the first token, for decoding.
-            previous: (B, T) int64, the token before each, for decoding; None: the row shifted by one.
+            past: of each row, for decoding; says where the tokens stand.
 
         Returns:
             (B, T, C).
         """
         T = tokens.shape[1]
         x = self.embed(tokens)
-        masks: dict[int, Tensor] = {}
-        positions = None
-        if segments is not None:
-            kind = tokens.device.type  # on which autocast may make queries of another type
-            dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        kind = tokens.device.type  # on which autocast may make queries of another type
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        masks: dict[int, Tensor | None] = {}
+        positions: Tensor | int = T  # the first T
+        if past is not None:
+            positions = past.positions
+            masks = {window: past.mask(window, dtype) for window in set(self.config.layer_windows)}
+        elif segments is not None:
             masks = {
                 window: record_mask(segments, window, dtype) for window in set(self.config.layer_windows)
             }
-            positions = places_within(segments)
+            # Rotary positions are relative, so a packed row needs no positions of its own.
+            positions = places_within(segments) if self.position is not None else T
         if self.position is not None:
-            where = (
-                positions if positions is not None else torch.arange(start, start + T, device=tokens.device)
-            )
+            where = torch.arange(T, device=tokens.device) if isinstance(positions, int) else positions
             x = x + self.position(where)
-        rotary = self._rotary(tokens.device, start, T) if self.position is None else None
+        rotary = self.rotary(positions) if self.rotary is not None else None
         values = self.value_embed(tokens) if self.value_embed is not None else None
-        pairs = None
-        if self.bigram_embed is not None:
-            if previous is None:
-                previous = F.pad(tokens[:, :-1], (1, 0))
-                if positions is not None:  # a record's first token has nobody before it
-                    previous = previous.masked_fill(positions == 0, 0)
-            pairs = self.bigram_embed(bigram_hash(previous, tokens, self.bigram_embed.num_embeddings))
-        x = F.dropout(x, self.config.dropout, self.training)
+        pairs = self._pairs(tokens, segments, past)
+        x = self.at_embedding(F.dropout(x, self.config.dropout, self.training))
         for layer, block in enumerate(self.blocks):
             mask = masks.get(self.config.window(layer))
             if pairs is not None and self.bigram_scale is not None:
                 x = x + self.bigram_scale[layer] * pairs
             if self.recompute and self.training:
                 x = torch.utils.checkpoint.checkpoint(
-                    block, x, rotary, mask, values, cache, use_reentrant=False
+                    block, x, rotary, mask, values, past, use_reentrant=False
                 )
             else:
-                x = block(x, rotary, mask, values, cache)
+                x = block(x, rotary, mask, values, past)
         hidden: Tensor = self.norm(x)
         return hidden
 
-    def _rotary(self, device: torch.device, start: int, T: int) -> tuple[Tensor, Tensor]:
-        """Rotary positions are relative, so a packed row needs no positions of its own."""
-        if self.rotary is None or self.rotary[0].shape[0] < start + T or self.rotary[0].device != device:
-            config = self.config
-            length = max(config.context_length, start + T)
-            cos, sin = rotary_tables(length, config.head_size, config.rope_theta)
-            self.rotary = cos.to(device), sin.to(device)
-        return self.rotary[0][start : start + T], self.rotary[1][start : start + T]
+    def _pairs(self, tokens: Tensor, segments: Tensor | None, past: Past | None) -> Tensor | None:
+        """Return what the table of pairs holds for each token and the one before it, (B, T, C)."""
+        if self.bigram_embed is None:
+            return None
+        if past is not None:
+            previous = past.previous
+        else:
+            previous = F.pad(tokens[:, :-1], (1, 0))
+            if segments is not None:  # a record's first token has nobody before it
+                begins = F.pad(segments[:, 1:] != segments[:, :-1], (1, 0), value=True)
+                previous = previous.masked_fill(begins, 0)
+        pairs: Tensor = self.bigram_embed(bigram_hash(previous, tokens, self.bigram_embed.num_embeddings))
+        return pairs
 
-    def logits(self, hidden: Tensor, prior: Tensor | None = None) -> Tensor:
+    def logits(self, hidden: Tensor, log_probs: Tensor | None = None) -> Tensor:
         """Return (..., V) logits of (..., C) hidden states.
 
         Args:
             hidden: of any number of positions.
-            prior: (..., V) log-probabilities of the tokens there, for a model made to go on from a prior: its
-            logits are
-                those of the network plus gate times prior. The gate is 2 sigmoid(w h + b), 1 at the beginning, so
-                that an untrained network leaves the prior as it is.
+            log_probs: (..., V) of the prior there, for a model made to go on from one (`PriorGate`).
         """
         logits: Tensor = self.head(hidden)
         if cap := self.config.logit_softcap:
             logits = cap * torch.tanh(logits / cap)
         if self.gate is not None:
-            assert prior is not None, "this model goes on from a prior"
-            logits = logits + 2 * torch.sigmoid(self.gate(hidden)) * prior
+            assert log_probs is not None, "this model goes on from a prior"
+            logits = self.gate(logits, hidden, log_probs)
         return logits
 
     def loss(self, hidden: Tensor, targets: Tensor, prior: PriorAt | None = None) -> Tensor:
@@ -237,6 +213,10 @@ class Transformer(nn.Module):
         """
         flat = targets.reshape(-1)
         hidden = hidden.reshape(-1, hidden.shape[-1])
+        if only_plain():  # which positions count must not decide what is computed
+            every = torch.arange(len(flat), device=flat.device)
+            logits = self.logits(hidden, prior(every) if prior is not None else None)
+            return F.cross_entropy(logits, flat, ignore_index=IGNORE, reduction="sum")
         places = torch.nonzero(flat != IGNORE)[:, 0]
         if len(places) < len(flat):
             hidden, flat = hidden[places], flat[places]
@@ -247,6 +227,10 @@ class Transformer(nn.Module):
 
         head = [self.head.weight, *(self.gate.parameters() if self.gate is not None else ())]
         return loss_in_pieces(piece, hidden, flat, places, self.config.vocab_size, head)
+
+
+def _table(rows: int, width: int) -> nn.Embedding:
+    return mark(nn.Embedding(rows, width), weight=Role.TABLE)
 
 
 def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:

@@ -14,6 +14,7 @@ from mynah.config import build_config
 from mynah.errors import ArtifactError
 from mynah.model.attention import Attention
 from mynah.model.config import ModelConfig
+from mynah.model.roles import Role, marks_of
 from mynah.model.tensor_files import write_tensors
 from mynah.model.transformer import Norm, Transformer
 
@@ -38,9 +39,6 @@ def init_weights(model: Transformer, seed: int, put: Put = Tensor.copy_) -> None
     """
     generator = torch.Generator().manual_seed(seed)
     config = model.config
-    back = {
-        id(module) for name, module in model.named_modules() if name.endswith(("attention.out", "mlp.down"))
-    }
     bound = math.sqrt(3 / config.n_embd)  # a uniform's standard deviation is bound / sqrt(3)
 
     def fill(target: Tensor | None, value: float) -> None:
@@ -55,7 +53,7 @@ def init_weights(model: Transformer, seed: int, put: Put = Tensor.copy_) -> None
 
     for module in model.modules():
         if isinstance(module, nn.Linear):
-            is_back = id(module) in back
+            is_back = marks_of(module).get("weight") is Role.INTO_STREAM
             if config.init == "gpt2":
                 normal(module.weight, 0.02 / math.sqrt(2 * config.n_layer) if is_back else 0.02)
             elif is_back:
@@ -83,10 +81,10 @@ def init_weights(model: Transformer, seed: int, put: Put = Tensor.copy_) -> None
 
 
 def new_model(config: ModelConfig, seed: int) -> Transformer:
-    """Return a model with random weights."""
+    """Return a model with random weights, in evaluation mode."""
     model = Transformer(config)
     init_weights(model, seed)
-    return model
+    return model.eval()
 
 
 def model_tensors(model: Transformer) -> dict[str, Tensor]:

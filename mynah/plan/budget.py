@@ -11,15 +11,14 @@ import torch
 
 from mynah.config import build_config
 from mynah.model.config import ModelConfig
-from mynah.model.presets import preset
+from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
-from mynah.ngram.prior import TextPrior
 from mynah.plan.settings import LADDER, PlanConfig
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step
-from mynah.train.phases import Priors, pretrain
+from mynah.train.phases import pretrain
 from mynah.train.rates import NEW_FACTOR, passes_over, rates
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
@@ -98,20 +97,18 @@ def make_plan(
     seconds: float,
     device: torch.device,
     seed: int,
-    prior: TextPrior | None = None,
 ) -> Plan:
     """Choose model and steps.
 
     Args:
         config: the dial; without one, five minutes.
-        data: the training tokens.
+        data: the training tokens; with a prior along them, the model goes on from it.
         vocab_size: of the tokenizer.
         has_replies: whether there are conversations to fine-tune on.
         base: a model to start from, whose shape is then given.
         seconds: what is left of the minutes for training.
         device: where it will run; it is measured there.
         seed: of the build.
-        prior: along the training text, for a model that goes on from it.
 
     Raises:
         ConfigError: for an unknown size or field.
@@ -129,14 +126,16 @@ def make_plan(
         reasons.append("the model's shape is that of the base")
     else:
         names = LADDER if config.size is None else (config.size,)
-        candidates = [_candidate(name, config, vocab_size, shape[1], prior is not None) for name in names]
+        candidates = [
+            _candidate(name, config, vocab_size, shape[1], data.prior is not None) for name in names
+        ]
     if base is None and config.size is not None:
         model, in_budget = candidates[0], None
         rows = shape_for(model, shape, from_base=base is not None)
         reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
         model, in_budget, rows = _by_speed(
-            candidates, data, shape, seconds, share, device, base is not None, reasons, prior
+            candidates, data, shape, seconds, share, device, base is not None, reasons
         )
         in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
         learns_by_heart = kind == "new" and in_time > TEXT_PASSES  # of replies that repeat, that is the point
@@ -188,7 +187,7 @@ def _steps(model: ModelConfig, steps_a_pass: float, in_budget: float | None, sha
 def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int, prior: bool) -> ModelConfig:
     """Return a preset whose context is the length of the rows that it will be trained on, unless told."""
     changes = {"context_length": context, "prior": prior, **config.model}
-    return build_config(ModelConfig, {**preset(name, vocab_size).model_dump(), **changes}, "[plan.model]")
+    return build_config(ModelConfig, {**fields_of(name), "vocab_size": vocab_size, **changes}, "[plan.model]")
 
 
 def distinct_replies(data: TokenSet) -> float:
@@ -229,14 +228,13 @@ def _by_speed(
     device: torch.device,
     from_base: bool,
     reasons: list[str],
-    prior: TextPrior | None,
 ) -> tuple[ModelConfig, float, tuple[int, int]]:
     """Return the largest model that makes enough passes in the seconds, its steps in them and row shape."""
     chosen: tuple[ModelConfig, float, tuple[int, int]] | None = None
     begun = time.monotonic()
     for model in candidates:
         rows = shape_for(model, shape, from_base=from_base)
-        step_seconds = MEASURING * measure_step(model, data, rows, device, from_base=from_base, prior=prior)
+        step_seconds = MEASURING * measure_step(model, data, rows, device, from_base=from_base)
         left = max(1.0, seconds - (time.monotonic() - begun))
         tokens = (1 - share) * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
@@ -265,7 +263,6 @@ def measure_step(
     device: torch.device,
     *,
     from_base: bool = False,
-    prior: TextPrior | None = None,
 ) -> float:
     """Return the seconds of a step of pretraining as it will be, here: the mean of the quickest four in a row.
 
@@ -277,7 +274,6 @@ def measure_step(
     def watch(_: Step) -> None:
         times.append(time.perf_counter())
 
-    priors = Priors(prior, None) if prior is not None else None
-    pretrain(new_model(model, 0).to(device), data, None, config, Session(watch=watch), priors)
+    pretrain(new_model(model, 0).to(device), data, None, config, Session(watch=watch))
     taken = np.array(times)
     return float(np.min(taken[4:] - taken[:-4])) / 4

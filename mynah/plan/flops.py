@@ -17,4 +17,4 @@ def training_flops_per_token(config: ModelConfig, context_length: int) -> float:
     for layer in range(config.n_layer):
         window = config.window(layer)
         seen += min(window, context_length / 2) if window else context_length / 2
-    return 6.0 * multiplied + 12.0 * config.n_head * config.head_size * seen
+    return 6.0 * multiplied + 12.0 * config.n_head * config.head_dim * seen

@@ -1,23 +1,38 @@
-"""Encoded records on disk: one flat array of ids, where each record begins, and what the loss counts."""
+"""Token shards: encoded records on disk, one flat array of ids, where each record begins, and what the loss counts.
+
+They are mapped into memory, not read: however many processes train, the system holds what they look at once.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import io
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from mynah import artifacts
-from mynah.data.records import Conversation, Message, Record, as_conversation
+from mynah.data.records import Record
 from mynah.errors import ArtifactError
+from mynah.tokenizer.examples import KIND_NUMBERS, encode_in_batches
+from mynah.tokenizer.template import SAID
 from mynah.tokenizer.tokenizer import Tokenizer
 
-_BATCH = 4096
+_DTYPES = {"U8": np.uint8, "U16": np.uint16, "U32": np.uint32, "I64": np.int64}
+_NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 
-#: What a token is: part of the layout, text that others say, or what the assistant says (its `<|end|>` too).
-LAYOUT, HEARD, SAID = 0, 1, 2
+
+class PriorAlong(Protocol):
+    """What another model says along one text, for a network that goes on from it."""
+
+    def rows(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return log p(token after each place), natural, (M, V)."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,10 @@ class TokenSet:
     part: npt.NDArray[np.uint8]
     #: (R, 2) int64: UTF-8 bytes of all text of the record, and of its assistant turns
     n_bytes: npt.NDArray[np.int64]
+    #: (R,) uint8: one of `KIND_NUMBERS`
+    kind: npt.NDArray[np.uint8]
+    #: along these tokens, for a network that goes on from a prior; not on disk
+    prior: PriorAlong | None = None
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -52,6 +71,22 @@ class TokenSet:
         """Return what one record's tokens are, (T,) uint8."""
         return self.part[self.starts[index] : self.starts[index + 1]]
 
+    def records_of(self, kind: str) -> npt.NDArray[np.intp]:
+        """Return the numbers of the records of a kind: "conversation", "labelled", ..."""
+        return np.flatnonzero(self.kind == KIND_NUMBERS[kind])
+
+    def select(self, records: npt.NDArray[np.intp]) -> TokenSet:
+        """Return some records, in the given order, as a set of their own; without the prior."""
+        spans = [slice(self.starts[r], self.starts[r + 1]) for r in records.tolist()]
+        lengths = np.array([span.stop - span.start for span in spans], np.int64)
+        return TokenSet(
+            np.concatenate([self.tokens[:0], *(self.tokens[span] for span in spans)]),
+            np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+            np.concatenate([self.part[:0], *(self.part[span] for span in spans)]),
+            self.n_bytes[records],
+            self.kind[records],
+        )
+
     def save(self, path: Path) -> None:
         """Write the arrays as one safetensors file.
 
@@ -65,87 +100,120 @@ class TokenSet:
             "starts": self.starts,
             "part": self.part,
             "n_bytes": self.n_bytes,
+            "kind": self.kind,
         }
         artifacts.write_bytes(path, save({k: np.ascontiguousarray(v) for k, v in arrays.items()}))
 
     @classmethod
     def load(cls, path: Path) -> TokenSet:
-        """Read what `save` wrote.
+        """Map a file that `save` or `encode_to_file` wrote.
 
         Raises:
             ArtifactError: if it is missing or damaged.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         try:
-            return cls(**load_file(path))
+            arrays = _map_arrays(path)
+            # Shards of earlier versions do not say of what kind their records are.
+            arrays.setdefault("kind", np.zeros(len(arrays["starts"]) - 1, np.uint8))
+            return cls(**arrays)
         except FileNotFoundError:
             raise ArtifactError(f"{path}: missing") from None
-        except (SafetensorError, TypeError, OSError) as error:
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise ArtifactError(f"{path}: damaged: {error}") from None
 
 
-def encode_records(records: Iterable[Record], tokenizer: Tokenizer) -> TokenSet:
-    """Encode records, each beginning with the tokenizer's beginning-of-text token.
+def _map_arrays(path: Path) -> dict[str, Any]:
+    """Map the arrays of a safetensors file into memory, read only."""
+    with path.open("rb") as file:
+        size = int.from_bytes(file.read(8), "little")
+        if size > 1 << 20:
+            raise ValueError("its header is too long")
+        header = json.loads(file.read(size))
+    arrays: dict[str, Any] = {}
+    for name, info in header.items():
+        if name == "__metadata__":
+            continue
+        dtype, shape = np.dtype(_DTYPES[info["dtype"]]), tuple(info["shape"])
+        begin, end = info["data_offsets"]
+        if end - begin != dtype.itemsize * int(np.prod(shape)):
+            raise ValueError(f"{name} has not the size of its shape")
+        if end > begin:
+            arrays[name] = np.memmap(path, dtype, "r", 8 + size + begin, shape)
+        else:  # nothing cannot be mapped
+            arrays[name] = np.zeros(shape, dtype)
+    return arrays
 
-    A label, a translation and a chosen reply are what an assistant says.
-    """
-    dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    tokens: list[npt.NDArray[np.unsignedinteger]] = []
-    parts: list[npt.NDArray[np.uint8]] = []
-    lengths: list[int] = []
-    n_bytes: list[tuple[int, int]] = []
-    for batch in _batches(records):
-        batch = list(map(as_conversation, batch))
-        texts = [text for record in batch for text in record.texts]
-        encoded = iter(tokenizer.encode_batch(texts))
-        for record in batch:
-            if isinstance(record, Conversation):
-                ids, part = lay_out(record.messages, [next(encoded) for _ in record.messages], tokenizer)
-                said = [len(m.content.encode()) for m in record.messages if m.role == "assistant"]
-            else:
-                ids = [tokenizer.control.bos, *next(encoded)]
-                part, said = [LAYOUT] + [HEARD] * (len(ids) - 1), []
-            tokens.append(np.array(ids, dtype=dtype))
-            parts.append(np.array(part, dtype=np.uint8))
-            lengths.append(len(ids))
-            n_bytes.append((sum(len(t.encode()) for t in record.texts), sum(said)))
-    starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+def encode_records(records: Iterable[Record], tokenizer: Tokenizer) -> TokenSet:
+    """Encode records in memory, each beginning with the tokenizer's beginning-of-text token."""
+    made = list(encode_in_batches(records, tokenizer))
+    dtype = made[0].tokens.dtype if made else np.dtype(np.uint16)
+    lengths = np.concatenate([np.zeros(1, np.int64), *(e.lengths for e in made)])
     return TokenSet(
-        np.concatenate(tokens) if tokens else np.zeros(0, dtype),
-        starts,
-        np.concatenate(parts) if parts else np.zeros(0, np.uint8),
-        np.array(n_bytes, dtype=np.int64).reshape(-1, 2),
+        np.concatenate([np.zeros(0, dtype), *(e.tokens for e in made)]),
+        np.cumsum(lengths),
+        np.concatenate([np.zeros(0, np.uint8), *(e.part for e in made)]),
+        np.concatenate([np.zeros((0, 2), np.int64), *(e.n_bytes for e in made)]),
+        np.concatenate([np.zeros(0, np.uint8), *(e.kind for e in made)]),
     )
 
 
-def _batches(records: Iterable[Record]) -> Iterable[list[Record]]:
-    batch: list[Record] = []
-    for record in records:
-        batch.append(record)
-        if len(batch) == _BATCH:
-            yield batch
-            batch = []
-    if batch:
-        yield batch
+def encode_to_file(records: Iterable[Record], tokenizer: Tokenizer, path: Path) -> TokenSet:
+    """Encode records into a file, of which memory holds one batch at a time; return it mapped.
+
+    Raises:
+        ArtifactError: if it cannot be written.
+    """
+    lengths, n_bytes, kind = [np.zeros(1, np.int64)], [np.zeros((0, 2), np.int64)], [np.zeros(0, np.uint8)]
+    dtype = np.dtype(np.uint16)
+    with (
+        artifacts.replacing(path) as temporary,
+        tempfile.TemporaryFile(dir=path.parent) as tokens,
+        tempfile.TemporaryFile(dir=path.parent) as part,
+    ):
+        for encoded in encode_in_batches(records, tokenizer):
+            dtype = encoded.tokens.dtype
+            tokens.write(encoded.tokens.data)
+            part.write(encoded.part.data)
+            lengths.append(encoded.lengths)
+            n_bytes.append(encoded.n_bytes)
+            kind.append(encoded.kind)
+        starts = np.cumsum(np.concatenate(lengths))
+        arrays: dict[str, _Whole] = {
+            "starts": _Whole.of(starts),
+            "n_bytes": _Whole.of(np.concatenate(n_bytes)),
+            "tokens": _Whole(dtype, (int(starts[-1]),), tokens),
+            "part": _Whole(np.dtype(np.uint8), (int(starts[-1]),), part),
+            "kind": _Whole.of(np.concatenate(kind)),
+        }
+        _write_arrays(temporary, arrays)
+    return TokenSet.load(path)
 
 
-def lay_out(
-    messages: Sequence[Message], encoded: Sequence[Sequence[int]], tokenizer: Tokenizer
-) -> tuple[list[int], list[int]]:
-    """Return a conversation's ids by the chat template, and what each is: LAYOUT, HEARD or SAID."""
-    control = tokenizer.control
-    roles = {"user": control.user, "assistant": control.assistant, "system": control.system}
-    ids, part = [control.bos], [LAYOUT]
-    for message, text in zip(messages, encoded, strict=True):
-        ids += [roles[message.role], *text, control.end]
-        said = message.role == "assistant"
-        part += [LAYOUT, *[SAID if said else HEARD] * len(text), SAID if said else LAYOUT]
-    return ids, part
+@dataclass(frozen=True)
+class _Whole:
+    """An array to be written: its bytes are in a file."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    bytes: IO[bytes]
+
+    @classmethod
+    def of(cls, array: npt.NDArray[Any]) -> _Whole:
+        return cls(array.dtype, array.shape, io.BytesIO(array.tobytes()))
 
 
-def render(messages: Sequence[Message], tokenizer: Tokenizer) -> list[int]:
-    """Return a conversation's ids, ready for the assistant's next turn."""
-    encoded = [tokenizer.encode(message.content) for message in messages]
-    return [*lay_out(messages, encoded, tokenizer)[0], tokenizer.control.assistant]
+def _write_arrays(path: Path, arrays: dict[str, _Whole]) -> None:
+    """Write a safetensors file piece by piece; arrays of larger numbers come first, so that all lie aligned."""
+    header: dict[str, Any] = {}
+    end = 0
+    for name, array in arrays.items():
+        begin, end = end, end + array.dtype.itemsize * int(np.prod(array.shape))
+        header[name] = {"dtype": _NAMES[array.dtype], "shape": array.shape, "data_offsets": [begin, end]}
+    told = json.dumps(header).encode()
+    told += b" " * (-len(told) % 8)
+    with path.open("wb") as file:
+        file.write(len(told).to_bytes(8, "little") + told)
+        for array in arrays.values():
+            array.bytes.seek(0)
+            shutil.copyfileobj(array.bytes, file, artifacts.PIECE)

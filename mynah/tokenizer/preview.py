@@ -6,7 +6,8 @@ from pathlib import Path
 
 from mynah import artifacts
 from mynah.data.records import Record
-from mynah.tokenizer.dataset import SAID, encode_records
+from mynah.tokenizer.dataset import encode_records
+from mynah.tokenizer.template import SAID
 from mynah.tokenizer.tokenizer import Tokenizer
 
 #: ANSI colours: trained on, only read, cut off.

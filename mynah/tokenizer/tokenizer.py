@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,9 @@ from mynah.tokenizer.template import (
     END,
     SYSTEM,
     USER,
+    ChatTemplate,
+    ControlIds,
+    ControlTemplate,
     jinja_template,
 )
 
@@ -54,17 +57,6 @@ def choose_vocab_size(text_bytes: int) -> int:
     return min(LARGEST, max(SMALLEST, size))
 
 
-@dataclass(frozen=True)
-class ControlIds:
-    """Ids of the control tokens."""
-
-    bos: int
-    end: int
-    user: int
-    assistant: int
-    system: int
-
-
 class Tokenizer:
     """Text to ids and back.
 
@@ -84,6 +76,13 @@ class Tokenizer:
                 raise ArtifactError(f"tokenizer.json lacks the control token {name}")
             ids.append(value)
         self.control = ControlIds(*ids)
+        #: how conversations become tokens
+        self.template: ChatTemplate = ControlTemplate(self, self.control)
+
+    @cached_property
+    def longest_token(self) -> int:
+        """UTF-8 bytes of the longest text that one token stands for, at least."""
+        return max(len(token.encode()) for token in self.backend.get_vocab())
 
     @property
     def vocab_size(self) -> int:
@@ -101,6 +100,20 @@ class Tokenizer:
     def decode(self, ids: Iterable[int]) -> str:
         """Return the text of ids; control tokens are left out, bytes cut in two become U+FFFD."""
         return str(self.backend.decode(list(ids), skip_special_tokens=True))
+
+    def stream(self, ids: Iterable[int], prompt: Sequence[int] = ()) -> Iterator[str]:
+        """Yield the text of ids piece by piece as they come; half of a character is never shown.
+
+        Args:
+            ids: of what is said.
+            prompt: of the text that they continue, if they do: some tokenizers drop a space at a text's beginning.
+        """
+        from tokenizers.decoders import DecodeStream
+
+        stream = DecodeStream(list(prompt), skip_special_tokens=True)
+        for token in ids:
+            if piece := stream.step(self.backend, token):
+                yield piece
 
     def show(self, token: int) -> str:
         """Return one token as people can read it, control tokens by their name; a piece of a character as U+FFFD."""
@@ -169,6 +182,8 @@ class Tokenizer:
             "pad_token": self.bos_token,
             "chat_template": jinja_template(self._special_tokens()),
             "clean_up_tokenization_spaces": False,
+            # Without it transformers 4 feeds token_type_ids to models that have no such thing.
+            "model_input_names": ["input_ids", "attention_mask"],
         }
 
     @classmethod

@@ -5,10 +5,8 @@ B rows, T tokens.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +14,16 @@ import torch
 from torch import Tensor
 
 from mynah.errors import DataError
-from mynah.model.transformer import IGNORE, PriorAt
-from mynah.tokenizer.dataset import HEARD, SAID, TokenSet
+from mynah.model.prior import PriorAt
+from mynah.model.transformer import IGNORE, Transformer
+from mynah.tokenizer.dataset import PriorAlong, TokenSet
+from mynah.tokenizer.template import HEARD, SAID
 from mynah.train.ramp import BatchRamp, batch_ramp
-
-if TYPE_CHECKING:  # n-gram models are not needed to train without one
-    from mynah.ngram.prior import TextPrior
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Rows for one step."""
+class TokenBatch:
+    """Rows of tokens, each to predict what follows it."""
 
     #: (B, T) int64
     tokens: Tensor
@@ -37,7 +34,36 @@ class Batch:
     #: (B, T) int64: where each token stands in the text; -1 where none does
     places: npt.NDArray[np.int64] | None = None
     #: along that text, for a model that goes on from a prior
-    prior: TextPrior | None = None
+    prior: PriorAlong | None = None
+
+    @property
+    def count(self) -> int:
+        """Targets that count."""
+        return int((self.targets != IGNORE).sum())
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens that the model looks at."""
+        return self.tokens.numel()
+
+    def split(self, parts: int) -> list[TokenBatch]:
+        """Cut into so many parts of neighbouring rows; see `mynah.train.objective.Batch`."""
+        if parts == 1:
+            return [self]
+        none = [None] * parts
+        tokens, targets = self.tokens.tensor_split(parts), self.targets.tensor_split(parts)
+        segments = self.segments.tensor_split(parts) if self.segments is not None else none
+        places = np.array_split(self.places, parts) if self.places is not None else none
+        cut = [TokenBatch(*part, self.prior) for part in zip(tokens, targets, segments, places, strict=True)]
+        nothing_counts = replace(cut[0], targets=torch.full_like(cut[0].targets, IGNORE))
+        return [part if len(part.tokens) else nothing_counts for part in cut]
+
+    def to(self, device: torch.device) -> TokenBatch:
+        """Return the rows with their tensors on a device."""
+        segments = self.segments.to(device) if self.segments is not None else None
+        return replace(
+            self, tokens=self.tokens.to(device), targets=self.targets.to(device), segments=segments
+        )
 
     def prior_at(self) -> PriorAt | None:
         """Return the prior of places of this batch, or None if there is none."""
@@ -47,7 +73,13 @@ class Batch:
         return lambda flat: torch.from_numpy(prior.rows(places[flat.cpu().numpy()])).to(flat.device)
 
 
-BatchAt = Callable[[int], Batch]
+class NextToken:
+    """The objective of language models: cross-entropy of the token that follows, in nats, where it counts."""
+
+    def __call__(self, model: Transformer, batch: TokenBatch) -> tuple[Tensor, int]:
+        """Return the summed loss, a scalar, and how many targets counted."""
+        hidden = model(batch.tokens, batch.segments)  # (B, T, C)
+        return model.loss(hidden, batch.targets, batch.prior_at()), batch.count
 
 
 class StreamBatches:
@@ -69,7 +101,7 @@ class StreamBatches:
         """Raises DataError if there are fewer than two tokens."""
         if len(data.tokens) < 2:
             raise DataError("fewer than two tokens to train on")
-        self.tokens, self.starts = data.tokens, data.starts
+        self.tokens, self.starts, self.prior = data.tokens, data.starts, data.prior
         self.document_mask = document_mask
         self.ramp, self.seed = _ramp(batch_size), seed
         self.context_length = min(context_length, len(data.tokens) - 1)
@@ -77,7 +109,7 @@ class StreamBatches:
         self.rows = max(1, (len(self.tokens) - self.context_length) // self.context_length)
         self._epoch = lru_cache(2)(self._new_epoch)
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> TokenBatch:
         """Return the batch of a step."""
         T = self.context_length
         rows, begins = [], []
@@ -92,7 +124,7 @@ class StreamBatches:
         segments = None
         if self.document_mask:
             segments = torch.from_numpy(np.searchsorted(self.starts, places, side="right"))
-        return Batch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), segments, places)
+        return TokenBatch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), segments, places, self.prior)
 
     def _new_epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
         generator = np.random.default_rng((self.seed, epoch))
@@ -119,43 +151,50 @@ class PackedBatches:
         word_dropout: float = 0.0,
     ) -> None:
         """Raises DataError if no record holds a reply."""
-        self.ramp, self.seed, self.context_length = _ramp(batch_size), seed, context_length
-        self.word_dropout = word_dropout
-        pieces = [p for r in range(len(data)) for p in _pieces(data, r, context_length)]
-        if not pieces:
+        self.data, self.seed, self.context_length = data, seed, context_length
+        self.ramp, self.word_dropout = _ramp(batch_size), word_dropout
+        self.pieces = _pieces(data, context_length)
+        if not len(self.pieces):
             raise DataError("no conversation with a reply to learn from")
         #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
         self.blank = int(data.tokens[0])
-        order = np.random.default_rng(seed).permutation(len(pieces))
-        self.packed = _pack([pieces[i] for i in order], context_length)
+        self.pieces = self.pieces[np.random.default_rng(seed).permutation(len(self.pieces))]
+        self.packed = _pack(self.pieces[:, 1] - self.pieces[:, 0], context_length)
         self.rows = len(self.packed)
         self._order = lru_cache(2)(self._new_order)
 
-    def __call__(self, step: int) -> Batch:
+    def __call__(self, step: int) -> TokenBatch:
         """Return the batch of a step."""
         numbers = self.ramp.rows(step)
         B, T = len(numbers), self.context_length
-        tokens = torch.zeros(B, T, dtype=torch.int64)
-        targets = torch.full((B, T), IGNORE, dtype=torch.int64)
-        segments = torch.full((B, T), -1, dtype=torch.int64)
-        heard = torch.zeros(B, T, dtype=torch.bool)
-        places = np.full((B, T), -1, np.int64)
+        tokens, targets = np.zeros((B, T), np.int64), np.full((B, T), IGNORE)
+        segments, places = np.full((B, T), -1), np.full((B, T), -1)
+        heard = np.zeros((B, T), np.bool_)
         for b, number in enumerate(numbers):
             epoch, place = divmod(number, self.rows)
             t = 0
-            for s, (ids, wanted, other, first) in enumerate(self.packed[int(self._order(epoch)[place])]):
-                n = len(ids)
-                tokens[b, t : t + n] = torch.from_numpy(ids)
-                targets[b, t : t + n] = torch.from_numpy(wanted)
-                segments[b, t : t + n] = s
-                heard[b, t : t + n] = torch.from_numpy(other)
-                places[b, t : t + n] = np.arange(first, first + n)
-                t += n
+            for segment, piece in enumerate(self.packed[int(self._order(epoch)[place])]):
+                begin, end, counted = self.pieces[piece].tolist()
+                own = slice(t, t + end - begin)
+                tokens[b, own] = self.data.tokens[begin:end]
+                part = self.data.part[begin : end + 1]
+                wanted = part[1:] == SAID
+                wanted[: counted - begin] = False
+                targets[b, own] = np.where(
+                    wanted, self.data.tokens[begin + 1 : end + 1].astype(np.int64), IGNORE
+                )
+                heard[b, own] = part[:-1] == HEARD
+                segments[b, own] = segment
+                places[b, own] = np.arange(begin, end)
+                t += end - begin
+        read = torch.from_numpy(tokens)
         if self.word_dropout:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
             blanked = torch.rand(B, T, generator=generator) < self.word_dropout
-            tokens = torch.where(blanked & heard, self.blank, tokens)
-        return Batch(tokens, targets, segments, places)
+            read = torch.where(blanked & torch.from_numpy(heard), self.blank, read)
+        return TokenBatch(
+            read, torch.from_numpy(targets), torch.from_numpy(segments), places, self.data.prior
+        )
 
     def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
         return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
@@ -165,45 +204,48 @@ def _ramp(batch_size: int | BatchRamp) -> BatchRamp:
     return batch_ramp(batch_size) if isinstance(batch_size, int) else batch_size
 
 
-#: ids, targets, which of the ids somebody else than the assistant says, and where the first stands in the text
-Piece = tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], npt.NDArray[np.bool_], int]
+def _pieces(data: TokenSet, context_length: int) -> npt.NDArray[np.int64]:
+    """Return every record cut so that each piece fits a row, if it holds a target; only replies are targets.
 
-
-def _pieces(data: TokenSet, record: int, context_length: int) -> list[Piece]:
-    """Return a record cut so that each piece fits a row; only replies are targets."""
-    ids, part = data.record(record), data.record_part(record)
-    wanted = np.where(part[1:] == SAID, ids[1:], IGNORE)
-    ids, heard = ids[:-1], part[:-1] == HEARD
+    Returns:
+        (P, 3): the place of a piece's first token and of the one after its last, and from which place on what follows a
+        token counts: what stands before was learned with the piece before.
+    """
     pieces = []
-    done = 0
-    for begin in range(0, max(1, len(ids)), max(1, context_length // 2)):
-        end = min(begin + context_length, len(ids))
-        targets = wanted[begin:end].copy()
-        targets[: max(0, done - begin)] = IGNORE
-        if (targets != IGNORE).any():
-            first = int(data.starts[record]) + begin
-            pieces.append((ids[begin:end], targets, heard[begin:end], first))
-        done = end
-        if end == len(ids):
-            break
-    return pieces
+    for begin, end in zip(data.starts[:-1].tolist(), (data.starts[1:] - 1).tolist(), strict=True):
+        done = first = begin
+        while True:
+            last = min(first + context_length, end)
+            if (data.part[done + 1 : last + 1] == SAID).any():
+                pieces.append((first, last, done))
+            done, first = last, first + max(1, context_length // 2)
+            if last == end:
+                break
+    return np.array(pieces, np.int64).reshape(-1, 3)
 
 
-def _pack(pieces: list[Piece], context_length: int) -> list[list[Piece]]:
-    """Fill rows by best fit: each piece goes to the fullest row that still has room for it."""
-    rows: list[list[Piece]] = []
+def _pack(lengths: npt.NDArray[np.int64], context_length: int) -> list[list[int]]:
+    """Fill rows by best fit: each piece goes to the fullest row that still has room for it.
+
+    Args:
+        lengths: (P,) of the pieces.
+        context_length: of a row.
+
+    Returns:
+        The pieces of each row.
+    """
+    rows: list[list[int]] = []
     by_room: dict[int, list[int]] = {}
-    for piece in pieces:
-        n = len(piece[0])
+    for piece, n in enumerate(lengths.tolist()):
         room = min((r for r in by_room if r >= n), default=None)
         if room is None:
             rows.append([])
-            place, room = len(rows) - 1, context_length
+            row, room = len(rows) - 1, context_length
         else:
-            place = by_room[room].pop()
+            row = by_room[room].pop()
             if not by_room[room]:
                 del by_room[room]
-        rows[place].append(piece)
+        rows[row].append(piece)
         if room - n > 0:
-            by_room.setdefault(room - n, []).append(place)
+            by_room.setdefault(room - n, []).append(row)
     return rows

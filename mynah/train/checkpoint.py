@@ -1,7 +1,8 @@
 """Checkpoints: safetensors and JSON under a manifest, atomic and durable, written beside training.
 
-`step-<n>/` holds model.safetensors, optimizer.safetensors, average.safetensors (with `ema`), best.safetensors (with
-held-out text), progress.json and, written last, manifest.json with the SHA-256 of the others. It is made as
+`step-<n>/` holds model.safetensors (what is trained of it, as `mynah.train.trained` says), optimizer.safetensors,
+average.safetensors (with `ema`), best.safetensors (with held-out text), progress.json and, written last, manifest.json
+with the SHA-256 of the others. It is made as
 `step-<n>.partial` and takes its name in one step, so it is whole or not there.
 
 Where each process holds a part of the model, it writes that part, as model-<rank>.safetensors and so on; whoever reads
@@ -29,6 +30,7 @@ from mynah.train.config import TrainConfig
 from mynah.train.heartbeat import LOST
 from mynah.train.sharding import local, part_of, writes
 from mynah.train.state import Progress, TrainState
+from mynah.train.trained import described
 from mynah.train.world import World
 
 Say = Callable[[str], None]
@@ -150,7 +152,7 @@ class Checkpoints:
         for name, tensors in state.tensors().items():
             for key, tensor in tensors.items():
                 mine = local(tensor.detach())
-                if writes(tensor, self.world.place) and mine.numel():
+                if writes(tensor, self.world.at) and mine.numel():
                     files[name][key] = mine.to("cpu", copy=True)
                     parts[name][key] = part_of(tensor)
         state.progress.scaler = state.precision.scaler.state_dict()
@@ -313,14 +315,14 @@ def _partial(target: Path) -> Path:
 
 
 def _settings(state: TrainState) -> dict[str, Any]:
-    return {"model": state.model.config.model_dump(mode="json"), "train": state.config.deciding()}
+    return {"model": described(state.model), "train": state.config.deciding()}
 
 
 def check_same(found: dict[str, Any], expected: dict[str, Any], path: Path) -> None:
     """Raise ArtifactError, naming the first difference, if a checkpoint is of other work."""
     for part, name in (("model", "another model"), ("train", "a run with other settings")):
         there, wanted = found.get(part, {}), expected[part]
-        for key in wanted.keys() | there.keys():
+        for key in {**wanted, **there}:
             if there.get(key) != wanted.get(key):
                 raise ArtifactError(
                     f"{path}: a checkpoint of {name}: {key} is {there.get(key)} in it, {wanted.get(key)} here; "

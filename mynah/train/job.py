@@ -17,7 +17,7 @@ from mynah.config import Config, build_config, merge, read_recipe
 from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError
 from mynah.model.config import ModelConfig
-from mynah.model.presets import preset
+from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_config, model_tensors, save_model, save_tensors
 from mynah.stages import KEY, TRAIN, Reporter, Stages
@@ -139,9 +139,7 @@ class Job:
             raise ConfigError(
                 f"{source}: expected model.vocab_size, as there is no tokenizer beside {recipe.tokens}"
             )
-        fields = (
-            preset(recipe.preset, vocabulary).model_dump() if recipe.preset else {"vocab_size": vocabulary}
-        )
+        fields = {**(fields_of(recipe.preset) if recipe.preset else {}), "vocab_size": vocabulary}
         context = recipe.train.get("context_length")
         if context is not None and "context_length" not in recipe.model:
             fields["context_length"] = context

@@ -7,29 +7,28 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from mynah.artifacts import CHECKPOINTS
 from mynah.device import held_memory
 from mynah.errors import TrainingError
-from mynah.model.transformer import IGNORE, Transformer
-from mynah.train.batches import Batch, BatchAt
 from mynah.train.checkpoint import Checkpoints, Say
 from mynah.train.config import TrainConfig
-from mynah.train.memory import check_positions
 from mynah.train.metrics import Metrics
-from mynah.train.parallel import Objective, spread
+from mynah.train.objective import Batch, Objective
+from mynah.train.parallel import ready
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
 from mynah.train.sharding import DATA
 from mynah.train.spikes import MOST, deviations, remembered
 from mynah.train.state import Progress, TrainState
-from mynah.train.world import World, rows
+from mynah.train.world import World
 
 
 @dataclass(frozen=True)
@@ -38,9 +37,9 @@ class Step:
 
     step: int
     steps: int
-    #: mean training loss of this step, nats per counted token
+    #: mean training loss of this step; of a language model in nats per counted token
     loss: float
-    #: lowest and latest held-out loss, nats per token
+    #: lowest and latest held-out loss, as the loss is
     best_loss: float | None
     held_out_loss: float | None
     tokens_per_second: float
@@ -64,33 +63,35 @@ class Session:
 
 
 def train(
-    model: Transformer,
-    batch_at: BatchAt,
+    model: nn.Module,
+    batches: Callable[[int], Batch],
+    objective: Objective,
     config: TrainConfig,
     session: Session = Session(),
     *,
     validate: Callable[[], float] | None = None,
 ) -> Progress:
-    """Train a model in place; at the end it holds the weights with the lowest held-out loss.
+    """Train a model in place; at the end it holds the weights with the lowest held-out loss, in evaluation mode.
 
     Args:
-        model: on its device; resumed from the newest checkpoint, if there is one.
-        batch_at: the whole batch of each step; of several processes, each takes its rows.
+        model: on its device; resumed from the newest checkpoint, if there is one. Parameters that ask for no gradient
+            stay as they are (`mynah.train.trained`).
+        batches: the whole batch of each step, a pure function of the step; of several processes, each takes its rows.
+        objective: what is learned.
         config: how long and how.
         session: where to write, whom to tell, and who takes part; by default nowhere, nobody, this process.
-        validate: returns the held-out loss in nats per token, of the model as it stands.
+        validate: returns the held-out loss of the model as it stands (`held_out_loss`), which says which weights are
+            best; None: the last ones are.
 
     Raises:
-        ConfigError: if a row is longer than the positions that the model has learned.
         TrainingError: if the loss is not finite, or spikes again and again; the step, the rate and the last
             checkpoint are named. If a GPU's memory is full; with the step and the last checkpoint.
         ArtifactError: if a checkpoint cannot be written, or is one of another model.
         Interrupted: on Ctrl-C or SIGTERM, after saving at the end of the step (KeyboardInterrupt if nothing is
             kept).
     """
-    check_positions(model.config, config)
     directory, world = session.directory, session.world
-    replicas = spread(model, config, world)
+    replicas = ready(model, objective, config, world, batches)
     state = TrainState(model, config)
     checkpoints = Checkpoints(directory / CHECKPOINTS if directory else None, session.say, world)
     checkpoints.load(state)
@@ -106,32 +107,32 @@ def train(
     def measure(loss: float | None, factor: float) -> float | None:
         """Note the held-out loss; keep the weights if they are the best so far."""
         model.eval()
-        held_out = None
+        found: float | None = None
         with state.measured_weights(), state.precision.autocast():
             if validate is not None:
-                held_out = validate()
-                replicas.part()
-            if held_out is not None and (progress.best_loss is None or held_out < progress.best_loss):
-                progress.best_loss, progress.best_step = held_out, progress.step
+                found = validate()
+                replicas.reshard()
+            if found is not None and (progress.best_loss is None or found < progress.best_loss):
+                progress.best_loss, progress.best_step = found, progress.step
                 state.keep_best()
-        progress.history.append({"step": progress.step, "loss": loss, "rate": factor, "held_out": held_out})
-        progress.stopped_early = held_out is not None and _in_vain(progress, config)
-        return held_out
+        progress.history.append({"step": progress.step, "loss": loss, "rate": factor, "held_out": found})
+        progress.stopped_early = found is not None and _in_vain(progress, config)
+        return found
 
     with torch.random.fork_rng(), _stop_asked() as pressed:
         try:
             if progress.step == 0 and not progress.history and validate is not None:
                 # What training begins with counts too: it may be better than what follows.
-                held_out = measure(None, 0.0)
-                metrics.note({"step": 0, "tokens": 0, "loss": None, "rate": 0.0, "held_out": held_out})
+                begins = measure(None, 0.0)
+                metrics.note({"step": 0, "tokens": 0, "loss": None, "rate": 0.0, "held_out": begins})
             while progress.step < last_step(progress, config) and not progress.stopped_early:
                 step = progress.step
                 # Dropout depends on (seed, step) and the rows alone, as the batch does: no generator to save.
-                torch.manual_seed(((config.seed * 1_000_003 + step) * 65_537 + world.place[DATA]) % (1 << 63))
+                torch.manual_seed(((config.seed * 1_000_003 + step) * 65_537 + world.at[DATA]) % (1 << 63))
                 model.train()
-                batch = batch_at(step + progress.skipped)
-                counted = max(1, int((batch.targets != IGNORE).sum()))
-                mine, losses = rows(world.share(batch), config.grad_accum_steps), []
+                batch = batches(step + progress.skipped)
+                counted = max(1, batch.count)  # in all processes
+                mine, losses = world.share(batch).split(config.grad_accum_steps), []
                 for number, part in enumerate(mine, 1):
                     with replicas.exchange(number == len(mine)):
                         world.further()
@@ -174,27 +175,27 @@ def train(
                     raise TrainingError(
                         f"the gradient is {norm} {where}{good(step)}; try a lower learning rate"
                     )
-                progress.step, progress.tokens = step + 1, progress.tokens + batch.tokens.numel()
-                world.at(progress.step)
+                progress.step, progress.tokens = step + 1, progress.tokens + batch.n_tokens
+                world.reached(progress.step)
 
-                held_out = None
+                measured: float | None = None
                 is_last = progress.step == last_step(progress, config)
                 if progress.step % config.eval_every == 0 or is_last:
-                    held_out = measure(loss, factor)
+                    measured = measure(loss, factor)
                     if _stalls(progress, config):
                         # More of the same only learns the training text by heart: go back and anneal.
                         state.go_to_best()
                         progress.fall, progress.recent = early_fall(progress.step, config), []
                 speed = (progress.tokens - tokens_before) / max(1e-9, time.monotonic() - since)
-                if held_out is not None or progress.step % config.log_every == 0 or is_last:
+                if measured is not None or progress.step % config.log_every == 0 or is_last:
                     told: dict[str, float | None] = {"step": progress.step, "tokens": progress.tokens}
                     finite = norm if math.isfinite(norm) else None
-                    told |= {"loss": loss, "rate": factor, "gradient_norm": finite, "held_out": held_out}
+                    told |= {"loss": loss, "rate": factor, "gradient_norm": finite, "held_out": measured}
                     metrics.note(told, {"tokens_per_second": speed, "memory_bytes": held_memory()})
                 progress.lines = metrics.lines
                 if session.watch is not None:
                     steps = last_step(progress, config)
-                    session.watch(Step(progress.step, steps, loss, progress.best_loss, held_out, speed))
+                    session.watch(Step(progress.step, steps, loss, progress.best_loss, measured, speed))
                 is_due = progress.step % config.checkpoint_every == 0
                 if is_due:
                     progress.spikes = 0
@@ -284,10 +285,14 @@ def _stalls(progress: Progress, config: TrainConfig) -> bool:
 
 
 @torch.no_grad()
-def held_out_loss(model: Transformer, batches: list[Batch], world: World = World()) -> float:
-    """Return the mean loss over fixed batches, nats per counted token; of several processes, each takes its rows."""
+def held_out_loss(
+    model: nn.Module, batches: Sequence[Batch], objective: Objective, world: World = World()
+) -> float:
+    """Return the mean loss over fixed batches; of several processes, each takes its rows."""
     device = next(model.parameters()).device
-    objective = Objective(model)
-    counted = sum(int((batch.targets != IGNORE).sum()) for batch in batches)
-    mine = sum(float(objective(world.share(batch), device)) for batch in batches)
-    return world.total(mine)[0] / (world.tensor * max(1, counted))
+    total = count = 0.0
+    for batch in batches:
+        loss, counted = objective(model, world.share(batch).to(device))
+        total, count = total + float(loss), count + counted
+    total, count = world.total(total, count)
+    return total / max(1.0, count)

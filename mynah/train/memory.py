@@ -17,6 +17,7 @@ from mynah.model.config import ModelConfig
 from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
 from mynah.train.config import TrainConfig
+from mynah.train.trained import TrainedCount
 
 #: Share of the free memory that training may plan with.
 USABLE = 0.9
@@ -74,7 +75,9 @@ class Spread:
 ALONE = Spread()
 
 
-def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = ALONE) -> TrainingMemory:
+def training_memory(
+    model: ModelConfig, config: TrainConfig, spread: Spread = ALONE, trained: TrainedCount | None = None
+) -> TrainingMemory:
     """Return what training takes on one device, weights in float32.
 
     AdamW keeps two numbers a parameter, Muon one for each matrix of the blocks.
@@ -83,16 +86,22 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
         model: its shape.
         config: rows, context, accumulation, optimizer.
         spread: over how many processes; the figures are those of one.
+        trained: how much of it is trained; None: all.
     """
     bytes_per_activation = 4 if config.precision == "float32" else spread.bytes_per_activation
     groups = model.n_params_by_group()
     with_other_rows = spread.size // spread.tensor
     parts = with_other_rows if spread.sharded or spread.tensor > 1 else 1
-    matrices = (groups["attention"] + groups["mlp"]) // spread.tensor
-    n = (sum(groups.values()) - groups["attention"] - groups["mlp"] + matrices) // parts
-    optimizer = 4 * (2 * n - (matrices // parts if config.optimizer == "muon" else 0))
-    kept = 4 * n * (config.ema > 0) + 4 * n  # the running mean, the best weights
-    copy = 4 * n + optimizer + kept if spread.copies else 0  # all that a checkpoint holds
+    in_blocks = groups["attention"] + groups["mlp"]
+    rest = sum(groups.values()) - in_blocks
+    matrices = in_blocks // spread.tensor
+    n = (rest + matrices) // parts
+    moved = trained or TrainedCount(in_blocks, rest)
+    moved_matrices = moved.matrices // spread.tensor // parts
+    n_trained = moved_matrices + moved.rest // parts
+    optimizer = 4 * (2 * n_trained - (moved_matrices if config.optimizer == "muon" else 0))
+    kept = 4 * n_trained * (config.ema > 0) + 4 * n_trained  # the running mean, the best weights
+    copy = 4 * n_trained + optimizer + kept if spread.copies else 0  # all that a checkpoint holds
     rows = -(-config.batch_size // (with_other_rows * config.grad_accum_steps))
     tokens = rows * config.context_length
     a_block = activation_floats(model, config.context_length, spread.tensor) * bytes_per_activation
@@ -109,9 +118,8 @@ def training_memory(model: ModelConfig, config: TrainConfig, spread: Spread = AL
     activations += 2 * tokens * between
     if config.document_mask:
         activations += tokens * mask_floats(model, config.context_length) * bytes_per_activation
-    rest = sum(groups.values()) - groups["attention"] - groups["mlp"]
     gathered = gathered_bytes(rest, block) if parts > 1 else 0
-    return TrainingMemory(4 * n, 4 * n, optimizer, kept + copy, activations, logits, gathered, halves)
+    return TrainingMemory(4 * n, 4 * n_trained, optimizer, kept + copy, activations, logits, gathered, halves)
 
 
 def gathered_bytes(rest: int, block: int) -> int:
@@ -132,11 +140,11 @@ def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) 
     and a mask for them, and lets go what it made them from if that is of no other use. Of `tensor` processes that
     share a block, each has its heads and hidden units (section 4.2.1).
     """
-    C, H = model.n_embd, model.hidden
-    Q, K = model.n_head * model.head_size, model.kv_heads * model.head_size
+    C, H = model.n_embd, model.ffn_hidden
+    Q, K = model.n_head * model.head_dim, model.n_kv_head * model.head_dim
     changed = model.qk_norm + (model.positions == "rotary")
     attention = (Q + 2 * K) + changed * (Q + K) + 2 * Q
-    if model.kv_heads != model.n_head:
+    if model.n_kv_head != model.n_head:
         attention += 2 * (Q - K)  # keys and values are repeated for every head
     windows = [window for window in model.layer_windows if 0 < window < context_length]
     banded = len(windows) * (Q if changed else 4 * Q) / model.n_layer
@@ -183,6 +191,7 @@ def check_memory(
     config: TrainConfig,
     available: int | None,
     spread: Spread = ALONE,
+    trained: TrainedCount | None = None,
 ) -> TrainingMemory:
     """Return what training takes if it fits.
 
@@ -192,12 +201,13 @@ def check_memory(
         config: how it is trained.
         available: free bytes; None: not known, everything fits.
         spread: over how many processes, which share what is free on a machine without GPUs.
+        trained: how much of it is trained; None: all.
 
     Raises:
         ConfigError: if it takes more than there is; the largest size of its make that fits is named, or, of a shape
             that is no preset's, the most layers.
     """
-    needed = training_memory(model, config, spread)
+    needed = training_memory(model, config, spread, trained)
     available = available // spread.local if available is not None else None
     if available is None or _fits(needed, available):
         return needed
@@ -230,7 +240,7 @@ def _what_fits(
 
 
 def _extent(model: ModelConfig) -> tuple[int, ...]:
-    return model.n_layer, model.n_embd, model.hidden
+    return model.n_layer, model.n_embd, model.ffn_hidden
 
 
 def _make(name: str) -> str:

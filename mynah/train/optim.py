@@ -12,10 +12,11 @@ import torch
 from torch import Tensor, nn
 
 from mynah.errors import ArtifactError
+from mynah.model.roles import Role
 from mynah.model.tensor_files import TensorFiles
-from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
 from mynah.train.sharding import is_spread, layout, local, locals_of, own, part_of, whole
+from mynah.train.trained import trained_parameters, trained_roles
 
 #: Coefficients of the odd quintic polynomials, one after the other, that bring singular values between 0.03 and 1
 #: within 4 % of 1: each errs least over what the one before it leaves (Amsel et al. 2025, Polar Express).
@@ -169,6 +170,8 @@ class Muon(Optimizer):
         """Take one step; parameters without a gradient are left alone."""
         for group in self.param_groups:
             params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
             grads = [p.grad for p in params if p.grad is not None]
             for p in params:
                 if "mean" not in self.state[p]:
@@ -193,13 +196,13 @@ class Muon(Optimizer):
 class Optimizers:
     """All optimizers of a model as one, driven by a common rate factor."""
 
-    def __init__(self, model: Transformer, config: TrainConfig) -> None:
-        """Sort the parameters: matrices of the blocks, embeddings and head, and what has no matrix shape."""
-        self.names = {p: name for name, p in model.named_parameters()}
-        blocks = [p for p in model.blocks.parameters() if p.ndim == 2]
-        taken = {id(p) for p in blocks}
-        tables = [p for p in model.parameters() if p.ndim == 2 and id(p) not in taken]
-        scales = [p for p in model.parameters() if p.ndim < 2]
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        """Sort what is trained by its role: matrices of the blocks, tables, and scales, shifts and biases."""
+        trained, roles = trained_parameters(model), trained_roles(model)
+        self.names = {p: name for name, p in trained.items()}
+        blocks = [p for name, p in trained.items() if roles[name].is_matrix]
+        tables = [p for name, p in trained.items() if roles[name] is Role.TABLE]
+        scales = [p for name, p in trained.items() if roles[name] in (Role.VECTOR, Role.OF_HEADS)]
         rate, decay = config.learning_rate, config.weight_decay
         muon = config.optimizer == "muon"
         groups = [

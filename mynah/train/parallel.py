@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -13,45 +13,47 @@ from torch import Tensor, nn
 
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
+from mynah.model.roles import Role
 from mynah.model.tensor_files import TensorFiles
 from mynah.model.transformer import Transformer
 from mynah.model.weights import WEIGHTS, init_weights, load_model, model_tensors, new_model
-from mynah.train.batches import Batch
 from mynah.train.config import TrainConfig
+from mynah.train.objective import Batch, Objective, Pass
 from mynah.train.sharding import TENSOR, local, put, read_into
+from mynah.train.trained import trained_parameters, trained_roles
 from mynah.train.world import World
-
-
-class Objective(nn.Module):
-    """A model and its loss as one module: what is put over it from outside sees the whole of a pass."""
-
-    def __init__(self, model: Transformer) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: Batch, device: torch.device) -> Tensor:
-        """Return the summed loss of a batch in nats, a scalar."""
-        segments = batch.segments.to(device) if batch.segments is not None else None
-        hidden = self.model(batch.tokens.to(device), segments)
-        return self.model.loss(hidden, batch.targets.to(device), batch.prior_at())
 
 
 class Replicas:
     """One model, or a copy of it in every process, whose gradients are summed as they are made."""
 
-    def __init__(self, model: Transformer, world: World) -> None:
-        """Put DistributedDataParallel (Li et al. 2020) over the model if there are several processes."""
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: Objective,
+        world: World,
+        batches: Callable[[int], Batch],
+        parts: int,
+    ) -> None:
+        """Put DistributedDataParallel (Li et al. 2020) over the pass if there are several processes.
+
+        Args:
+            model: on its device.
+            objective: what is learned.
+            world: the processes.
+            batches: of each step.
+            parts: in which a step's rows are taken.
+        """
         self.world, self.device = world, next(model.parameters()).device
-        self.objective: Any = Objective(model)
+        self.forward: Any = Pass(model, objective)
         if world.size > 1:
             ids = [self.device.index] if self.device.type == "cuda" else None
-            self.objective = nn.parallel.DistributedDataParallel(
-                self.objective, device_ids=ids, gradient_as_bucket_view=True
+            self.forward = nn.parallel.DistributedDataParallel(
+                self.forward, device_ids=ids, gradient_as_bucket_view=True
             )
             # It lays gradients out anew after its first pass, and so adds them up in another order: as a run that goes
             # on must not differ from one that was never cut off, that pass is over before the first step of either.
-            nothing = torch.zeros(1, 2, dtype=torch.int64)
-            self.loss(Batch(nothing, nothing)).backward()  # type: ignore[no-untyped-call]
+            self.loss(world.share(batches(0)).split(parts)[0]).backward()  # type: ignore[no-untyped-call]
             model.zero_grad()
 
     def loss(self, part: Batch) -> Tensor:
@@ -59,31 +61,31 @@ class Replicas:
 
         What is put over the model gives the mean of the gradients of all rows; the sum is wanted.
         """
-        loss: Tensor = self.objective(part, self.device)
+        loss: Tensor = self.forward(part.to(self.device))
         return loss * self.world.groups
 
-    def part(self) -> None:
-        """Let go of weights that were put together to be used without a backward pass."""
+    def reshard(self) -> None:
+        """Free weights that were all-gathered for a pass without gradients."""
 
     def exchange(self, last: bool) -> AbstractContextManager[None]:
         """Return the context of a pass: the processes exchange gradients after the last part of a step alone."""
         if self.world.size == 1 or last:
             return nullcontext()
-        context: AbstractContextManager[None] = self.objective.no_sync()
+        context: AbstractContextManager[None] = self.forward.no_sync()
         return context
 
 
 class Shards(Replicas):
     """One model, of which each process holds a part, as `placed` has made it."""
 
-    def __init__(self, model: Transformer, world: World) -> None:
-        """Take a model that has been cut."""
+    def __init__(self, model: nn.Module, objective: Objective, world: World) -> None:
+        """Take a model that has been sharded."""
         self.world, self.device = world, next(model.parameters()).device
         self.model: Any = model
-        self.objective = Objective(model)
+        self.forward = Pass(model, objective)
 
-    def part(self) -> None:
-        """Let go of weights that were put together to be used without a backward pass."""
+    def reshard(self) -> None:
+        """Free weights that were all-gathered for a pass without gradients."""
         if self.world.groups > 1:
             self.model.reshard()
 
@@ -92,10 +94,11 @@ class Shards(Replicas):
         """Return the context of a pass: gradients are exchanged after each, or all of them would stand in memory."""
         yield
         if last and self.world.tensor > 1 and self.world.grid is not None:
-            for name, p in self.model.named_parameters():
+            parameters = trained_parameters(self.model)
+            for name, role in trained_roles(self.model).items():
                 # Used by each process for its own heads: a sum over all heads is a sum over the processes.
-                if name.endswith((".q_scale", ".k_scale")) and p.grad is not None:
-                    dist.all_reduce(local(p.grad), group=self.world.grid[TENSOR].get_group())
+                if role is Role.OF_HEADS and (grad := parameters[name].grad) is not None:
+                    dist.all_reduce(local(grad), group=self.world.grid[TENSOR].get_group())
 
 
 def placed(config: ModelConfig, begin: Path | int, world: World, device: torch.device) -> Transformer:
@@ -136,16 +139,35 @@ def check_shareable(model: ModelConfig, tensor: int, size: int) -> None:
             f"tensor_parallel {tensor}: not for models with value embeddings; expected model.value_embeddings = false, "
             "or sharded = true alone"
         )
-    for name, count in (("heads of keys and values", model.kv_heads), ("hidden units", model.hidden)):
+    for name, count in (("heads of keys and values", model.n_kv_head), ("hidden units", model.ffn_hidden)):
         if count % tensor:
             raise ConfigError(f"tensor_parallel {tensor}: expected what divides the model's {count:,} {name}")
 
 
-def spread(model: Transformer, config: TrainConfig, world: World) -> Replicas:
-    """Make a model ready to be trained by these processes; compile it if asked for."""
+def ready(
+    model: nn.Module,
+    objective: Objective,
+    config: TrainConfig,
+    world: World,
+    batches: Callable[[int], Batch],
+) -> Replicas:
+    """Make a model ready to be trained by these processes; compile it if asked for.
+
+    Args:
+        model: on its device.
+        objective: what is learned.
+        config: how.
+        world: the processes.
+        batches: of each step.
+    """
     world.meet("made")
-    model.recompute = config.recompute
-    ready = Shards(model, world) if world.grid is not None else Replicas(model, world)
+    for module in model.modules():
+        if isinstance(module, Transformer):
+            module.recompute = config.recompute
+    if world.grid is not None:
+        replicas: Replicas = Shards(model, objective, world)
+    else:
+        replicas = Replicas(model, objective, world, batches, config.grad_accum_steps)
     if config.compile:
         model.compile()  # in place: names of weights stay as they are
-    return ready
+    return replicas

@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from mynah.errors import ArtifactError
+from mynah.errors import ArtifactError, TrainingError
 from mynah.model.tensor_files import TensorFiles
-from mynah.model.transformer import Transformer
-from mynah.model.weights import model_tensors
 from mynah.train.average import Average
 from mynah.train.config import TrainConfig
 from mynah.train.optim import Optimizers
 from mynah.train.precision import Precision
 from mynah.train.sharding import clip, put, read_into
+from mynah.train.trained import trained_parameters
 
 
 @dataclass
@@ -69,9 +68,17 @@ class Progress:
 class TrainState:
     """A model in training: its weights, the optimizers' state, the running mean, the best weights, the progress."""
 
-    def __init__(self, model: Transformer, config: TrainConfig) -> None:
-        """Begin at step 0 with the model as it is."""
+    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+        """Begin at step 0 with the model as it is.
+
+        Raises:
+            TrainingError: if nothing of the model asks for a gradient.
+        """
         self.model, self.config = model, config
+        #: what training changes, by name: all that is copied, kept and written
+        self.weights: dict[str, Tensor] = dict(trained_parameters(model))
+        if not self.weights:
+            raise TrainingError("no parameter of the model asks for a gradient: there is nothing to train")
         self.device = next(model.parameters()).device
         self.precision = Precision(config.precision, self.device)
         self.optimizers = Optimizers(model, config)
@@ -85,18 +92,18 @@ class TrainState:
 
     def keep_best(self) -> None:
         """Note the weights as the best so far."""
-        self.best = {name: t.clone() for name, t in model_tensors(self.model).items()}
+        self.best = {name: t.detach().clone() for name, t in self.weights.items()}
 
     def go_to_best(self) -> None:
         """Put the best weights back."""
-        for name, tensor in model_tensors(self.model).items():
+        for name, tensor in self.weights.items():
             put(tensor, self.best[name])
         if self.average is not None:
             self.average.restart()
 
     def tensors(self) -> dict[str, dict[str, Tensor]]:
         """Return all tensors by the file of a checkpoint that they belong in; not copies."""
-        files = {"model": model_tensors(self.model), "optimizer": self.optimizers.tensors()}
+        files = {"model": self.weights, "optimizer": self.optimizers.tensors()}
         if self.average is not None:
             files["average"] = self.average.mean
         if self.best:
@@ -109,12 +116,12 @@ class TrainState:
         Raises:
             ArtifactError: if the tensors are not those of this model.
         """
-        own = model_tensors(self.model)
+        own = self.weights
         read_into(own, files["model"], path)
         self.optimizers.load(files["optimizer"])
         if self.average is not None:
             read_into(self.average.mean, files["average"], path)
-        self.best = {name: torch.empty_like(t) for name, t in own.items()} if "best" in files else {}
+        self.best = {name: torch.empty_like(t.detach()) for name, t in own.items()} if "best" in files else {}
         if self.best:
             read_into(self.best, files["best"], path)
         self.progress = progress
@@ -130,7 +137,7 @@ class TrainState:
         scaler = self.precision.scaler
         for alike in self.optimizers.alike:
             scaler.unscale_(alike)  # type: ignore[arg-type]
-        norm = clip(self.model.parameters(), self.config.grad_clip or math.inf)
+        norm = clip(self.optimizers.names, self.config.grad_clip or math.inf)
         if math.isfinite(norm):
             self.optimizers.step(self.progress.step, factor)
             scaler.update()

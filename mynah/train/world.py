@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import TypeVar
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
 from mynah.errors import ConfigError, TrainingError
-from mynah.model.transformer import IGNORE
-from mynah.train.batches import Batch
 from mynah.train.heartbeat import STARTING, Heartbeat
+from mynah.train.objective import Batch
 from mynah.train.sharding import DATA, TENSOR
 
+BatchT = TypeVar("BatchT", bound=Batch)
 #: A collective operation that takes longer than this has lost a process.
 TIMEOUT = timedelta(seconds=24)
 #: What torchrun sets beside RANK.
@@ -59,13 +59,13 @@ class World:
         return self.size // self.tensor
 
     @property
-    def place(self) -> dict[str, int]:
+    def at(self) -> dict[str, int]:
         """Where this process stands in the grid of processes."""
         return {DATA: self.rank // self.tensor, TENSOR: self.rank % self.tensor}
 
-    def share(self, batch: Batch) -> Batch:
+    def share(self, batch: BatchT) -> BatchT:
         """Return this process's rows of a batch."""
-        return rows(batch, self.groups)[self.place[DATA]]
+        return batch.split(self.groups)[self.at[DATA]]
 
     def total(self, *values: float) -> list[float]:
         """Return the sums of values over all processes."""
@@ -77,7 +77,7 @@ class World:
         dist.all_reduce(summed)
         return [float(value) for value in summed]
 
-    def at(self, step: int) -> None:
+    def reached(self, step: int) -> None:
         """Let the others know how many steps this process has taken."""
         if self.heartbeat is not None:
             self.heartbeat.reached = (step, 0)
@@ -85,8 +85,8 @@ class World:
     def further(self) -> None:
         """Let the others know that this process has come a little further in its step: before it may wait for them."""
         if self.heartbeat is not None:
-            step, place = self.heartbeat.reached
-            self.heartbeat.reached = (step, place + 1)
+            step, part = self.heartbeat.reached
+            self.heartbeat.reached = (step, part + 1)
 
     def meet(self, what: str) -> None:
         """Wait until all processes have come to the same place, each place once."""
@@ -177,19 +177,3 @@ def connected(world: World, device: torch.device, sharded: bool = False, tensor:
     finally:
         if dist.is_initialized():
             dist.destroy_process_group()
-
-
-def rows(batch: Batch, count: int) -> list[Batch]:
-    """Cut a batch into `count` parts of neighbouring rows, the first ones a row larger where it does not divide.
-
-    Where there are fewer rows than parts, the others get a row that counts for nothing.
-    """
-    if count == 1:
-        return [batch]
-    nothing = [None] * count
-    tokens, targets = batch.tokens.tensor_split(count), batch.targets.tensor_split(count)
-    segments = batch.segments.tensor_split(count) if batch.segments is not None else nothing
-    places = np.array_split(batch.places, count) if batch.places is not None else nothing
-    cut = [Batch(*part, batch.prior) for part in zip(tokens, targets, segments, places, strict=True)]
-    nothing_counts = replace(cut[0], targets=torch.full_like(cut[0].targets, IGNORE))
-    return [part if len(part.tokens) else nothing_counts for part in cut]

@@ -21,11 +21,11 @@ HANGS = os.environ["HANGS"]
 world.TIMEOUT = timedelta(seconds=3)
 world.STARTING = heartbeat.STARTING = 9.0
 heartbeat.LOST, heartbeat.STILL, heartbeat.AT_DISK = 5.0, 8.0, 12.0
-at, write, placed = World.at, checkpoint._write, job.placed
+reached, write, placed = World.reached, checkpoint._write, job.placed
 
 
 def no_further(self: World, step: int) -> None:
-    at(self, step)
+    reached(self, step)
     if (self.rank, step) == (1, 3):
         time.sleep(2)  # heard of by the others
         if HANGS != "hung":
@@ -51,9 +51,9 @@ def never_written(*arguments: Any) -> None:
 
 match HANGS:
     case "hung" | "killed":
-        World.at = no_further  # type: ignore[method-assign]
+        World.reached = no_further  # type: ignore[method-assign]
     case "restarted" if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
-        World.at = no_further  # type: ignore[method-assign]
+        World.reached = no_further  # type: ignore[method-assign]
     case "making" | "stopped" | "busy":
         job.placed = never_made
     case "clockless":

@@ -9,9 +9,14 @@ import torch
 
 from mynah.data.records import Conversation, Document, Message
 from mynah.errors import DataError
-from mynah.evaluate.language_model import TokenScores, score_network, score_ngram, summarise
+from mynah.evaluate.language_model import (
+    TokenScores,
+    drawn_records,
+    score_network,
+    score_ngram,
+    summarise,
+)
 from mynah.evaluate.replies import exchanges, holds_facts, look_up, read_questions
-from mynah.evaluate.run import first_records
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.ngram import NGramModel
@@ -48,7 +53,7 @@ def test_windows_score_each_token_once_with_the_right_context(made: tuple[Tokeni
     model = new_model(preset("nano", tokenizer.vocab_size, n_layer=1, n_embd=32), 0).eval()
     with torch.no_grad():
         model.head.weight.normal_()
-    scores = score_network(model, data, 16, batch_size=3)
+    scores = score_network(model, data, 16)
     for record in range(2):
         ids = data.record(record)
         first = int(data.starts[record])
@@ -76,12 +81,22 @@ def test_ngram_scores(made: tuple[Tokenizer, TokenSet]) -> None:
     assert score.loss < 2
 
 
-def test_first_records_are_whole(made: tuple[Tokenizer, TokenSet]) -> None:
-    _, data = made
-    assert len(first_records(data, 1000)) == 2
-    assert len(first_records(data, len(data.record(0)))) == 1
-    assert len(first_records(data, 1)) == 1
-    assert first_records(data, 1).tokens.tolist() == data.record(0).tolist()
+def test_what_is_measured_comes_from_all_sources_in_any_order(made: tuple[Tokenizer, TokenSet]) -> None:
+    tokenizer, data = made
+    assert drawn_records(data, 1000) is data
+    assert len(drawn_records(data, 1)) == 1
+    english = [Document(f"a lamp and {i} posts") for i in range(200)]
+    chinese = [Document(f"在路上 {i} 在") for i in range(200)]
+    both = encode_records([*english, *chinese], tokenizer)
+    drawn = drawn_records(both, len(both.tokens) // 4)
+    assert len(both.tokens) // 5 < len(drawn.tokens) <= len(both.tokens) // 4
+    words = [tokenizer.decode(drawn.record(r)) for r in range(len(drawn))]
+    share = sum("在" in text for text in words) / len(words)
+    assert 0.35 < share < 0.65
+    mixed = encode_records([*chinese, *english], tokenizer)
+    again = drawn_records(mixed, len(both.tokens) // 4)
+    assert {tokenizer.decode(again.record(r)) for r in range(len(again))} == set(words)
+    assert int(drawn.n_bytes[:, 0].sum()) == sum(len(text.encode()) for text in words)
 
 
 def test_facts() -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mynah.errors import ArtifactError, ConfigError
-from mynah.generate.engine import generate
+from mynah.generate.engine import Request, generate
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face, read_hugging_face, to_hugging_face
 from mynah.model.presets import preset
@@ -121,7 +121,8 @@ def test_a_real_model_tells_its_documented_story(shared: Path) -> None:
     told = (folder / "stories260K.md").read_text(encoding="utf-8")
     story = told[told.index("Once upon a time") :].split("```")[0].rstrip()
     config = SamplingConfig(max_tokens=400)
-    made = tokenizer.decode(generate(model, [tokenizer.control.bos], config))
+    request = Request([tokenizer.control.bos], config)
+    made = tokenizer.decode(drawn.token for drawn in generate(model, request))
     assert made.startswith(story)
     assert model.config.vocab_size == tokenizer.vocab_size == 516
 

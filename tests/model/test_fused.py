@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from mynah.model import fused
-from mynah.model.attention import rotary_tables
+from mynah.model.positions import rotary_tables
 
-COS, SIN = (table.double() for table in rotary_tables(6, 8, 10_000.0))
+COS, SIN = (table.double() for table in rotary_tables(torch.arange(6), 8, 10_000.0))
 WEIGHT = torch.linspace(0.5, 2, 8, dtype=torch.float64)
 #: name -> ours, and the plain form
 PAIRS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]] = {

@@ -18,7 +18,7 @@ def proxy(name: str) -> ModelConfig:
     """Return a preset of its own depth and make, a few heads of 16 wide."""
     config = preset(name, 256)
     n_head = min(4, config.n_head)
-    n_kv_head = max(1, n_head * config.kv_heads // config.n_head)
+    n_kv_head = max(1, n_head * config.n_kv_head // config.n_head)
     width = n_head * 16
     changes = {
         "n_head": n_head,

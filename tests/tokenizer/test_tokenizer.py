@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mynah.data.records import Conversation, Document, Message
 from mynah.errors import ArtifactError, DataError
-from mynah.tokenizer.dataset import HEARD, LAYOUT, SAID, TokenSet, encode_records, render
-from mynah.tokenizer.template import CONTROL_TOKENS
+from mynah.tokenizer.dataset import TokenSet, encode_records, encode_to_file
+from mynah.tokenizer.template import CONTROL_TOKENS, HEARD, LAYOUT, SAID
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 
 TEXTS = ["Where is my parcel? It's late.", "你好，请问什么时候发货？", "Order 12345 has 3 items."] * 8
@@ -68,7 +68,7 @@ def test_transformers_renders_token_for_token(tokenizer: Tokenizer, tmp_path: Pa
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
     messages = [{"role": m.role, "content": m.content} for m in TALK.messages]
     ids = theirs.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
-    assert list(ids) == render(TALK.messages, tokenizer)
+    assert list(ids) == tokenizer.template.prompt(TALK.messages)
     for text in TEXTS[:3]:
         assert theirs.encode(text, add_special_tokens=False) == tokenizer.encode(text)
     with pytest.raises(Exception, match="control token"):
@@ -102,8 +102,11 @@ def test_token_set_round_trip(tokenizer: Tokenizer, tmp_path: Path) -> None:
     data = encode_records([TALK], tokenizer)
     data.save(tmp_path / "t.safetensors")
     again = TokenSet.load(tmp_path / "t.safetensors")
-    assert again.tokens.dtype == np.uint16
-    assert all((getattr(data, f) == getattr(again, f)).all() for f in ("tokens", "starts", "part", "n_bytes"))
+    streamed = encode_to_file([TALK], tokenizer, tmp_path / "s.safetensors")
+    for found in (again, streamed):
+        assert found.tokens.dtype == np.uint16
+        for name in ("tokens", "starts", "part", "n_bytes", "kind"):
+            assert getattr(data, name).tolist() == getattr(found, name).tolist()
     (tmp_path / "t.safetensors").write_bytes(b"short")
     with pytest.raises(ArtifactError, match="damaged"):
         TokenSet.load(tmp_path / "t.safetensors")

@@ -29,18 +29,18 @@ gpu = runpy.run_path("gpu.py")
 import torch
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
-from mynah.train.batches import Batch
+from mynah.train.batches import NextToken, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, train
 
 ids = torch.arange(66).view(2, 33) % 50
-batch = Batch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
+batch = TokenBatch(ids[:, :-1].contiguous(), ids[:, 1:].contiguous())
 losses = []
 config = TrainConfig(steps=20, batch_size=2, context_length=32, optimizer="adamw", learning_rate=1e-2)
 model = new_model(preset("gpt2", 50, n_layer=1, n_embd=32, n_head=2), 0)
-train(model, lambda step: batch, config, Session(watch=lambda step: losses.append(step.loss)))
+train(model, lambda step: batch, NextToken(), config, Session(watch=lambda step: losses.append(step.loss)))
 assert losses[-1] < losses[0] / 2, losses
-train(model, lambda step: batch, config.model_copy(update={"optimizer": "muon"}))
+train(model, lambda step: batch, NextToken(), config.model_copy(update={"optimizer": "muon"}))
 # PyTorch's compiler and DTensor: 70 MB and a second that a process which trains alone does not need.
 assert not {"torch._dynamo", "torch.distributed.tensor"} & set(sys.modules)
 assert "pydantic" not in sys.modules or not hasattr(sys.modules["pydantic"], "VERSION")

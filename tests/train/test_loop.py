@@ -21,7 +21,7 @@ from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train import checkpoint
 from mynah.train.average import Average
-from mynah.train.batches import Batch, BatchAt, StreamBatches
+from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Interrupted, Session, Step, train
 from mynah.train.metrics import Metrics
@@ -60,6 +60,7 @@ def test_lower_precision_learns_as_float32_does(tiny: ModelOf, data: TokenSet, p
         train(
             model,
             StreamBatches(data, 2, 32, 0),
+            NextToken(),
             config,
             Session(watch=lambda s, seen=seen: seen.append(s.loss)),
         )
@@ -80,7 +81,7 @@ def test_a_step_of_infinite_gradients_is_left_out_and_the_scale_halved(tiny: Mod
         state.append(step.loss)
         assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
 
-    train(model, batches, config_of(steps=2, precision="float16"), Session(watch=look))
+    train(model, batches, NextToken(), config_of(steps=2, precision="float16"), Session(watch=look))
     assert len(state) == 2
     for hook in hooks:
         hook.remove()
@@ -99,7 +100,12 @@ def test_one_infinite_gradient_leaves_out_the_whole_step(tiny: ModelOf, data: To
     model = tiny(dropout=0.0)
     before = weights(model)
     hook = model.blocks[0].mlp.up.weight.register_hook(lambda g: torch.full_like(g, math.inf))
-    train(model, StreamBatches(data, 2, 32, 0), config_of(steps=1, precision="float16", grad_clip=0.0))
+    train(
+        model,
+        StreamBatches(data, 2, 32, 0),
+        NextToken(),
+        config_of(steps=1, precision="float16", grad_clip=0.0),
+    )
     hook.remove()
     assert all(torch.equal(t, before[n]) for n, t in model.state_dict().items())
 
@@ -117,7 +123,13 @@ def test_a_gradient_that_is_not_finite_stops_before_the_step(
     with pytest.raises(
         TrainingError, match=r"the gradient is nan at step 5, .*last good checkpoint is .*step-0000004"
     ):
-        train(model, StreamBatches(data, 2, 32, 0), config_of(checkpoint_every=2), Session(tmp_path, spoil))
+        train(
+            model,
+            StreamBatches(data, 2, 32, 0),
+            NextToken(),
+            config_of(checkpoint_every=2),
+            Session(tmp_path, spoil),
+        )
     assert all(torch.isfinite(t).all() for t in model.state_dict().values())
 
 
@@ -126,7 +138,7 @@ def test_more_parts_than_rows(tiny: ModelOf, data: TokenSet) -> None:
     for parts in (1, 5):
         models.append(tiny(dropout=0.0))
         config = config_of(grad_accum_steps=parts, optimizer="adamw", learning_rate=1e-4)
-        train(models[-1], StreamBatches(data, 2, 32, 0), config)
+        train(models[-1], StreamBatches(data, 2, 32, 0), NextToken(), config)
     for name, tensor in models[0].state_dict().items():
         torch.testing.assert_close(models[1].state_dict()[name], tensor, rtol=1e-3, atol=1e-6)
 
@@ -144,7 +156,7 @@ def test_computing_again_gives_the_same_gradients(tiny: ModelOf, data: TokenSet)
     results = []
     for recompute in (False, True):
         model = tiny(dropout=0.2)
-        train(model, StreamBatches(data, 2, 32, 0), config_of(recompute=recompute))
+        train(model, StreamBatches(data, 2, 32, 0), NextToken(), config_of(recompute=recompute))
         results.append(model)
     assert same(*results)
 
@@ -155,7 +167,7 @@ def test_computing_again_keeps_less(tiny: ModelOf, data: TokenSet) -> None:
     kept = []
     for recompute in (False, True):
         model = tiny(n_layer=8)
-        model.recompute = recompute
+        model.train().recompute = recompute
         total = 0
 
         def pack(tensor: torch.Tensor) -> torch.Tensor:
@@ -173,7 +185,7 @@ def test_a_compiled_model_learns_the_same(tiny: ModelOf, data: TokenSet) -> None
     results = []
     for compiled in (False, True):
         model = tiny(dropout=0.0)
-        train(model, StreamBatches(data, 2, 32, 0), config_of(steps=3, compile=compiled))
+        train(model, StreamBatches(data, 2, 32, 0), NextToken(), config_of(steps=3, compile=compiled))
         results.append(weights(model))
     for name, tensor in results[0].items():
         torch.testing.assert_close(results[1][name], tensor, rtol=1e-3, atol=1e-4)
@@ -202,30 +214,34 @@ def test_the_mean_of_weights_by_hand(tiny: ModelOf) -> None:
 def test_the_mean_is_what_is_measured_kept_and_resumed(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
     batches, config = StreamBatches(data, 2, 32, 0), config_of(ema=0.9, checkpoint_every=1)
     model, seen = tiny(), []
-    train(model, batches, config, validate=lambda: seen.append(weights(model)) or 9.0 - len(seen))  # type: ignore[func-returns-value]
+    train(
+        model, batches, NextToken(), config, validate=lambda: seen.append(weights(model)) or 9.0 - len(seen)
+    )  # type: ignore[func-returns-value]
     assert all(torch.equal(t, seen[-1][n]) for n, t in model.state_dict().items())
     plain = tiny()
-    train(plain, batches, config_of())
+    train(plain, batches, NextToken(), config_of())
     assert not same(model, plain)
     unmeasured = tiny()
-    train(unmeasured, batches, config)
+    train(unmeasured, batches, NextToken(), config)
     assert same(model, unmeasured)
     _cut_and_compare(tiny, batches, config, tmp_path)
 
 
-def _cut_and_compare(tiny: ModelOf, batches: BatchAt, config: TrainConfig, directory: Path) -> None:
+def _cut_and_compare(
+    tiny: ModelOf, batches: Callable[[int], TokenBatch], config: TrainConfig, directory: Path
+) -> None:
     """Train at one go and in two, and compare weights and metrics."""
     whole = tiny()
-    train(whole, batches, config, Session(directory / "whole"))
+    train(whole, batches, NextToken(), config, Session(directory / "whole"))
 
     def cut(step: Step) -> None:
         if step.step == 5:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), batches, config, Session(directory / "cut", cut))
+        train(tiny(), batches, NextToken(), config, Session(directory / "cut", cut))
     resumed, steps = tiny(), []
-    train(resumed, batches, config, Session(directory / "cut", lambda s: steps.append(s.step)))
+    train(resumed, batches, NextToken(), config, Session(directory / "cut", lambda s: steps.append(s.step)))
     assert steps[0] > 1
     assert same(whole, resumed)
     assert lines(directory / "whole") == lines(directory / "cut")
@@ -243,13 +259,13 @@ def test_deviations_by_hand() -> None:
     assert deviations(3.1 + LEAST, [3.0] * WINDOW) > 1000
 
 
-def poisoned(batches: BatchAt, at: range) -> BatchAt:
+def poisoned(batches: Callable[[int], TokenBatch], at: range) -> Callable[[int], TokenBatch]:
     """Return batches of which some hold the least likely targets: tokens that never follow.
 
     They wait for the disk: what a spike goes back to is another checkpoint if that was too slow for the last one.
     """
 
-    def batch_at(step: int) -> Batch:
+    def batch_at(step: int) -> TokenBatch:
         settle()
         batch = batches(step)
         return replace(batch, targets=torch.full_like(batch.targets, 299)) if step in at else batch
@@ -264,7 +280,7 @@ def test_a_spike_goes_back_and_leaves_its_text_out(tiny: ModelOf, data: TokenSet
     steps: list[int] = []
     model = tiny(dropout=0.0)
     session = Session(tmp_path / "a", lambda s: steps.append(s.step), told.append)
-    done = train(model, batches, config, session)
+    done = train(model, batches, NextToken(), config, session)
     # At step 86 back to 80, with the batches from 87 on: that one is bad as well, so once more, from 88 on.
     assert len(told) == 2
     assert "at step 86, learning rate" in told[0]
@@ -286,8 +302,8 @@ def test_a_spike_goes_back_and_leaves_its_text_out(tiny: ModelOf, data: TokenSet
 
     cuts: list[int] = []
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(dropout=0.0), batches, config, Session(tmp_path / "b", cut, told.append))
-    train(again, batches, config, Session(tmp_path / "b", say=told.append))
+        train(tiny(dropout=0.0), batches, NextToken(), config, Session(tmp_path / "b", cut, told.append))
+    train(again, batches, NextToken(), config, Session(tmp_path / "b", say=told.append))
     assert same(model, again)
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
 
@@ -307,7 +323,7 @@ def test_a_failure_before_a_checkpoint_is_begun_is_told_at_the_next(
 
     config = config_of(steps=50, checkpoint_every=1)
     with pytest.raises(ArtifactError, match=r"checkpoints: cannot be written: Input/output error"):
-        train(tiny(), StreamBatches(data, 2, 32, 0), config, Session(tmp_path, watch))
+        train(tiny(), StreamBatches(data, 2, 32, 0), NextToken(), config, Session(tmp_path, watch))
     assert steps == [1, 2]
 
 
@@ -318,7 +334,7 @@ def test_a_spike_goes_back_to_the_same_step_however_often_it_was_asked_to_stop(
     batches = poisoned(StreamBatches(data, 2, 32, 0), range(86, 87))
     config = config_of(steps=100, eval_every=200, learning_rate=0.01, checkpoint_every=20, log_every=1)
     model, again = tiny(dropout=0.0), tiny(dropout=0.0)
-    train(model, batches, config, Session(tmp_path / "a", say=lambda _: None))
+    train(model, batches, NextToken(), config, Session(tmp_path / "a", say=lambda _: None))
 
     asked = [82, 84]
 
@@ -330,8 +346,8 @@ def test_a_spike_goes_back_to_the_same_step_however_often_it_was_asked_to_stop(
     session = Session(tmp_path / "b", stop, lambda _: None)
     for _ in range(2):
         with pytest.raises(Interrupted):
-            train(tiny(dropout=0.0), batches, config, session)
-    train(again, batches, config, session)
+            train(tiny(dropout=0.0), batches, NextToken(), config, session)
+    train(again, batches, NextToken(), config, session)
     assert same(model, again)
     assert lines(tmp_path / "a") == lines(tmp_path / "b")
 
@@ -344,14 +360,16 @@ def test_spike_after_spike_ends_it(tiny: ModelOf, data: TokenSet, tmp_path: Path
         TrainingError,
         match=r"jumped 4 times at step \d+, learning rate .*good checkpoint is .*step-0000080.*lower",
     ):
-        train(tiny(dropout=0.0), batches, config, Session(tmp_path, say=told.append))
+        train(tiny(dropout=0.0), batches, NextToken(), config, Session(tmp_path, say=told.append))
     assert len(told) == 3
 
 
 def test_without_a_checkpoint_a_spike_is_gone_through(tiny: ModelOf, data: TokenSet) -> None:
     batches = poisoned(StreamBatches(data, 2, 32, 0), range(86, 96))
     told: list[str] = []
-    done = train(tiny(), batches, config_of(steps=100, learning_rate=0.01), Session(say=told.append))
+    done = train(
+        tiny(), batches, NextToken(), config_of(steps=100, learning_rate=0.01), Session(say=told.append)
+    )
     assert (done.step, done.skipped) == (100, 0)
     assert "at step 86" in told[0]
     assert "no checkpoint to go back to" in told[0]
@@ -367,7 +385,7 @@ def test_metrics_are_lines_and_event_files(tiny: ModelOf, data: TokenSet, tmp_pa
     batches, config = StreamBatches(data, 2, 32, 0), config_of(log_every=2, grad_clip=0.0)
     losses: list[float] = []
     session = Session(tmp_path, lambda s: losses.append(s.loss))
-    train(tiny(), batches, config, session, validate=lambda: 5.0)
+    train(tiny(), batches, NextToken(), config, session, validate=lambda: 5.0)
     rows = lines(tmp_path)
     assert [row["step"] for row in rows] == [0, 2, 4, 6, 8]
     assert [row["held_out"] for row in rows] == [5.0, None, 5.0, None, 5.0]
@@ -395,7 +413,7 @@ def test_weights_and_biases_is_asked_for_by_name(tiny: ModelOf, data: TokenSet, 
     if find_spec("wandb"):
         pytest.skip("wandb is installed here")
     with pytest.raises(MissingDependency, match=r"mynah-lm\[wandb\]"):
-        train(tiny(), StreamBatches(data, 2, 32, 0), config_of(wandb="birds"), Session(tmp_path))
+        train(tiny(), StreamBatches(data, 2, 32, 0), NextToken(), config_of(wandb="birds"), Session(tmp_path))
 
 
 # Checkpoints beside the loop
@@ -403,7 +421,7 @@ def test_weights_and_biases_is_asked_for_by_name(tiny: ModelOf, data: TokenSet, 
 
 def test_the_newest_are_kept(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
     config = config_of(checkpoint_every=2, keep=3)
-    train(tiny(), StreamBatches(data, 2, 32, 0), config, Session(tmp_path, lambda s: settle()))
+    train(tiny(), StreamBatches(data, 2, 32, 0), NextToken(), config, Session(tmp_path, lambda s: settle()))
     names = sorted(p.name for p in (tmp_path / "checkpoints").iterdir())
     assert names == ["step-0000004", "step-0000006", "step-0000008"]
 
@@ -434,7 +452,13 @@ def test_training_does_not_wait_for_the_disk(
             assert writes == [1]
             hold.set()
 
-    train(tiny(), StreamBatches(data, 2, 32, 0), config_of(checkpoint_every=1), Session(tmp_path, release))
+    train(
+        tiny(),
+        StreamBatches(data, 2, 32, 0),
+        NextToken(),
+        config_of(checkpoint_every=1),
+        Session(tmp_path, release),
+    )
     # What was copied at step 1 is what stands on the disk, though training went on.
     progress = json.loads((tmp_path / "checkpoints" / "step-0000001" / "progress.json").read_text())
     assert progress["step"] == 1
@@ -464,6 +488,7 @@ def test_a_failure_to_write_is_told_at_the_next_checkpoint(
         train(
             tiny(),
             StreamBatches(data, 2, 32, 0),
+            NextToken(),
             config_of(checkpoint_every=1),
             Session(tmp_path, lambda _: settle()),
         )
@@ -480,17 +505,20 @@ def test_a_checkpoint_of_something_else_is_refused(
     tiny: ModelOf, data: TokenSet, tmp_path: Path, change: dict[str, int], setting: dict[str, int], said: str
 ) -> None:
     batches = StreamBatches(data, 2, 32, 0)
-    train(tiny(), batches, config_of(checkpoint_every=4), Session(tmp_path))
+    train(tiny(), batches, NextToken(), config_of(checkpoint_every=4), Session(tmp_path))
     with pytest.raises(ArtifactError, match=said):
-        train(tiny(**change), batches, config_of(checkpoint_every=4, **setting), Session(tmp_path))
+        train(
+            tiny(**change), batches, NextToken(), config_of(checkpoint_every=4, **setting), Session(tmp_path)
+        )
 
 
 def test_what_only_says_what_is_kept_may_change(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
     batches, steps = StreamBatches(data, 2, 32, 0), []
-    train(tiny(), batches, config_of(checkpoint_every=4), Session(tmp_path))
+    train(tiny(), batches, NextToken(), config_of(checkpoint_every=4), Session(tmp_path))
     train(
         tiny(),
         batches,
+        NextToken(),
         config_of(checkpoint_every=4, log_every=3, keep=4),
         Session(tmp_path, lambda s: steps.append(s.step)),
     )
@@ -507,7 +535,7 @@ def test_a_polite_end_saves_first(tiny: ModelOf, data: TokenSet, tmp_path: Path)
             os.kill(os.getpid(), signal.SIGTERM)
 
     with pytest.raises(Interrupted):
-        train(tiny(), StreamBatches(data, 2, 32, 0), config_of(), Session(tmp_path, end))
+        train(tiny(), StreamBatches(data, 2, 32, 0), NextToken(), config_of(), Session(tmp_path, end))
     saved = next((tmp_path / "checkpoints").glob("step-*"))
     assert int(saved.name.removeprefix("step-")) in (3, 4)
     assert signal.getsignal(signal.SIGTERM) is former
@@ -526,13 +554,13 @@ def test_a_loss_that_is_not_finite_names_the_last_checkpoint(
 
     batches = StreamBatches(data, 2, 32, 0)
 
-    def batch_at(number: int) -> Batch:
+    def batch_at(number: int) -> TokenBatch:
         settle()  # by then the checkpoint of step 6 is written, and holds what is spoilt
         return batches(number)
 
     config = config_of(checkpoint_every=2)
     with pytest.raises(TrainingError, match=r"nan at step 6, .*the last good checkpoint is .*step-0000004"):
-        train(model, batch_at, config, Session(tmp_path, spoil))
+        train(model, batch_at, NextToken(), config, Session(tmp_path, spoil))
 
 
 def test_a_damaged_checkpoint_is_not_called_good(tiny: ModelOf, data: TokenSet, tmp_path: Path) -> None:
@@ -549,11 +577,11 @@ def test_a_damaged_checkpoint_is_not_called_good(tiny: ModelOf, data: TokenSet, 
             model.head.weight[0, 0] = math.nan
 
     with pytest.raises(KeyboardInterrupt):
-        train(tiny(), batches, config, Session(tmp_path, stop))
+        train(tiny(), batches, NextToken(), config, Session(tmp_path, stop))
     (half / "step-0000004" / "progress.json").write_text("{}", encoding="utf-8")
     model = tiny()
     with pytest.raises(TrainingError, match=r"nan at step 3, .*the last good checkpoint is .*step-0000002"):
-        train(model, batches, config, Session(tmp_path, spoil, lambda _: None))
+        train(model, batches, NextToken(), config, Session(tmp_path, spoil, lambda _: None))
 
 
 def test_progress_of_another_version_is_named(tmp_path: Path) -> None:

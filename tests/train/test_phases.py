@@ -12,7 +12,7 @@ from mynah.errors import DataError, TrainingError
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train import phases
-from mynah.train.batches import Batch, StreamBatches
+from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import train
 from mynah.train.world import World
@@ -25,7 +25,7 @@ def test_the_longer_between_two_measurements_the_more_is_read_in_each(
     monkeypatch.setattr(phases, "MEASURED_TOKENS", (64, 1 << 17))
     parts: list[torch.Tensor] = []
 
-    def note(model: Transformer, batches: list[Batch], world: World) -> float:
+    def note(model: Transformer, batches: list[TokenBatch], objective: NextToken, world: World) -> float:
         parts[:] = [batch.tokens for batch in batches]
         return 0.0
 
@@ -49,7 +49,7 @@ def test_the_longer_between_two_measurements_the_more_is_read_in_each(
 def test_no_held_out_conversation_means_no_measurement(
     tiny: Callable[..., Transformer], data: TokenSet
 ) -> None:
-    none = TokenSet(data.tokens[:0], data.starts[:1], data.part[:0], data.n_bytes[:0])
+    none = TokenSet(data.tokens[:0], data.starts[:1], data.part[:0], data.n_bytes[:0], data.kind[:0])
     config = TrainConfig(steps=1, batch_size=2, context_length=16)
     assert phases.tune(tiny(), data, none, config).best_loss is None
     with pytest.raises(DataError, match="no conversation with a reply"):
@@ -57,11 +57,11 @@ def test_no_held_out_conversation_means_no_measurement(
 
 
 def test_a_full_device_is_named(tiny: Callable[..., Transformer], data: TokenSet) -> None:
-    def full(step: int) -> Batch:
+    def full(step: int) -> TokenBatch:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB. " * 9)
 
     with pytest.raises(TrainingError, match="cpu: its memory is full at step 0; try more grad_accum_steps"):
-        train(tiny(), full, TrainConfig(steps=2, batch_size=1, context_length=16))
+        train(tiny(), full, NextToken(), TrainConfig(steps=2, batch_size=1, context_length=16))
 
 
 def test_it_measures_in_the_numbers_of_training(tiny: Callable[..., Transformer], data: TokenSet) -> None:
@@ -73,7 +73,7 @@ def test_it_measures_in_the_numbers_of_training(tiny: Callable[..., Transformer]
 
     for precision in ("float32", "bfloat16"):
         config = TrainConfig(steps=1, batch_size=1, context_length=16, precision=precision)  # type: ignore[arg-type]
-        train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=validate)
+        train(tiny(), StreamBatches(data, 1, 16, 0), NextToken(), config, validate=validate)
     assert seen == [False, False, True, True]
 
 
@@ -82,5 +82,7 @@ def test_wsd_is_not_stopped_before_its_rate_falls(tiny: Callable[..., Transforme
         steps=40, batch_size=1, context_length=16, eval_every=1, schedule="wsd", decay=0.5, patience=3
     )
     losses = iter(np.arange(41.0))  # worse and worse
-    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: float(next(losses)))
+    done = train(
+        tiny(), StreamBatches(data, 1, 16, 0), NextToken(), config, validate=lambda: float(next(losses))
+    )
     assert (done.step, done.stopped_early) == (24, True)  # the first one in the fall, and three without gain

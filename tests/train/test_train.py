@@ -16,7 +16,7 @@ from mynah.model.transformer import IGNORE, Transformer
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train import optim
-from mynah.train.batches import PackedBatches, StreamBatches
+from mynah.train.batches import NextToken, PackedBatches, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step, train
 from mynah.train.optim import Optimizers, orthogonalize
@@ -186,7 +186,7 @@ def test_matrices_take_turns(tiny: ModelOf, data: TokenSet) -> None:
     config = TrainConfig(
         steps=4, batch_size=2, context_length=32, matrix_every=4, warmup=0.0, weight_decay=0.0
     )
-    train(model, StreamBatches(data, 2, 32, 0), config, Session(watch=look))
+    train(model, StreamBatches(data, 2, 32, 0), NextToken(), config, Session(watch=look))
     assert [len(step) for step in moved] == [2, 2, 2, 2]
     assert set.union(*moved) == set(range(8))
 
@@ -324,7 +324,7 @@ def test_a_stall_goes_back_to_the_best_weights_and_anneals(tiny: ModelOf, data: 
         rates.append(step.steps)
 
     batches = StreamBatches(data, 1, 16, 0)
-    done = train(model, batches, config, Session(watch=watch), validate=lambda: next(held_out))
+    done = train(model, batches, NextToken(), config, Session(watch=watch), validate=lambda: next(held_out))
     assert done.fall == (20, 27)
     assert torch.equal(at[20], at[10])  # stalled after step 20: back to the weights of step 10
     assert (done.step, done.best_loss, done.best_step) == (27, 1.9, 27)
@@ -346,7 +346,7 @@ def test_loss_falls_and_the_best_weights_are_kept(tiny: ModelOf, data: TokenSet)
 
     config = TrainConfig(steps=40, batch_size=4, context_length=32, eval_every=10, learning_rate=0.01)
     session = Session(watch=lambda s: losses.append(s.loss))
-    done = train(model, StreamBatches(data, 4, 32, 0), config, session, validate=validate)
+    done = train(model, StreamBatches(data, 4, 32, 0), NextToken(), config, session, validate=validate)
     assert losses[-1] < 0.7 * losses[0]
     assert (done.best_loss, done.best_step) == (4.0, 20)
     assert torch.equal(model.head.weight, kept[2])
@@ -357,7 +357,7 @@ def test_training_that_only_harms_changes_nothing(tiny: ModelOf, data: TokenSet)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     config = TrainConfig(steps=4, batch_size=1, context_length=16, eval_every=2)
     values = iter([1.0, 2.0, 3.0])
-    done = train(model, StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(model, StreamBatches(data, 1, 16, 0), NextToken(), config, validate=lambda: next(values))
     assert (done.step, done.best_step, done.best_loss) == (4, 0, 1.0)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -365,7 +365,7 @@ def test_training_that_only_harms_changes_nothing(tiny: ModelOf, data: TokenSet)
 def test_one_measurement_that_is_no_number_does_not_count(tiny: ModelOf, data: TokenSet) -> None:
     values = iter([5.0, math.nan, 4.0, 3.5, 3.0, 2.5])
     config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
-    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), NextToken(), config, validate=lambda: next(values))
     assert not done.stopped_early
     assert done.best_loss == 2.5
 
@@ -373,14 +373,14 @@ def test_one_measurement_that_is_no_number_does_not_count(tiny: ModelOf, data: T
 def test_what_training_begins_with_is_no_measure_of_patience(tiny: ModelOf, data: TokenSet) -> None:
     values = iter([1.0, 3.0, 2.8, 2.6, 2.4, 0.9])
     config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
-    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), NextToken(), config, validate=lambda: next(values))
     assert (done.best_loss, done.best_step, done.stopped_early) == (0.9, 10, False)
 
 
 def test_it_stops_early(tiny: ModelOf, data: TokenSet) -> None:
     config = TrainConfig(steps=40, batch_size=1, context_length=16, eval_every=2, patience=3)
     values = iter([9.0, 1.0, 2.0, 2.0, 2.0, 2.0])
-    done = train(tiny(), StreamBatches(data, 1, 16, 0), config, validate=lambda: next(values))
+    done = train(tiny(), StreamBatches(data, 1, 16, 0), NextToken(), config, validate=lambda: next(values))
     assert done.stopped_early
     assert done.step == 8
 
@@ -417,7 +417,7 @@ def test_a_damaged_checkpoint_does_not_count(tiny: ModelOf, data: TokenSet, tmp_
     config = TrainConfig(steps=4, batch_size=1, context_length=16, checkpoint_every=4)
     batches = StreamBatches(data, 1, 16, 0)
     first = tiny()
-    train(first, batches, config, Session(tmp_path))
+    train(first, batches, NextToken(), config, Session(tmp_path))
     weights = next(tmp_path.glob("checkpoints/step-*/model.safetensors"))
     raw = bytearray(weights.read_bytes())
     raw[len(raw) // 2] ^= 1
@@ -425,7 +425,7 @@ def test_a_damaged_checkpoint_does_not_count(tiny: ModelOf, data: TokenSet, tmp_
     second = tiny()
     seen: list[int] = []
     told: list[str] = []
-    train(second, batches, config, Session(tmp_path, lambda s: seen.append(s.step), told.append))
+    train(second, batches, NextToken(), config, Session(tmp_path, lambda s: seen.append(s.step), told.append))
     assert seen == [1, 2, 3, 4]
     assert "model.safetensors: damaged: SHA-256" in told[0]
     assert "training begins anew" in told[1]
@@ -436,7 +436,7 @@ def test_a_loss_that_is_not_finite_stops(tiny: ModelOf, data: TokenSet) -> None:
     with torch.no_grad():
         model.head.weight[0, 0] = float("nan")
     with pytest.raises(TrainingError, match=r"nan at step 0, learning rate .*lower learning rate"):
-        train(model, StreamBatches(data, 1, 16, 0), TrainConfig(steps=3))
+        train(model, StreamBatches(data, 1, 16, 0), NextToken(), TrainConfig(steps=3))
 
 
 def test_accumulated_gradients_are_those_of_the_whole(tiny: ModelOf, data: TokenSet) -> None:
@@ -444,7 +444,7 @@ def test_accumulated_gradients_are_those_of_the_whole(tiny: ModelOf, data: Token
     for parts in (1, 2, 4):
         model = tiny(dropout=0.0)
         config = TrainConfig(steps=3, batch_size=4, context_length=32, grad_accum_steps=parts)
-        train(model, PackedBatches(data, 4, 32, 0), config)
+        train(model, PackedBatches(data, 4, 32, 0), NextToken(), config)
         results.append(model.head.weight.detach())
     for other in results[1:]:
         torch.testing.assert_close(other, results[0], rtol=1e-3, atol=1e-5)

@@ -1,0 +1,227 @@
+"""What a model has decoded so far: rows of any lengths side by side, which come, go, are copied and taken back.
+
+Continuous batching adds rows and drops those that are done; beam search copies rows; the next turn of a chat goes on
+from what is cached of the last one. All of it is here, and nothing of it in the model: two threads may decode with one
+model, each with a state of its own.
+
+B rows, T new tokens, S tokens so far of the longest row, G key/value heads, D width of a head, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from mynah.errors import ConfigError
+from mynah.model.transformer import Transformer
+
+#: Room for tokens is taken in steps of so many.
+_STEP = 128
+
+
+class DecodingState:
+    """Cached keys and values, tokens and prior of many rows.
+
+    Every method that reads tokens returns the logits after the last token of the rows concerned, float32.
+    """
+
+    def __init__(self, model: Transformer) -> None:
+        """Begin without rows; the model must be in evaluation mode."""
+        self.model = model
+        #: of each row, all tokens that were read
+        self.tokens: list[list[int]] = []
+        config, like = model.config, model.embed.weight
+        self.context_length = config.context_length
+        self._shape = config.n_layer, 2, config.n_kv_head, config.head_dim
+        self._store = torch.zeros(config.n_layer, 2, 0, config.n_kv_head, 0, config.head_dim).to(like)
+        # (K, B): what the prior knows of each row
+        self._contexts: npt.NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.tokens)
+
+    @property
+    def lengths(self) -> list[int]:
+        """How many tokens of each row have been read."""
+        return list(map(len, self.tokens))
+
+    @torch.inference_mode()
+    def add(self, prompts: Sequence[Sequence[int]]) -> Tensor:
+        """Add a row for each prompt behind those that are there; return their (N, V) logits.
+
+        Raises:
+            ConfigError: if a prompt is empty or longer than the context.
+        """
+        begin = len(self.tokens)
+        self._check(prompts, [0] * len(prompts))
+        self._make_room(begin + len(prompts), max(map(len, prompts), default=0))
+        self.tokens += [[] for _ in prompts]
+        return self._read(begin, prompts)
+
+    @torch.inference_mode()
+    def append(self, new: Sequence[Sequence[int]]) -> Tensor:
+        """Read one token or more in every row; return (B, V) logits.
+
+        Raises:
+            ConfigError: if there is none for a row, or a row grows beyond the context.
+        """
+        assert len(new) == len(self.tokens)
+        self._check(new, self.lengths)
+        longest = max((len(row) for row in new), default=0)
+        self._make_room(len(new), max(self.lengths, default=0) + longest)
+        return self._read(0, new)
+
+    @torch.inference_mode()
+    def keep(self, rows: Sequence[int]) -> None:
+        """Keep these rows, in this order; one that is named twice is copied."""
+        if list(rows) == list(range(len(self.tokens))):
+            return
+        self.tokens = [list(self.tokens[row]) for row in rows]
+        if len(rows) > self._store.shape[2]:
+            self._make_room(len(rows), 0)
+        used = max(self.lengths, default=0)
+        self._store[:, :, : len(rows), :, :used] = self._store[:, :, list(rows), :, :used]
+        if self._contexts is not None:
+            self._contexts = self._contexts[:, list(rows)]
+
+    def truncate(self, row: int, length: int) -> None:
+        """Take back what was read of a row beyond so many tokens."""
+        del self.tokens[row][length:]
+        self._contexts = None
+
+    def go_on(self, prompt: Sequence[int]) -> Tensor:
+        """Make a prompt the only row, reading what the first row does not hold of it yet; return (1, V) logits.
+
+        Raises:
+            ConfigError: if the prompt is empty or longer than the context.
+        """
+        self._check([prompt], [0])
+        if not self.tokens:
+            return self.add([prompt])
+        self.keep([0])
+        known = 0
+        for mine, wanted in zip(
+            self.tokens[0], prompt[:-1], strict=False
+        ):  # one is read in any case, for its logits
+            if mine != wanted:
+                break
+            known += 1
+        self.truncate(0, known)
+        return self.append([prompt[known:]])
+
+    def _check(self, new: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
+        for tokens, length in zip(new, lengths, strict=True):
+            if not tokens or length + len(tokens) > self.context_length:
+                raise ConfigError(
+                    f"the prompt has {length + len(tokens)} tokens, expected 1 to {self.context_length - 1} "
+                    f"(context {self.context_length})"
+                )
+
+    def _make_room(self, rows: int, length: int) -> None:
+        n_layer, two, G, D = self._shape
+        had_rows, had_length = self._store.shape[2], self._store.shape[4]
+        if rows <= had_rows and length <= had_length:
+            return
+        rows = max(rows, had_rows)
+        length = max(had_length, min(self.context_length, -(-length // _STEP) * _STEP), length)
+        store = self._store.new_zeros(n_layer, two, rows, G, length, D)
+        store[:, :, :had_rows, :, :had_length] = self._store
+        self._store = store
+
+    def _read(self, first: int, new: Sequence[Sequence[int]]) -> Tensor:
+        """Read the tokens of rows from `first` on."""
+        counts = [len(row) for row in new]
+        T, device = max(counts, default=0), self._store.device
+        if not new:
+            return self._store.new_zeros(0, self.model.config.vocab_size, dtype=torch.float32)
+        before = [len(row) for row in self.tokens[first:]]
+        last = [row[-1] if row else 0 for row in self.tokens[first:]]  # nobody is before a row's first token
+        tokens = torch.tensor([[*row, *[0] * (T - len(row))] for row in new], device=device)  # (B, T)
+        step = _Step(
+            store=self._store[:, :, first : first + len(new)],
+            start=torch.tensor(before, device=device),
+            T=T,
+            S=max(before) + T,
+            alike=len(set(before)) == 1,
+            previous=torch.cat((torch.tensor(last, device=device)[:, None], tokens[:, :-1]), dim=1),
+            context_length=self.context_length,
+        )
+        hidden = self.model(tokens, past=step)  # (B, T, C)
+        for row, added in zip(self.tokens[first:], new, strict=True):
+            row += added
+        at_end = hidden[torch.arange(len(new), device=device), torch.tensor(counts, device=device) - 1]
+        return self.model.logits(at_end, self._log_probs(first, new)).float()
+
+    def _log_probs(self, first: int, new: Sequence[Sequence[int]]) -> Tensor | None:
+        """Return what the prior says after the last token of each row, (B, V), of a model that goes on from one."""
+        prior = self.model.prior if self.model.gate is not None else None
+        if prior is None:
+            return None
+        if self._contexts is None:  # of an empty state, or after something was taken back
+            self._contexts = np.hstack([self._contexts_of(row) for row in self.tokens])
+        elif self._contexts.shape[1] == len(self.tokens) and all(len(row) == 1 for row in new):
+            self._contexts = prior.advance(self._contexts, np.array([row[0] for row in new]))
+        else:
+            known = self._contexts[:, :first]
+            self._contexts = np.hstack([known, *(self._contexts_of(row) for row in self.tokens[first:])])
+        return torch.from_numpy(prior.rows(self._contexts[:, first:])).to(self._store.device)
+
+    def _contexts_of(self, tokens: Sequence[int]) -> npt.NDArray[Any]:
+        """Return what the prior knows of one row, (K, 1)."""
+        assert self.model.prior is not None
+        return self.model.prior.contexts(np.array(tokens))[:, -1:]
+
+
+@dataclass
+class _Step:
+    """One pass over new tokens of all rows, a `Past`; what fills up rows shorter than T is never looked at."""
+
+    #: (L, 2, B, G, room, D)
+    store: Tensor
+    #: (B,) int64: tokens of each row before these
+    start: Tensor
+    T: int
+    S: int
+    #: whether all rows have as many
+    alike: bool
+    previous: Tensor
+    context_length: int
+
+    def __post_init__(self) -> None:
+        where = self.start[:, None] + torch.arange(self.T, device=self.start.device)  # (B, T)
+        #: of what fills a row up, any that there is
+        self.positions = where.clamp(max=self.context_length - 1)
+        self._where = where
+        self._first = int(self.start[0]) if self.alike else 0
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        """Add (B, G, T, D) keys and values of a layer; return all of them, (B, G, S, D)."""
+        keys, values = self.store[layer, 0], self.store[layer, 1]
+        if self.alike:
+            keys[:, :, self._first : self.S], values[:, :, self._first : self.S] = key, value
+        else:
+            B, G = key.shape[:2]
+            index = self._where[:, None, :, None].expand(B, G, self.T, key.shape[3])
+            keys.scatter_(2, index, key.to(keys.dtype))
+            values.scatter_(2, index, value.to(values.dtype))
+        return keys[:, :, : self.S], values[:, :, : self.S]
+
+    def mask(self, window: int, dtype: torch.dtype) -> Tensor | None:
+        """Return (B, 1, T, S), 0 where a new token may look and -inf elsewhere; None if T = S, or all see all."""
+        all_see_all = self.T == 1 and self.alike and not 0 < window < self.S
+        if self.T == self.S or all_see_all:
+            return None
+        key = torch.arange(self.S, device=self.start.device)
+        query = self._where[:, :, None]  # (B, T, 1)
+        hidden = key > query
+        if window:
+            hidden |= key <= query - window
+        nothing = torch.zeros(hidden.shape, dtype=dtype, device=key.device)
+        return nothing.masked_fill_(hidden, float("-inf")).unsqueeze(1)

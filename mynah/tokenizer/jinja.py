@@ -1,0 +1,131 @@
+"""A chat template in Jinja, as it comes with a tokenizer of Hugging Face's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from mynah.data.records import Message
+from mynah.errors import DataError
+from mynah.tokenizer.template import HEARD, LAYOUT, SAID, ChatTemplate, Rendered
+
+if TYPE_CHECKING:
+    import jinja2
+    import tokenizers
+
+
+@dataclass(frozen=True)
+class TemplateSource:
+    """A template as files have it."""
+
+    #: in Jinja
+    text: str
+    #: what it may ask for: "bos_token", "eos_token", ...
+    tokens: dict[str, str]
+    #: what ends a reply, as text; the end-of-text token alone if empty
+    stops: tuple[str, ...] = ()
+
+
+class JinjaTemplate(ChatTemplate):
+    """A foreign template, rendered to a string as `transformers` does and then encoded with its control tokens.
+
+    Which part of the string the assistant says is found by rendering growing beginnings of the conversation, not by
+    looking for words in it.
+    """
+
+    def __init__(self, backend: tokenizers.Tokenizer, source: TemplateSource) -> None:
+        """Compile a template.
+
+        Args:
+            backend: the tokenizer that it came with; a copy of it is used.
+            source: the template.
+
+        Raises:
+            DataError: if it is not Jinja.
+        """
+        from jinja2 import TemplateError
+        from tokenizers import Tokenizer as Backend
+
+        self.backend = Backend.from_str(backend.to_str())
+        self.backend.encode_special_tokens = False  # the template writes control tokens as text
+        self.backend.post_processor = None
+        self.source = source
+        added = self.backend.get_added_tokens_decoder()
+        self.special = {token.content: number for number, token in added.items() if token.special}
+        stops = source.stops or tuple(t for t in (source.tokens.get("eos_token"),) if t)
+        self.stop_ids = frozenset(self.special[stop] for stop in stops if stop in self.special)
+        self.forbidden_ids = frozenset(self.special.values()) - self.stop_ids
+        try:
+            self._template = _environment().from_string(source.text)
+        except TemplateError as error:
+            raise DataError(f"chat template: line {getattr(error, 'lineno', '?')}: not valid Jinja") from None
+
+    def text(self, messages: Sequence[Message], *, prompt: bool) -> str:
+        """Return a conversation as the template writes it.
+
+        Raises:
+            DataError: if a message holds a control token, which would forge a turn, or the template refuses.
+        """
+        from jinja2 import TemplateError
+
+        for number, message in enumerate(messages, 1):
+            if any(token in message.content for token in self.special):
+                raise DataError(
+                    f"message {number} holds a control token of this model; expected text without one"
+                )
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        try:
+            return self._template.render(messages=turns, add_generation_prompt=prompt, **self.source.tokens)
+        except TemplateError as error:
+            raise DataError(f"the model's chat template refuses this conversation: {error.message}") from None
+
+    def render(self, messages: Sequence[Message]) -> Rendered:
+        """Return a whole conversation, for training."""
+        whole = self.text(messages, prompt=False)
+        said: list[tuple[int, int]] = []
+        heard: list[tuple[int, int]] = []
+        done = 0
+        for count, message in enumerate(messages, 1):
+            begin = done
+            if message.role == "assistant":
+                begin = _common(whole, self.text(messages[: count - 1], prompt=True))
+            done = _common(whole, self.text(messages[:count], prompt=False))
+            (said if message.role == "assistant" else heard).append((begin, done))
+        encoded = self.backend.encode(whole, add_special_tokens=False)
+        control = set(self.special.values())
+
+        def part(token: int, span: tuple[int, int]) -> int:
+            if any(begin <= span[0] and span[1] <= end for begin, end in said):
+                return SAID
+            inside = any(begin <= span[0] and span[1] <= end for begin, end in heard)
+            return HEARD if inside and token not in control else LAYOUT
+
+        parts = [part(token, span) for token, span in zip(encoded.ids, encoded.offsets, strict=True)]
+        return Rendered(list(encoded.ids), parts)
+
+    def prompt(self, messages: Sequence[Message]) -> list[int]:
+        """Return a history's ids, ready for the assistant's next turn."""
+        return list(self.backend.encode(self.text(messages, prompt=True), add_special_tokens=False).ids)
+
+
+def _common(whole: str, beginning: str) -> int:
+    """Return how far two texts are the same."""
+    length = min(len(whole), len(beginning))
+    return next((i for i in range(length) if whole[i] != beginning[i]), length)
+
+
+def _environment() -> jinja2.Environment:
+    """Return Jinja as `transformers` sets it up: in a sandbox, blocks trimmed."""
+    from jinja2.exceptions import TemplateError
+    from jinja2.ext import loopcontrols
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    def refuse(message: str) -> Any:
+        raise TemplateError(message)
+
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+    )
+    environment.globals["raise_exception"] = refuse
+    return environment
