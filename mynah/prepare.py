@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.data.clean.config import CleanConfig, EngineConfig
+from mynah.data.clean.config import CleanConfig
+from mynah.data.engine import EngineConfig
 from mynah.data.reading import AskSpeaker, CollectConfig, Source, is_url, is_web
 from mynah.perplexity import RunPerplexity
 

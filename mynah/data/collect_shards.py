@@ -14,9 +14,8 @@ from typing import Any
 
 from mynah import artifacts
 from mynah.data.beside import Unit
-from mynah.data.clean.config import EngineConfig
 from mynah.data.collect import Collector
-from mynah.data.engine import Task, run_tasks
+from mynah.data.engine import EngineConfig, Task, run_tasks
 from mynah.data.reading import CollectConfig, Source, is_url
 from mynah.data.records import Rejected
 from mynah.data.store import (

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah import artifacts
-from mynah.data.clean.config import DuplicateConfig, EngineConfig
+from mynah.data.clean.config import DuplicateConfig
 from mynah.data.clean.duplicates import (
     BATCH,
     band_keys,
@@ -28,7 +28,7 @@ from mynah.data.clean.duplicates import (
 )
 from mynah.data.collect import collect
 from mynah.data.decontaminate import Overlap
-from mynah.data.engine import SPREAD_LIGHT, Task, run_tasks
+from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
 from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
 from mynah.data.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
@@ -162,7 +162,7 @@ def look(
         {"shard": str(shard), "out": str(folder), "alike": alike, "seed": seed, "evaluation": evaluation}
         for shard, folder in zip(shards, facts, strict=True)
     ]
-    workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
+    workers = engine.workers if len(shards) >= LIGHT_TASKS else 1
     for _ in run_tasks(facts_task, tasks, workers, engine.ray):
         pass
     starts = starts_of(map(count_in_shard, shards))

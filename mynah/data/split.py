@@ -18,8 +18,7 @@ from pydantic import Field
 
 from mynah import artifacts
 from mynah.config import Config
-from mynah.data.clean.config import EngineConfig
-from mynah.data.engine import SPREAD_LIGHT, Task, run_tasks
+from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
 from mynah.data.known import ALIKE, EQUAL, FACTS, PERSON, SIDES, Floats, Known, evaluation_text, look
 from mynah.data.repeats import Rows, join, starts_of
 from mynah.data.store import (
@@ -108,7 +107,7 @@ def split_folder(
         evaluation_text(evaluation)  # a wrong file is told before the work begins
     shards = shards_of(source)
     starts = starts_of(map(count_in_shard, shards))
-    workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
+    workers = engine.workers if len(shards) >= LIGHT_TASKS else 1
     known, looked = look(shards, out, config.alike, seed, engine, evaluation)
     try:
         sides, together = _decide(known, _links(looked, config), config)

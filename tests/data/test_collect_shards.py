@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mynah.data import collect_shards
-from mynah.data.clean.config import EngineConfig
+from mynah.data.engine import EngineConfig
 from mynah.data.reading import CollectConfig, Source
 from mynah.data.store import read_changes, read_records
 from mynah.errors import DataError

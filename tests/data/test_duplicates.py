@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mynah.data import repeats
-from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
+from mynah.data.clean.config import CleanConfig, DuplicateConfig
 from mynah.data.clean.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
 from mynah.data.clean.run import WORK, clean, clean_folder, clean_shard
+from mynah.data.engine import EngineConfig
 from mynah.data.known import asked
 from mynah.data.records import Conversation, Document, Labelled, Message, Record
 from mynah.data.split import SplitConfig, SplitCounts, fold_folder, split_folder

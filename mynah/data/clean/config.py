@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 from pydantic import Field
@@ -62,17 +61,6 @@ class DuplicateConfig(Config):
     def threshold(self) -> float:
         """Jaccard similarity at which a pair is found half of the time: (1 - 0.5^(1/bands))^(1/rows)."""
         return float((1 - 0.5 ** (1 / self.bands)) ** (1 / self.rows))
-
-
-class EngineConfig(Config):
-    """Where the work runs; what it makes is the same everywhere, so this is no part of a stage's key."""
-
-    workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
-        ge=1,
-        description="processes at once; default: one a core",
-    )
-    ray: str | None = Field(None, description="address of a Ray cluster; default: this machine")
 
 
 class CleanConfig(Config):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mynah.data.clean.measure import TERMINAL
+from mynah.data.preprocess import TERMINAL
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.plain import cut
