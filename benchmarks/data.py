@@ -165,9 +165,9 @@ def peers(python: str, source: Path, out: Path, workers: int) -> list[list[str]]
 def steps(corpus: Path) -> None:
     """Print the speed of each step in this process, on 5 MB of the mixture."""
     from mynah.data.clean import quality, text
-    from mynah.data.clean.config import DuplicateConfig
-    from mynah.data.clean.duplicates import signatures
     from mynah.data.clean.measure import Measured
+    from mynah.data.dedup.config import DuplicateConfig
+    from mynah.data.dedup.duplicates import signatures
     from mynah.data.language import language_of
     from mynah.data.personal.find import find
 

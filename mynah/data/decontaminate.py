@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from mynah.data.clean.duplicates import shingle_text
+from mynah.data.dedup.duplicates import shingle_text
 from mynah.data.records import Record
 
 #: Words in a row that two texts share only if one was taken from the other (Brown et al. 2020, "Language

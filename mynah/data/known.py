@@ -17,8 +17,10 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah import artifacts
-from mynah.data.clean.config import DuplicateConfig
-from mynah.data.clean.duplicates import (
+from mynah.data.collect import collect
+from mynah.data.decontaminate import Overlap
+from mynah.data.dedup.config import DuplicateConfig
+from mynah.data.dedup.duplicates import (
     BATCH,
     band_keys,
     fingerprint,
@@ -26,12 +28,10 @@ from mynah.data.clean.duplicates import (
     keys_and_rows,
     short_fingerprint,
 )
-from mynah.data.collect import collect
-from mynah.data.decontaminate import Overlap
+from mynah.data.dedup.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
 from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
 from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
-from mynah.data.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
 from mynah.data.store import begin_folder, count_in_shard, finish_folder, read_shard
 
 #: What is known of each shard, and what was found of all: work that is cut off goes on with them.

@@ -18,9 +18,9 @@ from pydantic import Field
 
 from mynah import artifacts
 from mynah.config import Config
+from mynah.data.dedup.repeats import Rows, join, starts_of
 from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
 from mynah.data.known import ALIKE, EQUAL, FACTS, PERSON, SIDES, Floats, Known, evaluation_text, look
-from mynah.data.repeats import Rows, join, starts_of
 from mynah.data.store import (
     Account,
     Change,

@@ -14,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mynah.data import repeats
-from mynah.data.clean.config import CleanConfig, DuplicateConfig
-from mynah.data.clean.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
+from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.run import WORK, clean, clean_folder, clean_shard
+from mynah.data.dedup import repeats
+from mynah.data.dedup.config import DuplicateConfig
+from mynah.data.dedup.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
 from mynah.data.engine import EngineConfig
 from mynah.data.known import asked
 from mynah.data.records import Conversation, Document, Labelled, Message, Record

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mynah.data.dedup.repeats import is_in
 from mynah.data.records import Conversation, Record
-from mynah.data.repeats import is_in
 from mynah.data.store import read_records
 
 

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mynah.data.clean.config import DuplicateConfig
+from mynah.data.dedup.config import DuplicateConfig
+from mynah.data.dedup.repeats import Group, Keys, Rows, beyond, common, in_order, join, joined
 from mynah.data.records import Conversation, Document, Labelled, Record
-from mynah.data.repeats import Group, Keys, Rows, beyond, common, in_order, join, joined
 from mynah.data.store import Change
 
 #: A word, or a run of Han characters or kana, of which each is a word of its own; punctuation is none.
