@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from mynah.data.exchanges import split_exchange
+from mynah.data.chats.exchanges import split_exchange
+from mynah.data.chats.messages import MOST, Messages
+from mynah.data.chats.threads import build_conversations
 from mynah.data.layout import CHOICES, Layout, guess_layout
-from mynah.data.messages import MOST, Messages
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
-from mynah.data.threads import build_conversations
 
 #: Rows that are looked at to guess a layout.
 SAMPLE_ROWS = 500
@@ -99,7 +99,7 @@ class _Parts:
             ConfigError: if the assistant that was given speaks in no part.
         """
         reading, config = self.reading, self.reading.config
-        conversations, casting = build_conversations(
+        conversations, roles = build_conversations(
             messages,
             self.file,
             config.gap,
@@ -112,10 +112,10 @@ class _Parts:
             self.told.append(
                 f"in parts of {MOST:,} messages, and a conversation that crosses from one to the next is cut"
             )
-        if casting.told not in self.told:
-            self.told.append(casting.told)
-        self._asked, self._heard = True, self._heard or casting.heard
-        self._assistant = casting.assistant or self._assistant
+        if roles.told not in self.told:
+            self.told.append(roles.told)
+        self._asked, self._heard = True, self._heard or roles.heard
+        self._assistant = roles.assistant or self._assistant
         yield from conversations
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mynah.data import messages as stored
+from mynah.data.chats import messages as stored
+from mynah.data.chats.messages import Messages
+from mynah.data.chats.threads import LONGEST, build_conversations
 from mynah.data.layout import Layout
-from mynah.data.messages import Messages
 from mynah.data.reading import Row
 from mynah.data.records import Conversation
-from mynah.data.threads import LONGEST, build_conversations
 
 GAP = timedelta(hours=6)
 

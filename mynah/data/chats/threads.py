@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import numpy as np
 
-from mynah.data.casting import Casting, cast
-from mynah.data.messages import Indices, Messages
+from mynah.data.chats.messages import Indices, Messages
+from mynah.data.chats.roles import Roles, find_roles
 from mynah.data.reading import AskSpeaker
 from mynah.data.records import Conversation, Message, merge_turns
 
@@ -40,8 +40,8 @@ def build_conversations(
     ask: AskSpeaker | None = None,
     strict: bool = True,
     before: Sequence[str] = (),
-) -> tuple[Iterator[Conversation], Casting]:
-    """Group, order and cast the messages of a table; return the conversations, and how roles were given.
+) -> tuple[Iterator[Conversation], Roles]:
+    """Group and order the messages of a table and give each a role; return the conversations, and how roles were given.
 
     Threads follow the conversation column if there is one, else the reply links (a reply whose parent
     is not in the file starts a thread), else silences longer than `gap`; what names a thread of its own
@@ -59,7 +59,7 @@ def build_conversations(
         before: who was the assistant in an earlier part of the same source.
 
     Raises:
-        ConfigError: as `cast`.
+        ConfigError: as `find_roles`.
     """
     layout = messages.layout
     if layout.conversation:
@@ -69,7 +69,7 @@ def build_conversations(
     else:
         threads = _by_silence(messages, gap)
     threads = _in_order(threads, messages)
-    casting = cast(messages, threads.order, threads.starts, file, ask, strict, before)
+    roles = find_roles(messages, threads.order, threads.starts, file, ask, strict, before)
 
     def conversations() -> Iterator[Conversation]:
         names = messages.speakers.texts
@@ -78,7 +78,7 @@ def build_conversations(
             group = threads.order[begin:end].tolist()
             turns = (
                 Message(
-                    casting.role(index, group[0]),
+                    roles.role(index, group[0]),
                     messages.words_of(index),
                     names[codes[index]] if names else "",
                     messages.time_of(index),
@@ -87,7 +87,7 @@ def build_conversations(
             )
             yield Conversation(merge_turns(turns, within=merge), f"{file}:{messages.lines[group[0]]}")
 
-    return conversations(), casting
+    return conversations(), roles
 
 
 def _ranks(keys: Indices) -> Indices:

@@ -8,20 +8,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from mynah.data.messages import Indices, Messages, Names
+from mynah.data.chats.messages import Indices, Messages, Names
 from mynah.data.reading import AskSpeaker
 from mynah.data.records import Role
 from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 from mynah.errors import ConfigError
 
 #: Gives a message its role, by its number and that of the first message of its conversation.
-Roles = Callable[[int, int], Role]
+RoleOf = Callable[[int, int], Role]
 
 
-class Casting(NamedTuple):
-    """Who is the assistant."""
+class Roles(NamedTuple):
+    """The roles in a source: who is the assistant, and how that was found."""
 
-    role: Roles
+    role: RoleOf
     #: how it was found, in words for the user
     told: str
     #: the names, where it is names that tell
@@ -30,7 +30,7 @@ class Casting(NamedTuple):
     heard: bool = True
 
 
-def cast(
+def find_roles(
     messages: Messages,
     order: Indices,
     starts: Indices,
@@ -38,7 +38,7 @@ def cast(
     ask: AskSpeaker | None,
     strict: bool = True,
     before: Sequence[str] = (),
-) -> Casting:
+) -> Roles:
     """Decide who is the assistant.
 
     Args:
@@ -62,7 +62,7 @@ def cast(
         names = frozenset(map(_fold, given))
         if names & set(map(_fold, spoken)):
             told = f"assistant = {', '.join(given)}"
-            return Casting(_by_value(messages.speakers, frozenset(), names), told, tuple(given))
+            return Roles(_by_value(messages.speakers, frozenset(), names), told, tuple(given))
         most = ", ".join(name for name, _ in spoken.most_common(8))
         if strict:
             raise ConfigError(f"{file}: --me {', '.join(given)}: speaks nowhere; speakers: {most}")
@@ -71,26 +71,26 @@ def cast(
         names = frozenset(map(_fold, before))
         role = _by_value(messages.speakers, frozenset(), names)
         told = f"{missing}assistant = {', '.join(before)}" if missing else ""  # else it has been told
-        return Casting(role, told, tuple(before), heard=not missing)
-    casting = _chosen(messages, order, starts, spoken)
-    return casting._replace(told=missing + casting.told, heard=not missing)
+        return Roles(role, told, tuple(before), heard=not missing)
+    found = _chosen(messages, order, starts, spoken)
+    return found._replace(told=missing + found.told, heard=not missing)
 
 
-def _chosen(messages: Messages, order: Indices, starts: Indices, spoken: Counter[str]) -> Casting:
+def _chosen(messages: Messages, order: Indices, starts: Indices, spoken: Counter[str]) -> Roles:
     layout = messages.layout
     if layout.direction and (found := _by_direction(messages.directions, layout.direction)):
         return found
     if not layout.speaker:
-        return Casting(lambda index, first: "user", "one speaker")
+        return Roles(lambda index, first: "user", "one speaker")
     folded: Counter[str] = Counter()
     for name, count in spoken.items():
         folded[_fold(name)] += count
     if "system" in folded and not any(name in ASSISTANT_WORDS for name in folded) and len(folded) > 1:
         # Task dialogues call the one who answers the system.
-        return Casting(_by_value(messages.speakers, USER_WORDS, frozenset({"system"})), "assistant = system")
+        return Roles(_by_value(messages.speakers, USER_WORDS, frozenset({"system"})), "assistant = system")
     if sum(n for name, n in folded.items() if name in USER_WORDS | ASSISTANT_WORDS) > 0.8 * folded.total():
         shown = ", ".join(sorted(name for name in folded if name in ASSISTANT_WORDS))
-        return Casting(_by_value(messages.speakers, USER_WORDS, ASSISTANT_WORDS), f"assistant = {shown}")
+        return Roles(_by_value(messages.speakers, USER_WORDS, ASSISTANT_WORDS), f"assistant = {shown}")
     return _by_presence(messages.speakers, order, starts)
 
 
@@ -112,7 +112,7 @@ def _asked(spoken: Counter[str], file: str, ask: AskSpeaker) -> tuple[str, ...]:
     return (answer,) if answer else ()
 
 
-def _by_value(column: Names, user: frozenset[str], assistant: frozenset[str]) -> Roles:
+def _by_value(column: Names, user: frozenset[str], assistant: frozenset[str]) -> RoleOf:
     """Give roles by what stands in a column; a value that means none is a user's beside a named assistant, else whoever
     opens a conversation is the user."""
     folded = list(map(_fold, column.texts))
@@ -135,7 +135,7 @@ def _by_value(column: Names, user: frozenset[str], assistant: frozenset[str]) ->
     return role
 
 
-def _by_direction(column: Names, name: str) -> Casting | None:
+def _by_direction(column: Names, name: str) -> Roles | None:
     """Give roles by a column that says who sent a message, if its values are known ones."""
     plain = name.lower().replace("_", "")
     sent = "issender" in plain or "out" in name.lower() or "fromme" in plain
@@ -148,10 +148,10 @@ def _by_direction(column: Names, name: str) -> Casting | None:
     if not values & (user | assistant):
         return None
     shown = ", ".join(sorted(values & assistant)) or "nobody"
-    return Casting(_by_value(column, user, assistant), f"assistant where {name} is {shown}")
+    return Roles(_by_value(column, user, assistant), f"assistant where {name} is {shown}")
 
 
-def _by_presence(speakers: Names, order: Indices, starts: Indices) -> Casting:
+def _by_presence(speakers: Names, order: Indices, starts: Indices) -> Roles:
     """One name in most conversations is the assistant (support staff, or the owner of the phone)."""
     number_of: dict[str, int] = {}
     fold = np.array(
@@ -167,9 +167,9 @@ def _by_presence(speakers: Names, order: Indices, starts: Indices) -> Casting:
     found = _most_present(number_of, present.tolist(), answers.tolist(), spoken.tolist())
     share = present[number_of[found]] / (len(starts) - 1)
     if share < 0.6 or len(number_of) < 2:
-        return Casting(_by_value(speakers, frozenset(), frozenset()), "who opens a conversation is the user")
+        return Roles(_by_value(speakers, frozenset(), frozenset()), "who opens a conversation is the user")
     shown = speakers.texts[speakers.codes[order[np.flatnonzero(codes == number_of[found])[0]]]]
-    return Casting(
+    return Roles(
         _by_value(speakers, frozenset(), frozenset({found})),
         f"assistant = {shown} (in {share:.0%} of conversations; --assistant NAME chooses another)",
         (shown,),
