@@ -14,7 +14,7 @@ from mynah.data.readers.chat_text import ChatText, is_chat_text
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Row
 from mynah.data.records import Conversation, Rejected
-from mynah.data.rows import APP, MEDIA
+from mynah.data.tables.to_records import APP, MEDIA
 from mynah.errors import ConfigError
 
 LINES = {

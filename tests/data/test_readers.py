@@ -139,7 +139,7 @@ def test_rows_of_a_sheet_are_named_as_the_sheet_numbers_them(tmp_path: Path) -> 
 
 def test_a_chat_beyond_what_is_threaded_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is read in parts: all of it, the same person the assistant in each, and it is said."""
-    monkeypatch.setattr("mynah.data.rows.MOST", 8)
+    monkeypatch.setattr("mynah.data.tables.to_records.MOST", 8)
     told = [
         {"conversation": f"c{n // 4}", "author": "Shop" if n % 2 else f"guest {n // 4}", "text": f"word {n}"}
         for n in range(20)

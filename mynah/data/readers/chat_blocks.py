@@ -17,7 +17,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
+from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _QQ = re.compile(
     r"(?P<time>\d{4}[-/]\d\d[-/]\d\d \d{1,2}:\d\d:\d\d)(?: (?P<half>[AP]M))? +"

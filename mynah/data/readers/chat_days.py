@@ -20,7 +20,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
+from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _BEFORE = r"(?P<half>上午|下午|午前|午後|오전|오후|AM|PM)?\s?"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?:\s?(?P<half_after>[AP]M))?"

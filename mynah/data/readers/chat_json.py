@@ -18,7 +18,7 @@ import numpy.typing as npt
 from mynah.data.layout import Layout
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes; a chat is cut at silences, not one conversation.
 TIME, SPEAKER, TEXT, CHAT, THREAD = "time", "speaker", "text", "chat", "thread"

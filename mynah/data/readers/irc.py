@@ -27,7 +27,7 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, messages_to_records
+from mynah.data.tables.to_records import APP, messages_to_records
 
 _CLOCK, _ZONE = r"\d{1,2}:\d\d(?::\d\d)?", r"(?:Z|[+-]\d\d:?\d\d)?"
 _STAMP = rf"(?:\[?(?:\d{{4}}-\d\d-\d\d[T ])?{_CLOCK}{_ZONE}\]?)"

@@ -15,7 +15,7 @@ from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.tables.to_records import messages_to_records
 
 #: A message is read up to this size; what is larger carries files.
 LARGEST_MESSAGE = 16 << 20

@@ -13,7 +13,7 @@ from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
 from mynah.errors import DataError
 
 LARGEST = 64 << 20

@@ -11,7 +11,7 @@ from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
+from mynah.data.tables.to_records import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
 
 #: Android's "SMS Backup & Restore" writes 1 for received, 2 for sent (and 3 to 6 for drafts and failures).
