@@ -13,7 +13,7 @@ from typing import Any
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig
 from mynah.data.engine import EngineConfig
-from mynah.data.reading import AskSpeaker, CollectConfig, Source, is_url, is_web
+from mynah.data.sources import AskSpeaker, CollectConfig, Source, is_url, is_web
 from mynah.perplexity import RunPerplexity
 
 #: What was understood of each source, in the folder of `collect`.

@@ -15,7 +15,7 @@ from mynah.config import merge, parse_assignment
 from mynah.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from mynah.data.reading import Source
+    from mynah.data.sources import Source
     from mynah.recipe import Recipe
 
 _OUT = Parameter(name=("--out", "-o"))
@@ -48,7 +48,7 @@ def collect(
     set_: tuple[str, ...]
         Any other key: --set collect.gap_hours=2. May be given several times.
     """
-    from mynah.data.reading import told_kinds
+    from mynah.data.sources import told_kinds
     from mynah.prepare import collect_into, hashes_of, read_sources
 
     settings = _recipe(
@@ -113,7 +113,7 @@ def clean(
         Any other key: --set clean.duplicates.lines=10. May be given several times.
     """
     from mynah.artifacts import read_manifest
-    from mynah.data.reading import told_kinds
+    from mynah.data.sources import told_kinds
     from mynah.prepare import clean_into, judges_of, told_of
 
     if folder.is_file():

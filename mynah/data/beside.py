@@ -14,8 +14,8 @@ from pathlib import PurePosixPath
 from mynah.data.readers import chat_text, irc
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
 from mynah.data.records import Conversation, Labelled, Message, Pair, Record, Rejected
+from mynah.data.sources import Reading
 
 Items = Iterator[Record | Rejected]
 

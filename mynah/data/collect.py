@@ -13,8 +13,8 @@ from pathlib import Path
 from mynah.data.beside import Unit
 from mynah.data.groups import find_units
 from mynah.data.readers.inputs import find_inputs
-from mynah.data.reading import AskSpeaker, CollectConfig, Reading, Source, is_url, is_web
 from mynah.data.records import Record, Rejected, kind_of
+from mynah.data.sources import AskSpeaker, CollectConfig, Reading, Source, is_url, is_web
 from mynah.errors import ConfigError, DataError, MynahError
 
 #: A source most of whose first rows are bad was misunderstood; this many are looked at.

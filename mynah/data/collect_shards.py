@@ -16,8 +16,8 @@ from mynah import artifacts
 from mynah.data.beside import Unit
 from mynah.data.collect import Collector
 from mynah.data.engine import EngineConfig, Task, run_tasks
-from mynah.data.reading import CollectConfig, Source, is_url
 from mynah.data.records import Rejected
+from mynah.data.sources import CollectConfig, Source, is_url
 from mynah.data.store import (
     Account,
     Change,

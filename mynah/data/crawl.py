@@ -21,8 +21,8 @@ from pathlib import Path
 from mynah import __version__
 from mynah.data.readers.markup import parse_html
 from mynah.data.readers.web_page import main_text
-from mynah.data.reading import Reading
 from mynah.data.records import Document, Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import DataError, MynahError
 
 AGENT = f"mynah/{__version__}"

@@ -17,8 +17,8 @@ from mynah.data.readers import cornell, irc, slack
 from mynah.data.readers.detect import form_of, reader_of
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import CollectConfig, Reading, Source
 from mynah.data.records import Labelled, Rejected
+from mynah.data.sources import CollectConfig, Reading, Source
 from mynah.errors import DataError
 
 #: A folder of texts is a class if there are a few of them with this many files each.

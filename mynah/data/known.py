@@ -30,8 +30,8 @@ from mynah.data.dedup.duplicates import (
 )
 from mynah.data.dedup.repeats import Keys, Rows, group, join, joined, starts_of, write_keys
 from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
-from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
+from mynah.data.sources import CollectConfig
 from mynah.data.store import begin_folder, count_in_shard, finish_folder, read_shard
 
 #: What is known of each shard, and what was found of all: work that is cut off goes on with them.

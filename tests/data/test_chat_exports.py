@@ -12,8 +12,8 @@ from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import ChatJson, chats_of, is_chat_json, repair
 from mynah.data.readers.chat_text import ChatText, is_chat_text
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Row
 from mynah.data.records import Conversation, Rejected
+from mynah.data.sources import Row
 from mynah.data.tables.to_records import APP, MEDIA
 from mynah.errors import ConfigError
 

@@ -8,7 +8,7 @@ import pytest
 
 from mynah.data import collect_shards
 from mynah.data.engine import EngineConfig
-from mynah.data.reading import CollectConfig, Source
+from mynah.data.sources import CollectConfig, Source
 from mynah.data.store import read_changes, read_records
 from mynah.errors import DataError
 from mynah.prepare import collect_into, read_sources

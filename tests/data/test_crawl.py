@@ -13,8 +13,8 @@ import pytest
 
 from mynah.data.collect import Collector
 from mynah.data.crawl import links, normal_url
-from mynah.data.reading import CollectConfig
 from mynah.data.records import Document, Rejected
+from mynah.data.sources import CollectConfig
 from mynah.errors import DataError
 
 WORDS = (

@@ -11,7 +11,7 @@ import pytest
 from test_personal import BENCHMARKS, benchmark
 
 from mynah.data.collect import collect
-from mynah.data.reading import CollectConfig
+from mynah.data.sources import CollectConfig
 
 READERS = (
     "table", "json", "trees", "chat", "blocks", "lines", "irc", "yaml", "xml", "columnar", "excel", "sqlite", "html",

@@ -13,8 +13,8 @@ from test_personal import benchmark
 from mynah.data.collect import Collected, collect
 from mynah.data.readers.latex import to_text
 from mynah.data.readers.pdf import flow
-from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Document
+from mynah.data.sources import CollectConfig
 
 PROSE = (
     "The lamp that stood on the table was lit again, and nobody in the house knew by whom it had been done. "

@@ -94,7 +94,7 @@ from pathlib import Path
 from mynah.data import collect_shards, split
 from mynah.data.engine import EngineConfig
 from mynah.data.collect import Collector
-from mynah.data.reading import CollectConfig
+from mynah.data.sources import CollectConfig
 
 shards, files, out, ray = (*map(Path, sys.argv[1:4]), sys.argv[4] or None)
 engine = EngineConfig(workers=2 if ray else 1, ray=ray)

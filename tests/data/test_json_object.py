@@ -12,8 +12,8 @@ import pytest
 from mynah.data.collect import collect
 from mynah.data.readers import json_object, json_scanner, json_values
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import CollectConfig
 from mynah.data.records import Rejected
+from mynah.data.sources import CollectConfig
 from mynah.errors import DataError
 
 

@@ -12,8 +12,8 @@ import pytest
 
 from mynah.data.collect import collect
 from mynah.data.layout import Columns
-from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Document, Labelled, Pair, Record
+from mynah.data.sources import CollectConfig
 from mynah.errors import ConfigError, DataError
 
 ENGLISH = ["where is my parcel", "the shop opens at nine", "please cancel it", "what a good book", "it rained all day"]  # fmt: skip

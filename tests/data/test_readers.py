@@ -16,8 +16,8 @@ from mynah.data.collect import Collected, Collector, collect
 from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import slack_text
 from mynah.data.readers.inputs import BOMB_BYTES, find_inputs
-from mynah.data.reading import CollectConfig
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Preference
+from mynah.data.sources import CollectConfig
 from mynah.errors import ConfigError, DataError
 
 CSV = "question,answer\nWhere is it?,On its way.\nWhen?,Today.\n"

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mynah.data.collect import Collector
-from mynah.data.reading import CollectConfig
 from mynah.data.records import KINDS, Rejected, kind_of
+from mynah.data.sources import CollectConfig
 
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
 COLUMNS = [*KINDS.values(), "rejected", "passed over"]

@@ -13,8 +13,8 @@ from mynah.data.chats import messages as stored
 from mynah.data.chats.messages import Messages
 from mynah.data.chats.threads import LONGEST, build_conversations
 from mynah.data.layout import Layout
-from mynah.data.reading import Row
 from mynah.data.records import Conversation
+from mynah.data.sources import Row
 
 GAP = timedelta(hours=6)
 

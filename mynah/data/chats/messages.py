@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from mynah.data.chats.times import NO_TIME, Times
 from mynah.data.layout import Layout
-from mynah.data.reading import Row
+from mynah.data.sources import Row
 
 #: Messages that are threaded together; of a longer table or chat each such part is threaded by itself.
 MOST = 2_000_000

@@ -9,8 +9,8 @@ from typing import NamedTuple
 import numpy as np
 
 from mynah.data.chats.messages import Indices, Messages, Names
-from mynah.data.reading import AskSpeaker
 from mynah.data.records import Role
+from mynah.data.sources import AskSpeaker
 from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 from mynah.errors import ConfigError
 

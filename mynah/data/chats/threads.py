@@ -10,8 +10,8 @@ import numpy as np
 
 from mynah.data.chats.messages import Indices, Messages
 from mynah.data.chats.roles import Roles, find_roles
-from mynah.data.reading import AskSpeaker
 from mynah.data.records import Conversation, Message, merge_turns
+from mynah.data.sources import AskSpeaker
 
 #: Without thread or conversation ids, no conversation grows beyond this many messages.
 LONGEST = 40

@@ -18,8 +18,8 @@ from datetime import datetime
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _BEFORE = r"(?P<half>上午|下午|午前|午後|오전|오후|AM|PM)?\s?"

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah.data.layout import Layout
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes; a chat is cut at silences, not one conversation.

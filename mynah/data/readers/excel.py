@@ -10,8 +10,8 @@ from typing import Any
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.table import column_names, is_header
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import SAMPLE_ROWS, normal_cell, rows_to_records
 from mynah.data.vocabulary import known_names
 from mynah.errors import DataError

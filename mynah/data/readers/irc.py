@@ -25,8 +25,8 @@ from pathlib import PurePath
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, messages_to_records
 
 _CLOCK, _ZONE = r"\d{1,2}:\d\d(?::\d\d)?", r"(?:Z|[+-]\d\d:?\d\d)?"

@@ -21,8 +21,8 @@ from mynah.data.readers.json_dialogues import (
 from mynah.data.readers.json_trees import unfold
 from mynah.data.readers.json_values import read_values
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
 from mynah.errors import DataError
 

@@ -13,8 +13,8 @@ from email.utils import getaddresses, parsedate_to_datetime
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import messages_to_records
 
 #: A message is read up to this size; what is larger carries files.

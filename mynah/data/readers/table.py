@@ -14,8 +14,8 @@ from typing import Literal
 from mynah.data.readers import chat_days
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.guess import NAMELESS
 from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
 from mynah.data.vocabulary import known_names

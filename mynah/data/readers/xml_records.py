@@ -9,8 +9,8 @@ from typing import Any
 
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
 

@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mynah.data.reading import Source
 from mynah.data.report.words import say
+from mynah.data.sources import Source
 
 #: Classes of a bar chart beyond these are left out.
 MOST_BARS = 30

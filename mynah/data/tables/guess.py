@@ -1,4 +1,4 @@
-"""Guess what the columns of a table mean, say so, and let every part of the guess be corrected."""
+"""Guess what the columns of a table mean; what the user says of a column overrides the guess."""
 
 from __future__ import annotations
 

@@ -9,8 +9,8 @@ from mynah.data.chats.exchanges import split_exchange
 from mynah.data.chats.messages import MOST, Messages
 from mynah.data.chats.threads import build_conversations
 from mynah.data.layout import Layout
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
+from mynah.data.sources import Reading, Row
 from mynah.data.tables.guess import CHOICES, guess_layout
 
 #: Rows that are looked at to guess a layout.
