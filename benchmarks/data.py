@@ -207,7 +207,7 @@ def steps(corpus: Path) -> None:
 
 def readers(corpus: Path, data: Path | None) -> None:
     """Print the speed of each reader: on every file of a folder of real data by its form, and on made files for the rest."""
-    from mynah.data.collect import Collector
+    from mynah.data.collect.collector import Collector
     from mynah.data.sources import CollectConfig, Reading, Source
     from mynah.errors import MynahError
 

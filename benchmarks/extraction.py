@@ -21,7 +21,7 @@ from pathlib import Path
 
 from machine import describe
 
-from mynah.data.collect import collect
+from mynah.data.collect.collector import collect
 from mynah.data.records import Document
 from mynah.data.sources import CollectConfig
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah import artifacts
-from mynah.data.collect import collect
+from mynah.data.collect.collector import collect
 from mynah.data.decontaminate import Overlap
 from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.dedup.duplicates import (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mynah.data.collect import CollectConfig, collect
+from mynah.data.collect.collector import CollectConfig, collect
 from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import ChatJson, chats_of, is_chat_json, repair
 from mynah.data.readers.chat_text import ChatText, is_chat_text

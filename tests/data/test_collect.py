@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mynah.data.collect import CollectConfig, Collected, collect
+from mynah.data.collect.collector import CollectConfig, Collected, collect
 from mynah.data.layout import Columns
 from mynah.data.records import Conversation, Document, Message, Preference
 from mynah.errors import ConfigError, DataError

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mynah.data import collect_shards
+from mynah.data.collect import shards
 from mynah.data.engine import EngineConfig
 from mynah.data.sources import CollectConfig, Source
 from mynah.data.store import read_changes, read_records
@@ -16,8 +16,8 @@ from mynah.prepare import collect_into, read_sources
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(collect_shards, "PARALLEL_BYTES", 1000)
-    monkeypatch.setattr(collect_shards, "BATCH_BYTES", 2000)
+    monkeypatch.setattr(shards, "PARALLEL_BYTES", 1000)
+    monkeypatch.setattr(shards, "BATCH_BYTES", 2000)
     made = tmp_path / "in"
     made.mkdir()
     for number in range(8):

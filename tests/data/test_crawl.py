@@ -11,8 +11,8 @@ from typing import ClassVar
 
 import pytest
 
-from mynah.data.collect import Collector
-from mynah.data.crawl import links, normal_url
+from mynah.data.collect.collector import Collector
+from mynah.data.collect.crawl import links, normal_url
 from mynah.data.records import Document, Rejected
 from mynah.data.sources import CollectConfig
 from mynah.errors import DataError

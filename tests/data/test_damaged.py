@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_personal import BENCHMARKS, benchmark
 
-from mynah.data.collect import collect
+from mynah.data.collect.collector import collect
 from mynah.data.sources import CollectConfig
 
 READERS = (

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from test_personal import benchmark
 
-from mynah.data.collect import Collected, collect
+from mynah.data.collect.collector import Collected, collect
 from mynah.data.readers.latex import to_text
 from mynah.data.readers.pdf import flow
 from mynah.data.records import Conversation, Document

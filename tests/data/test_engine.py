@@ -91,15 +91,16 @@ def test_a_killed_worker_changes_nothing(
 COLLECT_AND_SPLIT = """
 import sys
 from pathlib import Path
-from mynah.data import collect_shards, split
+from mynah.data import split
+from mynah.data.collect import shards as collecting
 from mynah.data.engine import EngineConfig
-from mynah.data.collect import Collector
+from mynah.data.collect.collector import Collector
 from mynah.data.sources import CollectConfig
 
 shards, files, out, ray = (*map(Path, sys.argv[1:4]), sys.argv[4] or None)
 engine = EngineConfig(workers=2 if ray else 1, ray=ray)
-collect_shards.PARALLEL_BYTES = collect_shards.BATCH_BYTES = 1 << 14
-collect_shards.collect_folder(Collector([files], CollectConfig()), [files], out / "collected", engine)
+collecting.PARALLEL_BYTES = collecting.BATCH_BYTES = 1 << 14
+collecting.collect_folder(Collector([files], CollectConfig()), [files], out / "collected", engine)
 split.LIGHT_TASKS = 2
 split.split_folder(shards, out / "split", split.SplitConfig(), 0, engine)
 """

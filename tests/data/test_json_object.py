@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from mynah.data.collect import collect
+from mynah.data.collect.collector import collect
 from mynah.data.readers import json_object, json_scanner, json_values
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Rejected

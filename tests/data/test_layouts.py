@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mynah.data.collect import collect
+from mynah.data.collect.collector import collect
 from mynah.data.layout import Columns
 from mynah.data.records import Conversation, Document, Labelled, Pair, Record
 from mynah.data.sources import CollectConfig

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from test_personal import benchmark
 
-from mynah.data.collect import Collected, Collector, collect
+from mynah.data.collect.collector import Collected, Collector, collect
 from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import slack_text
 from mynah.data.readers.inputs import BOMB_BYTES, find_inputs

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from mynah.data.collect import Collector
+from mynah.data.collect.collector import Collector
 from mynah.data.records import KINDS, Rejected, kind_of
 from mynah.data.sources import CollectConfig
 

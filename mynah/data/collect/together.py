@@ -12,7 +12,13 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
-from mynah.data.beside import Items, Unit, labels_beside, replies_beside, translations
+from mynah.data.collect.parallel_files import (
+    Items,
+    Unit,
+    parallel_labels,
+    parallel_replies,
+    parallel_translations,
+)
 from mynah.data.readers import cornell, irc, slack
 from mynah.data.readers.detect import form_of, reader_of
 from mynah.data.readers.encoding import encoding_of
@@ -38,7 +44,15 @@ def find_units(inputs: list[Input], config: CollectConfig) -> list[Unit]:
                 left.remove(given)
 
     if config.form is None:
-        for find in (_slack, _cornell, _irc, _indexed_classes, labels_beside, replies_beside, translations):
+        for find in (
+            _slack,
+            _cornell,
+            _irc,
+            _indexed_classes,
+            parallel_labels,
+            parallel_replies,
+            parallel_translations,
+        ):
             for unit in list(find(left)):
                 take(unit)
     if config.form in (None, "text") and config.folder_labels is not False:
@@ -90,14 +104,14 @@ def _annotated(log: Input, annotation: Input, reading: Reading) -> Items:
 
 
 def _indexed_classes(inputs: list[Input]) -> Iterator[Unit]:
-    """A file of class names, one a line, beside files of `text<TAB>number of the class`."""
+    """A file of class names, one a line, in a folder with files of `text<TAB>number of the class`."""
     for names in inputs:
         if not _CLASS_FILE.fullmatch(names.stem.lower()):
             continue
         classes = [line.strip() for line in itertools.islice(names.lines("utf-8-sig"), 2000) if line.strip()]
         folder = str(PurePosixPath(names.name).parent)
-        beside = [g for g in inputs if g is not names and str(PurePosixPath(g.name).parent) == folder]
-        for given in beside:
+        neighbours = [g for g in inputs if g is not names and str(PurePosixPath(g.name).parent) == folder]
+        for given in neighbours:
             lines = [x for x in itertools.islice(given.lines("utf-8"), 50) if x.strip()]
             if lines and all(re.search(r"\t\d+\s*$", x) and int(x.split()[-1]) < len(classes) for x in lines):
                 yield Unit(given.name, [given, names], partial(_read_indexed, given, classes))

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from mynah.data.beside import Unit
-from mynah.data.groups import find_units
+from mynah.data.collect.parallel_files import Unit
+from mynah.data.collect.together import find_units
 from mynah.data.readers.inputs import find_inputs
 from mynah.data.records import Record, Rejected, kind_of
 from mynah.data.sources import AskSpeaker, CollectConfig, Reading, Source, is_url, is_web
@@ -159,7 +159,7 @@ def _damages(unit: Unit) -> Iterator[Rejected]:
 
 def _at_url(url: str, cache: Path | None) -> Unit:
     if is_web(url):
-        from mynah.data import crawl
+        from mynah.data.collect import crawl
 
         return Unit(url, [], partial(crawl.read, url, cache=cache))
     from mynah.data.readers import database

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.data.beside import Unit
-from mynah.data.collect import Collector
+from mynah.data.collect.collector import Collector
+from mynah.data.collect.parallel_files import Unit
 from mynah.data.engine import EngineConfig, Task, run_tasks
 from mynah.data.records import Rejected
 from mynah.data.sources import CollectConfig, Source, is_url
@@ -59,9 +59,9 @@ def collect_folder(
     alone = any(map(is_url, sources)) or len(batches) == 1
     with Account(out) as account:
         counts = (
-            _walk(collector, out, account)
+            _in_one_walk(collector, out, account)
             if alone
-            else _spread(collector, sources, batches, out, account, engine)
+            else _in_batches(collector, sources, batches, out, account, engine)
         )
         for name, reason in collector.left_out:
             account.note(Change("dropped", "read", reason, name))
@@ -84,7 +84,7 @@ def batches_of(units: Sequence[Unit]) -> list[list[int]]:
     return batches
 
 
-def _walk(collector: Collector, out: Path, account: Account) -> Counter[str]:
+def _in_one_walk(collector: Collector, out: Path, account: Account) -> Counter[str]:
     with RecordWriter(out, growing=True) as writer:
         for item in collector.items():
             if isinstance(item, Rejected):
@@ -94,7 +94,7 @@ def _walk(collector: Collector, out: Path, account: Account) -> Counter[str]:
     return writer.counts
 
 
-def _spread(
+def _in_batches(
     collector: Collector,
     sources: Sequence[Path | str],
     batches: list[list[int]],

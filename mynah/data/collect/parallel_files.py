@@ -1,4 +1,4 @@
-"""Two files that belong together line by line: a text and its translation, posts and replies, texts and classes."""
+"""Parallel files, two that belong together line by line: text and translation, posts and replies, texts and classes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mynah.data.sources import Reading
 
 Items = Iterator[Record | Rejected]
 
-#: ISO 639-1 codes that name the language of a file of sentences: train.en beside train.de.
+#: ISO 639-1 codes that name the language of a file of sentences: train.en and train.de.
 _CODES = frozenset(
     "ar bg bn ca cs da de el en es et fa fi fr he hi hr hu id it ja ka kk ko lt lv mk ms nb nl no pl pt ro ru "
     "sk sl sq sr sv sw ta te th tl tr uk ur vi zh cn tw".split()
@@ -51,7 +51,7 @@ class Unit:
     read: Callable[[Reading], Items]
 
 
-def translations(inputs: list[Input]) -> Iterator[Unit]:
+def parallel_translations(inputs: list[Input]) -> Iterator[Unit]:
     """A text and its translation: two files whose names differ in a language's code alone, or in source and target."""
     by_base: dict[str, list[tuple[str, Input]]] = defaultdict(list)
     for given in inputs:
@@ -76,8 +76,8 @@ def translations(inputs: list[Input]) -> Iterator[Unit]:
     yield from _called(inputs, _TRANSLATED, _read_translation)
 
 
-def replies_beside(inputs: list[Input]) -> Iterator[Unit]:
-    """What was said in one file, the replies in another: `weibo_post.txt` beside `weibo_response.txt`."""
+def parallel_replies(inputs: list[Input]) -> Iterator[Unit]:
+    """What was said in one file, the replies in another: `weibo_post.txt` and `weibo_response.txt`."""
     yield from _called(inputs, _REPLIES, _read_replies)
 
 
@@ -104,7 +104,7 @@ def _called(
                 break
 
 
-def labels_beside(inputs: list[Input]) -> Iterator[Unit]:
+def parallel_labels(inputs: list[Input]) -> Iterator[Unit]:
     """Utterances in one file, their classes in another, line by line: seq.in and label."""
     named = {given.name: given for given in inputs}
     for given in inputs:
