@@ -15,7 +15,7 @@ from mynah.artifacts import Manifest
 from mynah.data.readers.inputs import check_exists
 from mynah.data.records import as_conversation
 from mynah.data.sources import AskSpeaker, is_url
-from mynah.data.split import SplitCounts, split_folder
+from mynah.data.split.split import SplitCounts, split_folder
 from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
 from mynah.errors import ConfigError

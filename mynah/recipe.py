@@ -11,7 +11,7 @@ from mynah.config import Config, build_config, merge, read_recipe
 from mynah.data.clean.config import CleanConfig
 from mynah.data.engine import EngineConfig
 from mynah.data.sources import CollectConfig
-from mynah.data.split import SplitConfig
+from mynah.data.split.split import SplitConfig
 from mynah.generate.settings import SamplingConfig
 from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig

@@ -184,7 +184,7 @@ def split(
     from dataclasses import asdict
 
     from mynah.artifacts import read_manifest
-    from mynah.data.split import SplitCounts, split_folder
+    from mynah.data.split.split import SplitCounts, split_folder
     from mynah.prepare import hashes_of
 
     source = records_of(folder)

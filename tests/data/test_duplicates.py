@@ -20,9 +20,9 @@ from mynah.data.dedup import repeats
 from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.dedup.duplicates import band_keys, fingerprint, keys_and_rows, shingle_text, signatures
 from mynah.data.engine import EngineConfig
-from mynah.data.known import asked
 from mynah.data.records import Conversation, Document, Labelled, Message, Record
-from mynah.data.split import SplitConfig, SplitCounts, fold_folder, split_folder
+from mynah.data.split.identity import asked
+from mynah.data.split.split import SplitConfig, SplitCounts, fold_folder, split_folder
 from mynah.data.store import read_changes, read_records, shards_of, write_records
 from mynah.errors import DataError
 

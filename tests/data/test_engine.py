@@ -91,8 +91,8 @@ def test_a_killed_worker_changes_nothing(
 COLLECT_AND_SPLIT = """
 import sys
 from pathlib import Path
-from mynah.data import split
 from mynah.data.collect import shards as collecting
+from mynah.data.split import split
 from mynah.data.engine import EngineConfig
 from mynah.data.collect.collector import Collector
 from mynah.data.sources import CollectConfig

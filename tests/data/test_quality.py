@@ -25,9 +25,9 @@ from mynah.data.clean.quality import (
 from mynah.data.clean.run import clean
 from mynah.data.clean.steps import clean_text, steps_of
 from mynah.data.clean.text import remove_html, repair_unicode
-from mynah.data.decontaminate import Overlap
 from mynah.data.language import language_of
 from mynah.data.records import Conversation, Document, Message
+from mynah.data.split.decontaminate import Overlap
 from mynah.errors import ConfigError
 
 #: Sound prose, a sentence a line.
@@ -205,7 +205,7 @@ def test_perplexity_is_judged_by_a_model_that_is_handed_in() -> None:
 
 
 def test_records_that_hold_evaluation_text_are_found(tmp_path: Path) -> None:
-    from mynah.data.split import SplitConfig, split_folder
+    from mynah.data.split.split import SplitConfig, split_folder
     from mynah.data.store import write_records
 
     test = "Anna has three red apples and buys four more on Monday morning at the market for two coins each, how many"

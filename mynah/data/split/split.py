@@ -20,7 +20,17 @@ from mynah import artifacts
 from mynah.config import Config
 from mynah.data.dedup.repeats import Rows, join, starts_of
 from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
-from mynah.data.known import ALIKE, EQUAL, FACTS, PERSON, SIDES, Floats, Known, evaluation_text, look
+from mynah.data.split.identity import (
+    ALIKE,
+    EQUAL,
+    FACTS,
+    PERSON,
+    SIDES,
+    Floats,
+    Identities,
+    evaluation_text,
+    identify,
+)
 from mynah.data.store import (
     Account,
     Change,
@@ -108,14 +118,14 @@ def split_folder(
     shards = shards_of(source)
     starts = starts_of(map(count_in_shard, shards))
     workers = engine.workers if len(shards) >= LIGHT_TASKS else 1
-    known, looked = look(shards, out, config.alike, seed, engine, evaluation)
+    identities, sharing = identify(shards, out, config.alike, seed, engine, evaluation)
     try:
-        sides, together = _decide(known, _links(looked, config), config)
+        sides, together = _decide(identities, _links(sharing, config), config)
     except DataError:  # other records or settings are needed, so nothing here is of use to a later run
         for name in (FACTS, SIDES):
             shutil.rmtree(out / name, ignore_errors=True)
         raise
-    _leave_out_learned(sides, looked(EQUAL))
+    _leave_out_learned(sides, sharing(EQUAL))
     np.save(out / SIDES / "sides.npy", sides, allow_pickle=False)
     parts = [out / PARTS / f"{number:05}" for number in range(len(shards))]
     tasks: list[Task] = [
@@ -161,17 +171,17 @@ def fold_folder(
     Raises:
         ArtifactError: if the records are damaged.
     """
-    known, looked = look(shards_of(source), work, config.alike, seed, engine, ())
-    groups = _groups(len(known.places), _links(looked, config))
+    identities, sharing = identify(shards_of(source), work, config.alike, seed, engine, ())
+    groups = _groups(len(identities.places), _links(sharing, config))
     large = np.bincount(groups)[groups] > max(1.0, 0.5 * len(groups) / folds)
     groups[large] = np.flatnonzero(large)
-    return (known.places[groups] * folds).astype(np.uint8)
+    return (identities.places[groups] * folds).astype(np.uint8)
 
 
-def _links(looked: Callable[[str], Rows], config: SplitConfig) -> Rows:
+def _links(sharing: Callable[[str], Rows], config: SplitConfig) -> Rows:
     """Return the rows that belong together, (M, 2) int64."""
     names = [ALIKE] * config.alike + [PERSON] * (config.by == "person")
-    return np.concatenate([np.empty((0, 2), dtype=np.int64), *map(looked, names)])
+    return np.concatenate([np.empty((0, 2), dtype=np.int64), *map(sharing, names)])
 
 
 def _groups(count: int, links: Rows) -> Rows:
@@ -200,17 +210,17 @@ def part_task(task: Task) -> Task:
     return {"out": task["out"]}
 
 
-def _decide(known: Known, links: Rows, config: SplitConfig) -> tuple[Sides, int]:
+def _decide(identities: Identities, links: Rows, config: SplitConfig) -> tuple[Sides, int]:
     """Return the side of each row, and how many are held out because they belong to others.
 
     Args:
-        known: about N records.
+        identities: of N records.
         links: (M, 2) int64, rows that belong together.
         config: settings.
     """
-    count = len(known.places)
+    count = len(identities.places)
     groups = _groups(count, links)
-    usable = ~known.contaminated
+    usable = ~identities.contaminated
     sizes = np.bincount(groups[usable], minlength=count)
     heads = np.flatnonzero(sizes)
     if len(heads) < 2:
@@ -218,7 +228,7 @@ def _decide(known: Known, links: Rows, config: SplitConfig) -> tuple[Sides, int]
             f"only {len(heads)} usable record found after cleaning, at least 2 are needed: "
             "one to learn from and one to hold out; give more rows"
         )
-    if config.by == "person" and not (known.named & usable).any():
+    if config.by == "person" and not (identities.named & usable).any():
         raise DataError(
             "split by person: no conversation says who asks; name the column with --speaker-column, "
             "or split by record"
@@ -227,11 +237,11 @@ def _decide(known: Known, links: Rows, config: SplitConfig) -> tuple[Sides, int]
     largest = max(1.0, 0.5 * config.held_out * usable.sum(), float(sizes[heads].min()))
     small = heads[sizes[heads] <= largest]
     if config.by == "time":
-        held = _latest(known, groups, small, len(heads), config.held_out)
+        held = _latest(identities, groups, small, len(heads), config.held_out)
     else:
-        held = _lowest(known.places, small, len(heads), config.held_out)
+        held = _lowest(identities.places, small, len(heads), config.held_out)
     sides = np.where(np.isin(groups, held), _HELD_OUT, _TRAIN).astype(np.uint8)
-    sides[known.contaminated] = _CONTAMINATED
+    sides[identities.contaminated] = _CONTAMINATED
     return sides, int((sizes[held] - 1).sum())
 
 
@@ -244,16 +254,16 @@ def _lowest(places: Floats, small: Rows, groups: int, share: float) -> Rows:
     return held[:-1] if len(held) == groups else held
 
 
-def _latest(known: Known, groups: Rows, small: Rows, count: int, share: float) -> Rows:
+def _latest(identities: Identities, groups: Rows, small: Rows, count: int, share: float) -> Rows:
     """Return the groups of the latest records; records without a time are learned from."""
-    timed = np.flatnonzero(~np.isnan(known.times) & ~known.contaminated)
-    usable = int((~known.contaminated).sum())
+    timed = np.flatnonzero(~np.isnan(identities.times) & ~identities.contaminated)
+    usable = int((~identities.contaminated).sum())
     if len(timed) * 2 < usable:
         raise DataError(
             f"split by time: only {len(timed):,} of {usable:,} records have one; "
             "name the column with --time-column, or split by record"
         )
-    order = groups[timed[np.lexsort((timed, known.times[timed]))]]
+    order = groups[timed[np.lexsort((timed, identities.times[timed]))]]
     wanted = max(1, round(share * usable))
     held = np.intersect1d(order[-wanted:], small)
     if not len(held):

@@ -16,10 +16,10 @@ class Overlap:
     """Knows every run of 13 words (26 Han characters) of evaluation texts."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        self.known = {run for text in texts for run in _runs(text)}
+        self.runs = {run for text in texts for run in _runs(text)}
 
     def __contains__(self, record: Record) -> bool:
-        return any(run in self.known for text in record.texts for run in _runs(text))
+        return any(run in self.runs for text in record.texts for run in _runs(text))
 
 
 def _runs(text: str) -> Iterator[int]:

@@ -1,6 +1,6 @@
 """What each record is known by before records are set apart: a place by hash, its time, what it shares with others.
 
-One pass over the shards, spread over processes; some 40 bytes a record are kept.
+One pass over the shards, in several processes where there are many; some 40 bytes a record are kept.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ import numpy.typing as npt
 
 from mynah import artifacts
 from mynah.data.collect.collector import collect
-from mynah.data.decontaminate import Overlap
 from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.dedup.duplicates import (
     BATCH,
@@ -32,6 +31,7 @@ from mynah.data.dedup.repeats import Keys, Rows, group, join, joined, starts_of,
 from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
 from mynah.data.records import Conversation, Labelled, Pair, Preference, Record
 from mynah.data.sources import CollectConfig
+from mynah.data.split.decontaminate import Overlap
 from mynah.data.store import begin_folder, count_in_shard, finish_folder, read_shard
 
 #: What is known of each shard, and what was found of all: work that is cut off goes on with them.
@@ -43,7 +43,7 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Known:
+class Identities:
     """What is known of each record, (N,) each."""
 
     #: in [0, 1), from the record's content and the seed alone
@@ -136,14 +136,14 @@ def _time(record: Record) -> float:
     return datetime.fromisoformat(first).timestamp() if first else float("nan")
 
 
-def look(
+def identify(
     shards: list[Path],
     out: Path,
     alike: bool,
     seed: int,
     engine: EngineConfig,
     evaluation: tuple[tuple[str, str], ...],
-) -> tuple[Known, Callable[[str], Rows]]:
+) -> tuple[Identities, Callable[[str], Rows]]:
     """Return what is known of each record, and a function that finds which of them share something.
 
     Args:
@@ -167,9 +167,9 @@ def look(
         pass
     starts = starts_of(map(count_in_shard, shards))
 
-    def looked(name: str) -> Rows:
+    def sharing(name: str) -> Rows:
         found = group(facts, name, starts, joined, out / SIDES / name, engine.workers, engine.ray)
         return join(found.astype(np.int64).reshape(-1, 2))
 
-    known = Known(*(np.concatenate([np.load(f / f"{name}.npy") for f in facts]) for name in _FACTS))
-    return known, looked
+    identities = Identities(*(np.concatenate([np.load(f / f"{name}.npy") for f in facts]) for name in _FACTS))
+    return identities, sharing
