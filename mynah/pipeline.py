@@ -30,7 +30,7 @@ from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
 from mynah.priors import make_prior, priors_of
 from mynah.recipe import Recipe, to_toml
-from mynah.report import write_report
+from mynah.report.run_report import write_report
 from mynah.stages import Reporter, Silent, Stages
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size

@@ -15,8 +15,8 @@ LAYERS = {
     "tune": 4, "evaluate": 4,
     "explain": 5, "privacy": 5,
     "serve": 6,
-    "prepare": 7, "priors": 7, "perplexity": 7, "data_report": 7, "report_style": 7,
-    "recipe": 7, "run": 7, "report": 7, "report_words": 7, "pipeline": 7, "api": 7, "cli": 7,
+    "prepare": 7, "priors": 7, "perplexity": 7,
+    "recipe": 7, "run": 7, "report": 7, "pipeline": 7, "api": 7, "cli": 7,
     "__main__": 7,
 }  # fmt: skip
 #: Packages of one number that may import each other, with the reason.

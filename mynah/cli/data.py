@@ -223,7 +223,7 @@ def report(folder: Path, *, out: Annotated[Path | None, _OUT] = None) -> None:
     out: Path
         Folder for the two files. Default: beside the records.
     """
-    from mynah.data_report import write_data_report
+    from mynah.report.data_report import write_data_report
 
     page = write_data_report(folder, out or folder.parent / f"{folder.name}-report")
     print(f"report     {page}")
@@ -313,7 +313,7 @@ def diff(before: Path, after: Path, *, count: Annotated[int, Parameter(name=("--
     count: int
         Examples of each kind.
     """
-    from mynah.data.report.compare import compare
+    from mynah.data.summary.compare import compare
 
     found = compare(records_of(before), records_of(after), count)
     print(f"{before}: {found.before:,} records; {after}: {found.after:,} records")

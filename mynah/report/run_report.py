@@ -10,11 +10,11 @@ from typing import Any
 
 from mynah import __version__, artifacts
 from mynah.artifacts import read_manifest
-from mynah.data.report.page import table
-from mynah.data.report.words import bilingual
-from mynah.data_report import describe_data
-from mynah.report_style import page
-from mynah.report_words import WORDS
+from mynah.report.data_page import table
+from mynah.report.data_report import describe_data
+from mynah.report.data_words import bilingual
+from mynah.report.style import page
+from mynah.report.words import WORDS
 
 
 def write_report(run: Path, timings: dict[str, dict[str, Any]]) -> None:

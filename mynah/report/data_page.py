@@ -8,8 +8,8 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mynah.data.report.words import say
 from mynah.data.sources import Source
+from mynah.report.data_words import say
 
 #: Classes of a bar chart beyond these are left out.
 MOST_BARS = 30
@@ -27,7 +27,7 @@ def sections(
         summary: as `summarise` gives it.
         sources: what was read, if that is known.
         left_out: (name, reason) of files that were passed over.
-        examples: as `mynah.data.report.summary.examples` gives them.
+        examples: as `mynah.data.summary.summary.examples` gives them.
     """
     return "".join(
         (

@@ -13,8 +13,8 @@ import numpy as np
 from mynah.data.language import language_of
 from mynah.data.personal.find import find
 from mynah.data.records import Conversation, Document, Labelled, Preference, Record, kind_of
-from mynah.data.report.compare import difference
 from mynah.data.store import Change, read_changes, read_records
+from mynah.data.summary.compare import difference
 
 #: Records and characters that are looked at for what is slow to find out: language, personal data.
 LANGUAGE_RECORDS, PERSONAL_CHARACTERS = 5_000, 400_000
@@ -142,8 +142,8 @@ def _before_after(before: Path, after: Path, places: Sequence[str]) -> list[dict
 
 
 def examples(folder: Path, count: int) -> list[dict[str, Any]]:
-    """Return a few records spread over a folder, their texts cut short, for people to look at."""
-    records = list(_spread(read_records(folder), count))
+    """Return a few records from all over a folder, their texts cut short, for people to look at."""
+    records = list(_evenly_chosen(read_records(folder), count))
     return [
         {
             "place": record.place,
@@ -156,7 +156,7 @@ def examples(folder: Path, count: int) -> list[dict[str, Any]]:
     ]
 
 
-def _spread(records: Iterable[Record], count: int) -> list[Record]:
+def _evenly_chosen(records: Iterable[Record], count: int) -> list[Record]:
     """Return about `count` records at growing distances, in one walk of unknown length."""
     kept: list[Record] = []
     stride = 1

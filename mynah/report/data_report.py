@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from mynah import __version__, artifacts
-from mynah.data.report.page import sections
-from mynah.data.report.summary import examples, summarise
-from mynah.data.report.words import say
 from mynah.data.store import DROPPED
+from mynah.data.summary.summary import examples, summarise
 from mynah.errors import ArtifactError
 from mynah.prepare import SOURCES, read_sources
-from mynah.report_style import page
+from mynah.report.data_page import sections
+from mynah.report.data_words import say
+from mynah.report.style import page
 
 #: Records that are shown as they are.
 SHOWN = 6
