@@ -37,12 +37,12 @@ def chat(tmp_path: Path, text: str) -> ChatText:
 
 
 def rows_of(made: ChatText | ChatJson) -> list[Row]:
-    return [row for row in made.rows() if isinstance(row, Row)]
+    return [row for row in made.message_rows() if isinstance(row, Row)]
 
 
 def left_out(made: ChatText | ChatJson) -> tuple[int, int]:
     """Return how many messages of the app, and how many without words."""
-    reasons = [row.reason for row in made.rows() if isinstance(row, Rejected)]
+    reasons = [row.reason for row in made.message_rows() if isinstance(row, Rejected)]
     return reasons.count(APP), reasons.count(MEDIA)
 
 
@@ -82,7 +82,7 @@ def test_the_order_of_a_date_is_the_one_in_which_time_runs(
     tmp_path: Path, dates: tuple[str, ...], order: str
 ) -> None:
     made = chat(tmp_path, "".join(f"{date}, 10:00 - Ann: line\n" for date in dates))
-    list(made.rows())
+    list(made.message_rows())
     assert made.order == order
 
 

@@ -265,10 +265,10 @@ def test_content_tells_a_table_and_a_corpus_not_the_ending(tmp_path: Path) -> No
 
 
 def test_the_parts_of_a_set_in_one_json_object(tmp_path: Path) -> None:
-    def rows(first: int) -> list[dict[str, str]]:
+    def rows_from(first: int) -> list[dict[str, str]]:
         return [{"question": EN[i], "answer": EN[i + 1]} for i in range(first, first + 8, 2)]
 
-    records = read(tmp_path, {"set.json": {"version": 1, "train": rows(0), "test": rows(8)}})
+    records = read(tmp_path, {"set.json": {"version": 1, "train": rows_from(0), "test": rows_from(8)}})
     assert [turns(record)[0][1] for record in records] == EN[0:16:2]
 
 

@@ -88,10 +88,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         assistant=reading.config.columns.assistant,
     )
     head = head_of(given, encoding) or _QQ
-    yield from messages_to_records(given.name, _rows(given, encoding, head), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given, encoding, head), layout, reading)
 
 
-def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
+def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
     chat, start = "", 0
     found: re.Match[str] | None = None
     block: list[str] = []

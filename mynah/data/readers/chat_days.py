@@ -74,10 +74,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant
     )
     head = head_of(given, encoding) or _LINE
-    yield from messages_to_records(given.name, _rows(given, encoding, head), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given, encoding, head), layout, reading)
 
 
-def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
+def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
     day, row, more = "", None, list[str]()
     for number, raw in enumerate(given.lines(encoding), start=1):
         line = raw.rstrip()

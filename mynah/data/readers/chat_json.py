@@ -60,7 +60,7 @@ class ChatJson:
     #: Slack writes people as ids; their names
     people: Mapping[str, str] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[Row | Rejected]:
+    def message_rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
 
         The thread is that of Slack or Google Chat, or in a group (Telegram, Discord) the chain of replies.
@@ -156,7 +156,7 @@ def _read(chat: ChatJson, reading: Reading) -> Iterator[Record | Rejected]:
         thread=THREAD,
         assistant=reading.config.columns.assistant,
     )
-    yield from messages_to_records(chat.name, chat.rows(), layout, reading)
+    yield from messages_to_records(chat.name, chat.message_rows(), layout, reading)
 
 
 def is_messages(values: Sequence[Any]) -> bool:

@@ -69,10 +69,10 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
         time=TIME,
         assistant=assistant,
     )
-    yield from messages_to_records(given.name, _rows(given, encoding, links), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given, encoding, links), layout, reading)
 
 
-def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
+def _message_rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
     """Yield each line that somebody says, with the line that it answers."""
     last_by: dict[str, int] = {}
     clock = _Clock(given.name)

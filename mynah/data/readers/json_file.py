@@ -248,7 +248,7 @@ def _flat(
         )
     columns = tuple(dict.fromkeys(column for cells in flat for column in cells))
 
-    def rows() -> Iterator[Row | Rejected]:
+    def flat_rows() -> Iterator[Row | Rejected]:
         for item in items:
             if isinstance(item, Rejected):
                 yield item
@@ -259,7 +259,7 @@ def _flat(
             else:
                 yield Row(item[0], {column: cells.get(column, "") for column in columns})
 
-    yield from rows_to_records(name, columns, flat, rows(), reading)
+    yield from rows_to_records(name, columns, flat, flat_rows(), reading)
 
 
 def flat_cells(value: Any) -> dict[str, str] | None:

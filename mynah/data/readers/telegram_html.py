@@ -41,10 +41,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     layout = Layout(
         "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant
     )
-    yield from messages_to_records(given.name, _rows(given.name, tree), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given.name, tree), layout, reading)
 
 
-def _rows(name: str, tree: Any) -> Iterator[Row | Rejected]:
+def _message_rows(name: str, tree: Any) -> Iterator[Row | Rejected]:
     """Yield each message that a person wrote, and what is none."""
     speaker = ""
     for number, message in enumerate(

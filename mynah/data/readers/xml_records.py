@@ -32,7 +32,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     if tag in ("sms", "mms"):
         yield from _backup(given, reading)
         return
-    rows = _rows(given, tag)
+    rows = _rows_of_elements(given, tag)
     sample = list(islice(rows, SAMPLE_ROWS))
     cells = [row.cells for row in sample if isinstance(row, Row)]
     columns = tuple(dict.fromkeys(name for row in cells for name in row))
@@ -95,7 +95,7 @@ def _repeated(given: Input) -> str | None:
     return None
 
 
-def _rows(given: Input, tag: str) -> Iterator[Row | Rejected]:
+def _rows_of_elements(given: Input, tag: str) -> Iterator[Row | Rejected]:
     for number, element in enumerate(elements(given, tag), start=1):
         cells: dict[str, str] = dict(element.attrib.items())
         if tag == "tu":  # TMX: a text in several languages
