@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -27,7 +25,6 @@ from mynah.data.clean.steps import clean_text, steps_of
 from mynah.data.clean.text import remove_html, repair_unicode
 from mynah.data.language import language_of
 from mynah.data.records import Conversation, Document, Message
-from mynah.data.split.decontaminate import Overlap
 from mynah.errors import ConfigError
 
 #: Sound prose, a sentence a line.
@@ -202,19 +199,3 @@ def test_perplexity_is_judged_by_a_model_that_is_handed_in() -> None:
     assert [r.place for r in result.records] == ["f:1"]
     with pytest.raises(ConfigError, match=r"needs a model: clean\.quality\.model"):
         steps_of(config)
-
-
-def test_records_that_hold_evaluation_text_are_found(tmp_path: Path) -> None:
-    from mynah.data.split.split import SplitConfig, split_folder
-    from mynah.data.store import write_records
-
-    test = "Anna has three red apples and buys four more on Monday morning at the market for two coins each, how many"
-    overlap = Overlap([test])
-    assert Document(f"Some words before. {test} has she now?", "f:1") in overlap
-    assert Document(" ".join(test.split()[:12]), "f:2") not in overlap
-    (tmp_path / "test.txt").write_text(test, encoding="utf-8")
-    records = [Document(f"text number {i} is about something else", f"f:{i}") for i in range(30)]
-    write_records(tmp_path / "in", [*records, Document(f"Cheat: {test}", "f:99")])
-    config = SplitConfig(decontaminate=(str(tmp_path / "test.txt"),))
-    counts = split_folder(tmp_path / "in", tmp_path / "out", config, seed=0)
-    assert (counts.contaminated, counts.train + counts.held_out) == (1, 30)

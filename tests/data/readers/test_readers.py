@@ -10,7 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_personal import benchmark
+from benchmark_modules import benchmark
 
 from mynah.data.collect.collector import Collected, Collector, collect
 from mynah.data.layout import Columns

@@ -483,29 +483,6 @@ def test_what_only_looks_like_an_export_is_text(tmp_path: Path, name: str, conte
     assert (content if isinstance(content, str) else EN[11]).split()[-1] in kept
 
 
-LONG = [f"{EN[i]} {EN[i + 100]} and so on" for i in range(100)]
-
-
-@pytest.mark.parametrize(
-    ("name", "head", "row", "layout"),
-    [
-        ("a.csv", "target,id,date,flag,user,text", lambda i: f"{4 * (i % 2)},{i},2009-04-06,NO_QUERY,u{i},{EN[i]}", "text = text, label = target"),
-        ("b.csv", "ticket_id,customer,agent,subject,body,resolution", lambda i: f"{i},Ann Lee,Bob Ray,{EN[i]},{LONG[i]},{LONG[i + 1]}", "question = subject + body, answer = resolution"),
-        ("c.csv", "title,speaker,text,topic", lambda i: f"Talk {i},Ann {i},{LONG[i]},bird{i % 3}", "text = title + text, label = topic"),
-        ("d.csv", "from,to,subject,body,date", lambda i: f"a{i}@x.org,b@x.org,{EN[i]},{LONG[i]},2024-01-01 10:{i:02}:00", "title = subject, text = body"),
-        ("e.csv", "document,summary,id", lambda i: f"{LONG[i]},{EN[i]},{i}", "text = document"),
-        ("f.csv", "context,question,answer_text,answer_start", lambda i: f"{LONG[i]},{EN[i]},{EN[i + 1]},5", "question = context + question, answer = answer_text"),
-        ("g.csv", "question,A,B,C,D,answer", lambda i: f"{EN[i]},one,two,three,four,B", "question = question + A + B + C + D, answer = answer"),
-        ("h.csv", "text,is_sarcastic", lambda i: f"{EN[i]},{i % 2}", "text = text, label = is_sarcastic"),
-    ],
-)  # fmt: skip
-def test_columns_are_told_by_what_they_hold(
-    tmp_path: Path, name: str, head: str, row: Any, layout: str
-) -> None:
-    (tmp_path / name).write_text(f"{head}\n" + lines([row(i) for i in range(40)]), encoding="utf-8")
-    assert layout in collect([tmp_path / name], CollectConfig()).sources[0].layout
-
-
 def test_day_and_month_are_told_by_the_whole_column(tmp_path: Path) -> None:
     """The first 2,000 rows are of the 1st to the 10th of December, which could be the 12th of ten months."""
     for form, name in (("12/{}/2023 {:02}:{:02}:00", "us.csv"), ("{}/12/2023 {:02}:{:02}:00", "eu.csv")):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from test_personal import BENCHMARKS, benchmark
+from benchmark_modules import BENCHMARKS, benchmark
 
 from mynah.data.collect.collector import collect
 from mynah.data.sources import CollectConfig

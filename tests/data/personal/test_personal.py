@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections import Counter
 from itertools import pairwise
-from pathlib import Path
-from types import ModuleType
 
 import pytest
+from benchmark_modules import benchmark
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,23 +17,6 @@ from mynah.data.personal.find import find
 from mynah.data.personal.redact import Redactor, mask
 from mynah.data.records import Conversation, Document, Message
 from mynah.errors import ConfigError
-
-BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-
-
-def benchmark(name: str) -> ModuleType:
-    """Import a module of `benchmarks/`."""
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    sys.path.insert(0, str(BENCHMARKS))
-    try:
-        spec.loader.exec_module(module)
-    finally:
-        sys.path.remove(str(BENCHMARKS))
-    return module
 
 
 @pytest.fixture(scope="module")

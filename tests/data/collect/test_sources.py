@@ -1,6 +1,6 @@
 """The table in docs/sources.md: what one command without a flag makes of every folder of real data.
 
-`python tests/data/test_sources.py` prints the table anew.
+`python tests/data/collect/test_sources.py` prints the table anew.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from mynah.data.collect.collector import Collector
 from mynah.data.records import KINDS, Rejected, kind_of
 from mynah.data.sources import CollectConfig
 
-PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
+PAGE = Path(__file__).parents[3] / "docs" / "sources.md"
 COLUMNS = [*KINDS.values(), "rejected", "passed over"]
 #: Folders that are no input: evaluation sets, models, tokenizers.
 LEFT_OUT = ("eval_", "model_", "tokenizer_")
@@ -51,7 +51,7 @@ def test_every_folder_stands_in_the_table(shared: Path) -> None:
 if __name__ == "__main__":
     import sys
 
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     from conftest import SHARED
 
     print(f"| folder | {' | '.join(COLUMNS)} |\n|---|{'---:|' * len(COLUMNS)}")

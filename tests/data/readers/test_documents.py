@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_personal import benchmark
+from benchmark_modules import benchmark
 
 from mynah.data.collect.collector import Collected, collect
 from mynah.data.readers.latex import to_text

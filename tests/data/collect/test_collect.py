@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from mynah.data.collect.collector import CollectConfig, Collected, collect
-from mynah.data.layout import Columns
 from mynah.data.records import Conversation, Document, Message, Preference
 from mynah.errors import ConfigError, DataError
 
@@ -19,33 +18,6 @@ def read(path: Path, text: str, **config: object) -> Collected:
 
 def turns(result: Collected) -> list[list[tuple[str, str]]]:
     return [[(m.role, m.content) for m in r.messages] for r in result.records if isinstance(r, Conversation)]
-
-
-@pytest.mark.parametrize(
-    ("header"),
-    [
-        "question,answer",
-        "Prompt,Response",
-        "input,output",
-        "instruction,output",
-        "user,assistant",
-        "问,答",
-        "问题,回答",
-        "User Message,Agent Reply",
-    ],
-)
-def test_pairs_under_usual_names(tmp_path: Path, header: str) -> None:
-    result = read(tmp_path / "f.csv", f"{header}\nhi there,hello\nbye,see you\n")
-    assert turns(result) == [
-        [("user", "hi there"), ("assistant", "hello")],
-        [("user", "bye"), ("assistant", "see you")],
-    ]
-
-
-def test_one_text_column_with_and_without_speakers(tmp_path: Path) -> None:
-    result = read(tmp_path / "f.csv", 'text\n"Q: where is it? A: On its way."\njust one line here\n')
-    assert turns(result) == [[("user", "where is it?"), ("assistant", "On its way.")]]
-    assert [r.text for r in result.records if isinstance(r, Document)] == ["just one line here"]
 
 
 def test_messages_by_conversation_and_speaker(tmp_path: Path) -> None:
@@ -100,15 +72,6 @@ def test_the_silence_that_cuts_can_be_told(tmp_path: Path) -> None:
     path.write_text("\n".join(rows), encoding="utf-8")
     assert len(collect([path], CollectConfig()).records) == 1
     assert len(collect([path], CollectConfig(gap_hours=0.5)).records) == 4
-
-
-def test_an_error_cuts_long_column_names_short(tmp_path: Path) -> None:
-    path = tmp_path / "private.csv"
-    path.write_text("my secret is that I never liked the cake she bakes,x\na,b\nc,d\n", encoding="utf-8")
-    with pytest.raises(ConfigError) as error:
-        collect([path], CollectConfig(header=True, columns=Columns(text="nope")))
-    assert "cake" not in str(error.value)
-    assert "--text-column nope" in str(error.value)
 
 
 def test_json_layouts(tmp_path: Path) -> None:
@@ -284,25 +247,3 @@ def test_american_dates_are_read_as_one_column(tmp_path: Path) -> None:
 def test_rows_without_a_conversation_id_stay_apart(tmp_path: Path) -> None:
     rows = "chat_id,role,text\n,user,a\n,user,b\n1,user,c\n1,assistant,d\n"
     assert len(turns(read(tmp_path / "f.csv", rows))) == 3
-
-
-def test_what_a_row_is_can_be_said(tmp_path: Path) -> None:
-    rows = "name,text\nAnn,good lamp\nBo,bad pot\n"
-    result = read(tmp_path / "f.csv", rows, columns={"rows_are": "text"})
-    assert [r.texts for r in result.records] == [("good lamp",), ("bad pot",)]
-    result = read(tmp_path / "f.csv", "hello there,fine thanks\nbye now,see you\n", header=False,
-                  columns={"question": "column1", "answer": "column2"})  # fmt: skip
-    assert len(turns(result)) == 2
-
-
-@pytest.mark.parametrize(
-    ("columns", "message"),
-    [
-        ({"question": "sender"}, "needs --answer-column"),
-        ({"assistant": ("Cid",)}, "speaks nowhere; speakers: Ann, Bo"),
-        ({"rows_are": "labelled"}, "labelled rows need --label-column"),
-    ],
-)
-def test_flags_are_never_ignored(tmp_path: Path, columns: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        read(tmp_path / "f.csv", "chat_id,sender,message\n1,Ann,hi\n1,Bo,hello\n", columns=columns)
