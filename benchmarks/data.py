@@ -165,9 +165,9 @@ def peers(python: str, source: Path, out: Path, workers: int) -> list[list[str]]
 def steps(corpus: Path) -> None:
     """Print the speed of each step in this process, on 5 MB of the mixture."""
     from mynah.data.clean import quality, text
-    from mynah.data.clean.config import DuplicateConfig
-    from mynah.data.clean.duplicates import signatures
     from mynah.data.clean.measure import Measured
+    from mynah.data.dedup.config import DuplicateConfig
+    from mynah.data.dedup.duplicates import signatures
     from mynah.data.language import language_of
     from mynah.data.personal.find import find
 
@@ -207,8 +207,8 @@ def steps(corpus: Path) -> None:
 
 def readers(corpus: Path, data: Path | None) -> None:
     """Print the speed of each reader: on every file of a folder of real data by its form, and on made files for the rest."""
-    from mynah.data.collect import Collector
-    from mynah.data.reading import CollectConfig, Reading, Source
+    from mynah.data.collect.collector import Collector
+    from mynah.data.sources import CollectConfig, Reading, Source
     from mynah.errors import MynahError
 
     print("\nreaders, one process, MB/s of the file as it lies on the disk")

@@ -21,9 +21,9 @@ from pathlib import Path
 
 from machine import describe
 
-from mynah.data.collect import collect
-from mynah.data.reading import CollectConfig
+from mynah.data.collect.collector import collect
 from mynah.data.records import Document
+from mynah.data.sources import CollectConfig
 
 
 def text_of(path: Path) -> str:

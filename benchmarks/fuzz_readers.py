@@ -89,8 +89,8 @@ def mutate(data: bytes, rng: random.Random) -> bytes:
 
 def work(connection: Connection) -> None:
     """Read the files whose paths come in; answer each with (failure or "", seconds, MiB)."""
-    from mynah.data.collect import collect
-    from mynah.data.reading import CollectConfig
+    from mynah.data.collect.collector import collect
+    from mynah.data.sources import CollectConfig
     from mynah.errors import MynahError
 
     resource.setrlimit(resource.RLIMIT_AS, (6 << 30, 6 << 30))

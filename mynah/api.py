@@ -24,9 +24,10 @@ from typing import Any, Self
 
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
-from mynah.data.clean.config import CleanConfig, DuplicateConfig
+from mynah.data.chats.exchanges import split_exchange
+from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.run import clean
-from mynah.data.exchanges import split_exchange
+from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.readers.json_dialogues import to_record
 from mynah.data.records import Conversation, Document, Message, Record, Rejected
 from mynah.device import pick_device

@@ -13,9 +13,9 @@ from typing import Any
 from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.readers.inputs import check_exists
-from mynah.data.reading import AskSpeaker, is_url
 from mynah.data.records import as_conversation
-from mynah.data.split import SplitCounts, split_folder
+from mynah.data.sources import AskSpeaker, is_url
+from mynah.data.split.split import SplitCounts, split_folder
 from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
 from mynah.errors import ConfigError
@@ -31,7 +31,7 @@ from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
 from mynah.priors import make_prior, with_prior
 from mynah.recipe import Recipe, to_toml
-from mynah.report import write_report
+from mynah.report.run_report import write_report
 from mynah.stages import Reporter, Silent, Stages
 from mynah.tokenizer.dataset import TokenSet, encode_to_file
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.data.clean.config import CleanConfig, EngineConfig
-from mynah.data.reading import AskSpeaker, CollectConfig, Source, is_url, is_web
+from mynah.data.clean.config import CleanConfig
+from mynah.data.engine import EngineConfig
+from mynah.data.sources import AskSpeaker, CollectConfig, Source, is_url, is_web
 from mynah.perplexity import RunPerplexity
 
 #: What was understood of each source, in the folder of `collect`.
@@ -77,8 +78,8 @@ def collect_into(
         DataError, ConfigError: as `Collector`.
     """
     # Here and below: a command loads its own stage only, which is a tenth of a second of each.
-    from mynah.data.collect import Collector
-    from mynah.data.collect_shards import collect_folder
+    from mynah.data.collect.collector import Collector
+    from mynah.data.collect.shards import collect_folder
 
     collector = Collector(sources, config, ask, cache=out / artifacts.CHECKPOINTS / "step-web")
     counts = collect_folder(collector, sources, out, engine, told)

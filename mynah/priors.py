@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mynah import artifacts
-from mynah.data.split import TRAIN, fold_folder
+from mynah.data.split.split import TRAIN, fold_folder
 from mynah.ngram.config import NGramConfig
 from mynah.ngram.model import quiet
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior

@@ -8,9 +8,10 @@ from typing import Any, Self
 from pydantic import Field, model_validator
 
 from mynah.config import Config, build_config, merge, read_recipe
-from mynah.data.clean.config import CleanConfig, EngineConfig
-from mynah.data.reading import CollectConfig
-from mynah.data.split import SplitConfig
+from mynah.data.clean.config import CleanConfig
+from mynah.data.engine import EngineConfig
+from mynah.data.sources import CollectConfig
+from mynah.data.split.split import SplitConfig
 from mynah.generate.settings import SamplingConfig
 from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1] / "mynah"
 LAYERS = {
@@ -15,15 +17,24 @@ LAYERS = {
     "tune": 4, "evaluate": 4,
     "explain": 5, "privacy": 5,
     "serve": 6,
-    "prepare": 7, "priors": 7, "perplexity": 7, "data_report": 7, "report_style": 7,
-    "recipe": 7, "run": 7, "report": 7, "report_words": 7, "pipeline": 7, "api": 7, "cli": 7,
-    "__main__": 7,
+    "prepare": 7, "priors": 7, "perplexity": 7, "recipe": 7, "run": 7, "report": 7,
+    "pipeline": 7, "api": 7, "cli": 7, "__main__": 7,
 }  # fmt: skip
 #: Packages of one number that may import each other, with the reason.
 WITHIN = {
     ("tokenizer", "data"),  # records are what is encoded
     ("plan", "train"),  # measured speed is the speed of the training loop itself
 }
+
+
+def module_of(path: str) -> str:
+    """Return the dotted name of a file of the package."""
+    return ".".join(["mynah", *Path(path).relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+
+
+def place_of(name: str) -> Path:
+    """Return where a package or module lies by its dotted name, a module without its ending."""
+    return ROOT.joinpath(*name.split(".")[1:])
 
 
 def imports() -> list[tuple[str, str, str]]:
@@ -37,8 +48,8 @@ def imports() -> list[tuple[str, str, str]]:
             if isinstance(node, ast.ImportFrom) and node.module:
                 assert node.level == 0, f"{path}: relative import"
                 names = [node.module]
-                if node.module == "mynah":
-                    names = [f"mynah.{alias.name}" for alias in node.names]
+                if node.module.split(".")[0] == "mynah" and place_of(node.module).is_dir():
+                    names = [f"{node.module}.{alias.name}" for alias in node.names]
             elif isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             else:
@@ -71,9 +82,53 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
     TopologicalSorter(graph).prepare()  # raises CycleError with the circle
 
 
-def module_of(path: str) -> str:
-    """Return the dotted name of a file of the package."""
-    return ".".join(["mynah", *Path(path).relative_to(ROOT).with_suffix("").parts]).removesuffix(".__init__")
+def parts_of(package: str) -> dict[str, set[str]]:
+    """Return which parts of a package import which others; a part is a folder of it, or a module that lies loose in it.
+
+    An import inside a function counts as any other. What the package says of itself in `__init__` is no part.
+
+    Args:
+        package: a dotted name such as mynah or mynah.data.
+    """
+    graph: dict[str, set[str]] = {}
+    for path, _, name in imports():
+        both = module_of(path), name
+        if path.endswith("__main__.py") or not all(dotted.startswith(f"{package}.") for dotted in both):
+            continue
+        part, target = (dotted.removeprefix(f"{package}.").split(".")[0] for dotted in both)
+        if part != target and (is_loose(package, target) or place_of(f"{package}.{target}").is_dir()):
+            graph.setdefault(part, set()).add(target)
+    return graph
+
+
+def is_loose(package: str, part: str) -> bool:
+    """Whether a part of a package is a module of its own and no folder."""
+    return place_of(f"{package}.{part}").with_suffix(".py").is_file()
+
+
+def test_the_loose_modules_of_data_import_no_folder() -> None:
+    for part, targets in parts_of("mynah.data").items():
+        if is_loose("mynah.data", part):
+            assert all(is_loose("mynah.data", target) for target in targets), f"{part} imports {targets}"
+
+
+#: Packages that have folders, Mynah itself among them.
+PACKAGES = sorted({module_of(str(path)).rpartition(".")[0] for path in ROOT.rglob("*/__init__.py")})
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_parts_of_a_package_do_not_import_each_other_in_a_circle(package: str) -> None:
+    graph, circle = parts_of(package), ""
+    assert len(graph) > 5
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = " imports ".join(reversed(error.args[1]))  # each part comes before those that import it
+    assert not circle
+
+
+def test_packages_with_folders_are_found() -> None:
+    assert {"mynah", "mynah.data"} <= set(PACKAGES)
 
 
 def test_data_and_tokenizer_do_not_import_torch() -> None:

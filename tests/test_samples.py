@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mynah.data.collect import CollectConfig, collect
+from mynah.data.collect.collector import CollectConfig, collect
 from mynah.data.records import Conversation
 from mynah.evaluate.replies import exchanges, holds_facts, look_up, read_questions
 

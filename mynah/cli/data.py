@@ -15,7 +15,7 @@ from mynah.config import merge, parse_assignment
 from mynah.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
-    from mynah.data.reading import Source
+    from mynah.data.sources import Source
     from mynah.recipe import Recipe
 
 _OUT = Parameter(name=("--out", "-o"))
@@ -48,7 +48,7 @@ def collect(
     set_: tuple[str, ...]
         Any other key: --set collect.gap_hours=2. May be given several times.
     """
-    from mynah.data.reading import told_kinds
+    from mynah.data.sources import told_kinds
     from mynah.prepare import collect_into, hashes_of, read_sources
 
     settings = _recipe(
@@ -113,7 +113,7 @@ def clean(
         Any other key: --set clean.duplicates.lines=10. May be given several times.
     """
     from mynah.artifacts import read_manifest
-    from mynah.data.reading import told_kinds
+    from mynah.data.sources import told_kinds
     from mynah.prepare import clean_into, judges_of, told_of
 
     if folder.is_file():
@@ -184,7 +184,7 @@ def split(
     from dataclasses import asdict
 
     from mynah.artifacts import read_manifest
-    from mynah.data.split import SplitCounts, split_folder
+    from mynah.data.split.split import SplitCounts, split_folder
     from mynah.prepare import hashes_of
 
     source = records_of(folder)
@@ -223,7 +223,7 @@ def report(folder: Path, *, out: Annotated[Path | None, _OUT] = None) -> None:
     out: Path
         Folder for the two files. Default: beside the records.
     """
-    from mynah.data_report import write_data_report
+    from mynah.report.data_report import write_data_report
 
     page = write_data_report(folder, out or folder.parent / f"{folder.name}-report")
     print(f"report     {page}")
@@ -313,7 +313,7 @@ def diff(before: Path, after: Path, *, count: Annotated[int, Parameter(name=("--
     count: int
         Examples of each kind.
     """
-    from mynah.data.report.compare import compare
+    from mynah.data.summary.compare import compare
 
     found = compare(records_of(before), records_of(after), count)
     print(f"{before}: {found.before:,} records; {after}: {found.after:,} records")

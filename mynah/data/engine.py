@@ -11,15 +11,29 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from pydantic import Field
+
+from mynah.config import Config
 from mynah.errors import ConfigError, MissingDependency, MynahError
 
 #: Where a shard is worked on: takes a task (a dict that JSON can hold), returns one.
 Task = dict[str, Any]
 Work = Callable[[Task], Task]
 #: Other processes take a second to start: fewer tasks than this that only read and write are done sooner by this one.
-SPREAD_LIGHT = 40
+LIGHT_TASKS = 40
 #: How often work is taken up again after a worker died; a cluster does so by itself before.
 ATTEMPTS = 4
+
+
+class EngineConfig(Config):
+    """Where the work runs; what it makes is the same everywhere, so this is no part of a stage's key."""
+
+    workers: int = Field(
+        default_factory=lambda: os.cpu_count() or 1,
+        ge=1,
+        description="processes at once; default: one a core",
+    )
+    ray: str | None = Field(None, description="address of a Ray cluster; default: this machine")
 
 
 def run_tasks(work: Work, tasks: Sequence[Task], workers: int = 1, ray: str | None = None) -> Iterator[Task]:

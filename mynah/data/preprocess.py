@@ -15,6 +15,9 @@ from mynah.errors import ConfigError
 #: Letters and digits, Han apart: Chinese does not show where a word ends.
 _WORD = re.compile(r"(?P<han>[\u3400-\u9fff]+)|[^\W_\u3400-\u9fff]+(?:['’][^\W_\u3400-\u9fff]+)*")
 
+#: Ends of sentences, in Latin and in Chinese script; a quotation mark may close one.
+TERMINAL = tuple(".!?\"'”’…。！？」』”）)")
+
 
 @cache
 def segmenter() -> Callable[[str], list[str]]:

@@ -13,8 +13,8 @@ from test_cli import mynah, refused
 from mynah import artifacts
 from mynah.artifacts import read_manifest
 from mynah.data.records import Conversation, Message
-from mynah.data.report.compare import difference
 from mynah.data.store import read_records
+from mynah.data.summary.compare import difference
 from mynah.perplexity import RunPerplexity
 from mynah.tokenizer.preview import preview
 

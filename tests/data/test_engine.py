@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from mynah.data import store
-from mynah.data.clean.config import CleanConfig, EngineConfig
+from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.run import clean_folder, clean_task
-from mynah.data.engine import run_tasks
+from mynah.data.engine import EngineConfig, run_tasks
 from mynah.data.records import Document
 from mynah.errors import MynahError
 
@@ -21,10 +21,11 @@ from mynah.errors import MynahError
 KILLS = """
 import os, signal, sys, threading, time
 from pathlib import Path
-from mynah.data.clean.config import CleanConfig, EngineConfig
+from mynah.data.clean.config import CleanConfig
+from mynah.data.engine import EngineConfig
 from mynah.data.clean import run
 from mynah.data.clean.run import KEPT, WORK, clean_folder
-run.SPREAD_LIGHT = 2
+run.LIGHT_TASKS = 2
 
 def kill(work):
     while True:
@@ -87,19 +88,20 @@ def test_a_killed_worker_changes_nothing(
 
 
 #: Collects a folder of files and splits a folder of shards.
-SPREADS = """
+COLLECT_AND_SPLIT = """
 import sys
 from pathlib import Path
-from mynah.data import collect_shards, split
-from mynah.data.clean.config import EngineConfig
-from mynah.data.collect import Collector
-from mynah.data.reading import CollectConfig
+from mynah.data.collect import shards as collecting
+from mynah.data.split import split
+from mynah.data.engine import EngineConfig
+from mynah.data.collect.collector import Collector
+from mynah.data.sources import CollectConfig
 
 shards, files, out, ray = (*map(Path, sys.argv[1:4]), sys.argv[4] or None)
 engine = EngineConfig(workers=2 if ray else 1, ray=ray)
-collect_shards.PARALLEL_BYTES = collect_shards.BATCH_BYTES = 1 << 14
-collect_shards.collect_folder(Collector([files], CollectConfig()), [files], out / "collected", engine)
-split.SPREAD_LIGHT = 2
+collecting.PARALLEL_BYTES = collecting.BATCH_BYTES = 1 << 14
+collecting.collect_folder(Collector([files], CollectConfig()), [files], out / "collected", engine)
+split.LIGHT_TASKS = 2
 split.split_folder(shards, out / "split", split.SplitConfig(), 0, engine)
 """
 
@@ -113,7 +115,7 @@ def test_collecting_and_splitting_on_a_cluster_give_the_same_bytes(source: Path,
     environment = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     for name, ray in (("alone", ""), ("cluster", "local")):
         done = subprocess.run(
-            [sys.executable, "-c", SPREADS, str(source), str(tmp_path / "files"), str(tmp_path / name), ray],
+            [sys.executable, "-c", COLLECT_AND_SPLIT, str(source), str(tmp_path / "files"), str(tmp_path / name), ray],
             capture_output=True, text=True, check=False, timeout=240, env=environment,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr

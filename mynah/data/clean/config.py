@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Literal
 
 from pydantic import Field
 
 from mynah.config import Config
+from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.personal.config import PersonalConfig
 
 #: What a rule does to a record that it finds wanting.
@@ -36,43 +36,6 @@ class QualityConfig(Config):
         None, gt=1, description="perplexity a token beyond which a text is surprising"
     )
     model: str | None = Field(None, description="a run of mynah build, whose n-gram model judges")
-
-
-class DuplicateConfig(Config):
-    """Which repeats are dropped."""
-
-    exact: bool = Field(True, description="records equal after case and white space are folded")
-    near: bool = Field(False, description="records that MinHash finds alike")
-    bands: int = Field(14, ge=1, description="bands of the MinHash signature")
-    rows: int = Field(8, ge=1, description="hashes a band")
-    shingle: int = Field(5, ge=1, description="words (Han characters) a shingle")
-    lines: int | None = Field(
-        None, ge=1, description="drop a line that stands in more documents than this; None: no"
-    )
-    replies: int | None = Field(
-        None, ge=1, description="keep at most this many exchanges with the same reply; None: all"
-    )
-
-    @property
-    def any(self) -> bool:
-        """Whether any repeat is looked for."""
-        return self.exact or self.near or self.lines is not None or self.replies is not None
-
-    @property
-    def threshold(self) -> float:
-        """Jaccard similarity at which a pair is found half of the time: (1 - 0.5^(1/bands))^(1/rows)."""
-        return float((1 - 0.5 ** (1 / self.bands)) ** (1 / self.rows))
-
-
-class EngineConfig(Config):
-    """Where the work runs; what it makes is the same everywhere, so this is no part of a stage's key."""
-
-    workers: int = Field(
-        default_factory=lambda: os.cpu_count() or 1,
-        ge=1,
-        description="processes at once; default: one a core",
-    )
-    ray: str | None = Field(None, description="address of a Ray cluster; default: this machine")
 
 
 class CleanConfig(Config):

@@ -12,8 +12,6 @@ import numpy.typing as npt
 
 from mynah.data.preprocess import segmenter
 
-#: Ends of sentences, in Latin and in Chinese script; a quotation mark may close one.
-TERMINAL = tuple(".!?\"'”’…。！？」』”）)")
 _MIX, _MULTIPLY, _SHIFT = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xFF51AFD7ED558CCD), np.uint64(32)
 
 

@@ -16,7 +16,8 @@ from itertools import islice
 import numpy as np
 import numpy.typing as npt
 
-from mynah.data.clean.measure import TERMINAL, Measured
+from mynah.data.clean.measure import Measured
+from mynah.data.preprocess import TERMINAL
 
 _STOP_WORDS = frozenset("the be to of and that have with".split())
 _STOP_WORDS_ZH = frozenset("的 了 是 在 和 有 不 与 之 而 以 为 也 就 都 这 我 他 你 不 於 為 與 這".split())

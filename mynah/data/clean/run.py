@@ -9,12 +9,13 @@ from functools import partial
 from pathlib import Path
 
 from mynah.artifacts import CHECKPOINTS
-from mynah.data.clean.config import CleanConfig, DuplicateConfig, EngineConfig
-from mynah.data.clean.duplicates import KeysOf, Repeats, find_in_memory
+from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.steps import Perplexity, clean_record, steps_of
-from mynah.data.engine import SPREAD_LIGHT, Task, run_tasks
+from mynah.data.dedup.config import DuplicateConfig
+from mynah.data.dedup.duplicates import KeysOf, Repeats, find_in_memory
+from mynah.data.dedup.repeats import group, starts_of, write_keys
+from mynah.data.engine import LIGHT_TASKS, EngineConfig, Task, run_tasks
 from mynah.data.records import Record
-from mynah.data.repeats import group, starts_of, write_keys
 from mynah.data.store import (
     Account,
     Change,
@@ -77,8 +78,8 @@ def clean_folder(
     """Clean the records of a folder into another one; return counts by kind and the account.
 
     Three passes, each over all cores or a cluster: the steps over each shard, with the keys of what may repeat; the
-    keys of all shards together (`mynah.data.repeats`); the shards again without what repeats. A shard or a range of
-    keys that is done stays done if the work is cut off: it is found again in `out`.
+    keys of all shards together (`mynah.data.dedup.repeats`); the shards again without what repeats. A shard or a
+    range of keys that is done stays done if the work is cut off: it is found again in `out`.
 
     Args:
         source: a folder of shards.
@@ -119,7 +120,7 @@ def clean_folder(
             {"cleaned": str(cleaned), "start": start, "repeats": str(out / REPEATS / "found"), "out": str(folder)}
             for cleaned, start, folder in zip(work, starts, kept, strict=True)
         ]  # fmt: skip
-        workers = engine.workers if len(shards) >= SPREAD_LIGHT else 1
+        workers = engine.workers if len(shards) >= LIGHT_TASKS else 1
         _run(leave_out_task, tasks, workers, engine.ray, lambda done: tell(len(shards) + done))
     with Account(out) as account:
         for first, second in zip(work, kept, strict=True):

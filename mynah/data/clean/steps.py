@@ -18,11 +18,11 @@ from mynah.data.clean.text import (
     repair_unicode,
     script_converter,
 )
-from mynah.data.clean.verdict import Verdict
 from mynah.data.language import LANGUAGES, language_of
 from mynah.data.preprocess import remove_stop_words
 from mynah.data.records import Conversation, Document, Record, merge_turns
 from mynah.data.store import Change
+from mynah.data.verdict import Verdict
 from mynah.errors import ConfigError
 
 #: How surprising a text is to a model that is handed in: perplexity, 1 or more.

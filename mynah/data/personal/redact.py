@@ -6,12 +6,12 @@ import hashlib
 import re
 from dataclasses import replace
 
-from mynah.data.clean.verdict import Verdict
 from mynah.data.personal.config import KINDS, PersonalConfig, Span
 from mynah.data.personal.find import find, merged
 from mynah.data.personal.mentions import Mentions, is_han, speaker_span
 from mynah.data.personal.names import given_name_zh
 from mynah.data.records import Conversation, Record
+from mynah.data.verdict import Verdict
 
 #: How often another name is drawn where two people of a record would get the same.
 MOST_ALIKE = 20

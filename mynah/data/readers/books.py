@@ -13,8 +13,8 @@ from typing import Any
 from mynah.data.readers.inputs import BOMB_BYTES, BOMB_RATIO, Input
 from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import DataError, MissingDependency
 
 #: Pictures in it are text, too.

@@ -15,9 +15,9 @@ from mynah.data.layout import Layout
 from mynah.data.readers.chat_text import is_log
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _QQ = re.compile(
     r"(?P<time>\d{4}[-/]\d\d[-/]\d\d \d{1,2}:\d\d:\d\d)(?: (?P<half>[AP]M))? +"
@@ -88,10 +88,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         assistant=reading.config.columns.assistant,
     )
     head = head_of(given, encoding) or _QQ
-    yield from messages_to_records(given.name, _rows(given, encoding, head), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given, encoding, head), layout, reading)
 
 
-def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
+def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
     chat, start = "", 0
     found: re.Match[str] | None = None
     block: list[str] = []

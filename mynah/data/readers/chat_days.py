@@ -18,9 +18,9 @@ from datetime import datetime
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _BEFORE = r"(?P<half>上午|下午|午前|午後|오전|오후|AM|PM)?\s?"
 _CLOCK = r"(?P<hour>\d{1,2}):(?P<minute>\d\d)(?:\s?(?P<half_after>[AP]M))?"
@@ -74,10 +74,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant
     )
     head = head_of(given, encoding) or _LINE
-    yield from messages_to_records(given.name, _rows(given, encoding, head), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given, encoding, head), layout, reading)
 
 
-def _rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
+def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
     day, row, more = "", None, list[str]()
     for number, raw in enumerate(given.lines(encoding), start=1):
         line = raw.rstrip()

@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah.data.layout import Layout
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes; a chat is cut at silences, not one conversation.
 TIME, SPEAKER, TEXT, CHAT, THREAD = "time", "speaker", "text", "chat", "thread"
@@ -60,7 +60,7 @@ class ChatJson:
     #: Slack writes people as ids; their names
     people: Mapping[str, str] = field(default_factory=dict)
 
-    def rows(self) -> Iterator[Row | Rejected]:
+    def message_rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
 
         The thread is that of Slack or Google Chat, or in a group (Telegram, Discord) the chain of replies.
@@ -156,7 +156,7 @@ def _read(chat: ChatJson, reading: Reading) -> Iterator[Record | Rejected]:
         thread=THREAD,
         assistant=reading.config.columns.assistant,
     )
-    yield from messages_to_records(chat.name, chat.rows(), layout, reading)
+    yield from messages_to_records(chat.name, chat.message_rows(), layout, reading)
 
 
 def is_messages(values: Sequence[Any]) -> bool:

@@ -19,9 +19,9 @@ from functools import cached_property
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import ABOVE, APP, MEDIA, messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes.
 TIME, SPEAKER, TEXT = "time", "speaker", "text"
@@ -96,7 +96,7 @@ class ChatText:
         """The order that its dates are in: "dmy", "mdy" or "ymd"."""
         return _date_order(self.given, self.encoding)
 
-    def rows(self) -> Iterator[Row | Rejected]:
+    def message_rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker and text, and what is no message of a person."""
         begun = False
         for line, header, more in self._messages():
@@ -213,4 +213,4 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     layout = Layout(
         "messages", text=TEXT, speaker=SPEAKER, time=TIME, assistant=reading.config.columns.assistant
     )
-    yield from messages_to_records(given.name, chat.rows(), layout, reading)
+    yield from messages_to_records(given.name, chat.message_rows(), layout, reading)

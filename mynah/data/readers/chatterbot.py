@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
 from mynah.data.records import Conversation, Message, Record, Rejected, Role, merge_turns
+from mynah.data.sources import Reading
 from mynah.errors import DataError
 
 #: YAML is read whole; no hand-written corpus is larger.

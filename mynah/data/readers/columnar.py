@@ -9,9 +9,9 @@ from typing import Any
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.json_dialogues import is_conversation, to_record
 from mynah.data.readers.json_file import flat_cells, with_account
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import SAMPLE_ROWS, rows_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
 from mynah.errors import DataError
 
 _BATCH = 1024

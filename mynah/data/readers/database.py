@@ -9,11 +9,11 @@ from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import Any
 
-from mynah.data.layout import guess_layout
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import SAMPLE_ROWS, normal_cell, rows_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.guess import guess_layout
+from mynah.data.tables.to_records import SAMPLE_ROWS, normal_cell, rows_to_records
 from mynah.errors import ConfigError, DataError, MissingDependency, MynahError
 
 _BATCH = 1000

@@ -37,8 +37,8 @@ from mynah.data.readers import (
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input, office_kind
 from mynah.data.readers.json_values import looks_like_json
-from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import ConfigError, DataError
 
 Reader = Callable[[Input, Reading], Iterator[Record | Rejected]]

@@ -14,8 +14,8 @@ from itertools import pairwise
 
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
 from mynah.data.records import Conversation, Message, Record, Rejected, Role, merge_turns
+from mynah.data.sources import Reading
 
 _EOU = re.compile(r"__eo[us]__|<eou>", re.IGNORECASE)
 _NUMBERED = re.compile(r"(\d{1,4}) (\S.*)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
+from mynah.data.sources import Reading
 from mynah.errors import ConfigError, DataError
 
 #: Kinds of files that are read, for errors.

@@ -10,9 +10,9 @@ from typing import Any
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.table import column_names, is_header
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import SAMPLE_ROWS, normal_cell, rows_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import SAMPLE_ROWS, normal_cell, rows_to_records
 from mynah.data.vocabulary import known_names
 from mynah.errors import DataError
 
@@ -33,17 +33,17 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             names = workbook.sheet_names
             for name in names:
                 sheet = workbook.get_sheet_by_name(name)
-                if sheet.height and any(_rows(sheet)):
+                if sheet.height and any(_rows_of_sheet(sheet)):
                     empty = False
                     shown = given.name if len(names) == 1 else f"{given.name}/{name}"
-                    yield from _sheet(shown, partial(_rows, sheet), reading)
+                    yield from _sheet(shown, partial(_rows_of_sheet, sheet), reading)
         except (CalamineError, OSError) as error:
             raise DataError(f"{given.name}: a damaged workbook ({type(error).__name__})") from None
     if empty:
         raise DataError(f"{given.name}: no rows in this workbook")
 
 
-def _rows(sheet: Any) -> Iterator[tuple[int, list[str]]]:
+def _rows_of_sheet(sheet: Any) -> Iterator[tuple[int, list[str]]]:
     """Yield the rows of a sheet that are not blank, with their numbers: made one by one, as there may be a million."""
     for number, values in enumerate(sheet.iter_rows(), start=1):
         cells = list(map(_cell, values))

@@ -9,8 +9,8 @@ from itertools import chain
 
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
 from mynah.data.records import Pair, Record, Rejected
+from mynah.data.sources import Reading
 
 _ENTRY = re.compile(r'(msgctxt|msgid|msgid_plural|msgstr(?:\[\d+\])?)\s+(".*")')
 _QUOTED = re.compile(r'".*"')

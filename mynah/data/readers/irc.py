@@ -25,9 +25,9 @@ from pathlib import PurePath
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import APP, messages_to_records
 
 _CLOCK, _ZONE = r"\d{1,2}:\d\d(?::\d\d)?", r"(?:Z|[+-]\d\d:?\d\d)?"
 _STAMP = rf"(?:\[?(?:\d{{4}}-\d\d-\d\d[T ])?{_CLOCK}{_ZONE}\]?)"
@@ -69,10 +69,10 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
         time=TIME,
         assistant=assistant,
     )
-    yield from messages_to_records(given.name, _rows(given, encoding, links), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given, encoding, links), layout, reading)
 
 
-def _rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
+def _message_rows(given: Input, encoding: str, links: Mapping[int, int]) -> Iterator[Row | Rejected]:
     """Yield each line that somebody says, with the line that it answers."""
     last_by: dict[str, int] = {}
     clock = _Clock(given.name)

@@ -10,10 +10,10 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mynah.data.cells import normal_name
-from mynah.data.exchanges import split_exchange
+from mynah.data.chats.exchanges import split_exchange
 from mynah.data.readers.json_trees import Unfolded
 from mynah.data.records import Conversation, Message, Preference, Record, Rejected, Role, merge_turns
+from mynah.data.tables.column_contents import normal_name
 from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
 
 #: Where a conversation keeps its turns, most telling first.

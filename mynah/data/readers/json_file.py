@@ -21,9 +21,9 @@ from mynah.data.readers.json_dialogues import (
 from mynah.data.readers.json_trees import unfold
 from mynah.data.readers.json_values import read_values
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Conversation, Document, Labelled, Message, Record, Rejected
-from mynah.data.rows import SAMPLE_ROWS, rows_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
 from mynah.errors import DataError
 
 Numbered = tuple[int, Any]
@@ -248,7 +248,7 @@ def _flat(
         )
     columns = tuple(dict.fromkeys(column for cells in flat for column in cells))
 
-    def rows() -> Iterator[Row | Rejected]:
+    def flat_rows() -> Iterator[Row | Rejected]:
         for item in items:
             if isinstance(item, Rejected):
                 yield item
@@ -259,7 +259,7 @@ def _flat(
             else:
                 yield Row(item[0], {column: cells.get(column, "") for column in columns})
 
-    yield from rows_to_records(name, columns, flat, rows(), reading)
+    yield from rows_to_records(name, columns, flat, flat_rows(), reading)
 
 
 def flat_cells(value: Any) -> dict[str, str] | None:

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
 from mynah.data.records import Labelled, Record, Rejected
+from mynah.data.sources import Reading
 
 _LAYOUTS = (
     ("fastText's layout", re.compile(r"__label__(?P<label>\S+)(?:\s+__label__\S+)*\s+(?P<text>.*\S)")),

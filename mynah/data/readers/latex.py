@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading
 
 LARGEST = 32 << 20
 _COMMENT = re.compile(r"(?<!\\)%.*(?:\n[ \t]*)?")

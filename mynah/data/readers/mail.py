@@ -13,9 +13,9 @@ from email.utils import getaddresses, parsedate_to_datetime
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import messages_to_records
 
 #: A message is read up to this size; what is larger carries files.
 LARGEST_MESSAGE = 16 << 20
@@ -44,7 +44,9 @@ def is_mail(head: bytes) -> bool:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the threads of a mailbox: who writes first is the user, unless an assistant is told."""
     reading.tell(form="mail", layout="threads by In-Reply-To; quoted text and signatures left out")
-    rows = itertools.chain.from_iterable(_rows(given, line, data) for line, data in _messages(given))
+    rows = itertools.chain.from_iterable(
+        _rows_of_message(given, line, data) for line, data in _messages(given)
+    )
     layout = Layout(
         "messages",
         text="text",
@@ -84,7 +86,7 @@ def _with_short_headers(data: bytes) -> bytes:
     return head + blank + _PART_HEADER.sub(rb"\1", body)
 
 
-def _rows(given: Input, line: int, data: bytes) -> Iterator[Row | Rejected]:
+def _rows_of_message(given: Input, line: int, data: bytes) -> Iterator[Row | Rejected]:
     yield _row(given, line, data)
     if len(data) >= LARGEST_MESSAGE:
         yield Rejected(

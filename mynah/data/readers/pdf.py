@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import DataError, MissingDependency
 
 #: How PDFium marks a hyphen that it knows to break a word; Unicode's soft hyphen does the same.

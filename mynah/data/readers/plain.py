@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading
 from mynah.data.records import Document, Record, Rejected
+from mynah.data.sources import Reading
 
 #: Running text is cut at blank lines into pieces of about this many characters, so that a part of one
 #: book can be held out.

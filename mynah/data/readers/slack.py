@@ -11,8 +11,8 @@ from mynah.data.readers.chat_json import read_messages
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.json_scanner import LARGEST_VALUE
 from mynah.data.readers.json_values import sound
-from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading
 
 #: Files at the top of an export that are no messages.
 _TOP = frozenset(

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from mynah.data.clean.measure import TERMINAL
+from mynah.data.preprocess import TERMINAL
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading
 from mynah.data.records import Record, Rejected
+from mynah.data.sources import Reading
 
 _TIMES = re.compile(r"(?:\d{1,2}:)?\d{1,2}:\d\d[,.]\d{3} --> (?:\d{1,2}:)?\d{1,2}:\d\d[,.]\d{3}.*")
 _VOICE = re.compile(r"<v(?:\.\S*)? ([^<>]+)>")

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mynah.data.layout import NAMELESS
 from mynah.data.readers import chat_days
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import SAMPLE_ROWS, rows_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.guess import NAMELESS
+from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
 from mynah.data.vocabulary import known_names
 from mynah.errors import DataError
 
@@ -42,7 +42,7 @@ class Table:
     #: False where `"` is an ordinary character, as in most tab-separated logs.
     quoted: bool = True
 
-    def rows(self) -> Iterator[Row | Rejected]:
+    def read_rows(self) -> Iterator[Row | Rejected]:
         """Yield each row, or what was wrong with it; a bad row never stops the walk.
 
         A quote that is never closed would swallow the rest of the file: its own line is rejected, and reading
@@ -147,7 +147,7 @@ def column_names(first: list[str], header: bool) -> tuple[str, ...]:
 
 def _bad_rows(table: Table) -> int:
     """Count the bad ones among the first rows, to tell whether quotes are quotes here."""
-    return sum(isinstance(row, Rejected) for row in itertools.islice(table.rows(), 5000))
+    return sum(isinstance(row, Rejected) for row in itertools.islice(table.read_rows(), 5000))
 
 
 def sniff_delimiter(given: Input, encoding: str) -> str | None:
@@ -175,7 +175,7 @@ def _first_rows(given: Input, encoding: str, delimiter: str, count: int) -> list
     csv.field_size_limit(MAX_CELL)
     rows: list[list[str]] = []
     reader = csv.reader(given.first_lines(encoding, _LINES), delimiter=delimiter)
-    with contextlib.suppress(csv.Error):  # rows() names the place; the rows so far are enough here
+    with contextlib.suppress(csv.Error):  # read_rows() names the place; the rows so far are enough here
         rows.extend(itertools.islice((row for row in reader if any(row)), count))
     return rows
 
@@ -205,8 +205,8 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     table = open_table(given, encoding, config.delimiter, known_names(), config.header)
     cut = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(table.delimiter, f"'{table.delimiter}'")
     reading.tell(form=f"table cut by {cut}" + ("" if table.has_header else " without a header"))
-    sample = [row.cells for row in itertools.islice(table.rows(), SAMPLE_ROWS) if isinstance(row, Row)]
-    rows = table.rows()
+    sample = [row.cells for row in itertools.islice(table.read_rows(), SAMPLE_ROWS) if isinstance(row, Row)]
+    rows = table.read_rows()
     if table.columns == chat_days.KAKAO_COLUMNS:
         rows = chat_days.without_notes(given.name, rows)
     yield from rows_to_records(given.name, table.columns, sample, rows, reading)

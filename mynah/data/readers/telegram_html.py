@@ -11,9 +11,9 @@ from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import APP, MEDIA, messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
 from mynah.errors import DataError
 
 LARGEST = 64 << 20
@@ -41,10 +41,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     layout = Layout(
         "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant
     )
-    yield from messages_to_records(given.name, _rows(given.name, tree), layout, reading)
+    yield from messages_to_records(given.name, _message_rows(given.name, tree), layout, reading)
 
 
-def _rows(name: str, tree: Any) -> Iterator[Row | Rejected]:
+def _message_rows(name: str, tree: Any) -> Iterator[Row | Rejected]:
     """Yield each message that a person wrote, and what is none."""
     speaker = ""
     for number, message in enumerate(

@@ -14,9 +14,9 @@ from mynah.data.layout import Layout
 from mynah.data.readers.chat_text import is_log
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import messages_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import messages_to_records
 
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _TIME = rf"\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}[T ]{_CLOCK}(?:[.,]\d+)?Z?|{_CLOCK}"

@@ -13,8 +13,8 @@ from typing import Any
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.web_page import main_text
-from mynah.data.reading import Reading
 from mynah.data.records import Document, Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import MissingDependency
 
 #: A page larger than this is passed over.

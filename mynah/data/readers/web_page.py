@@ -9,8 +9,8 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.readers.plain import cut
-from mynah.data.reading import Reading
 from mynah.data.records import Document, Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import MissingDependency
 
 #: A page larger than this is data in the shape of a page.

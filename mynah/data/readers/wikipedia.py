@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.xml_records import elements
-from mynah.data.reading import Reading
 from mynah.data.records import Document, Record, Rejected
+from mynah.data.sources import Reading
 from mynah.errors import MissingDependency
 
 #: An article larger than this is a list that no reader reads; parsing it would take minutes.

@@ -9,9 +9,9 @@ from typing import Any
 
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
-from mynah.data.reading import Reading, Row
 from mynah.data.records import Record, Rejected
-from mynah.data.rows import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.to_records import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
 
 #: Android's "SMS Backup & Restore" writes 1 for received, 2 for sent (and 3 to 6 for drafts and failures).
@@ -32,7 +32,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     if tag in ("sms", "mms"):
         yield from _backup(given, reading)
         return
-    rows = _rows(given, tag)
+    rows = _rows_of_elements(given, tag)
     sample = list(islice(rows, SAMPLE_ROWS))
     cells = [row.cells for row in sample if isinstance(row, Row)]
     columns = tuple(dict.fromkeys(name for row in cells for name in row))
@@ -95,7 +95,7 @@ def _repeated(given: Input) -> str | None:
     return None
 
 
-def _rows(given: Input, tag: str) -> Iterator[Row | Rejected]:
+def _rows_of_elements(given: Input, tag: str) -> Iterator[Row | Rejected]:
     for number, element in enumerate(elements(given, tag), start=1):
         cells: dict[str, str] = dict(element.attrib.items())
         if tag == "tu":  # TMX: a text in several languages

@@ -1,0 +1,1 @@
+"""Repeats: equal records, records nearly alike, lines and replies that stand in many."""

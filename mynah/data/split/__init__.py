@@ -1,0 +1,1 @@
+"""Set records apart: what each is known by, which belong together, which hold evaluation text."""

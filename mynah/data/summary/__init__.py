@@ -1,0 +1,1 @@
+"""A folder of records in numbers, and two of them compared."""

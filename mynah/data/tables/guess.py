@@ -1,0 +1,284 @@
+"""Guess what the columns of a table mean; what the user says of a column overrides the guess."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mynah.data.language import language_of
+from mynah.data.layout import Columns, Layout
+from mynah.data.tables.column_contents import (
+    FEW,
+    filled,
+    find,
+    fuller,
+    is_clock,
+    is_label,
+    is_prose,
+    is_worded,
+    longest,
+    normal_name,
+    said,
+    telling_label,
+)
+from mynah.data.vocabulary import LANGUAGE_NAMES, NAMES
+from mynah.errors import ConfigError, DataError
+
+#: Names that say nothing: those of a table without a header, or given by a program.
+NAMELESS = re.compile(r"(?:column|col|field|var|_?c|v|x|f)_?\d+", re.IGNORECASE)
+#: A table with more columns is none.
+MOST_COLUMNS = 4096
+#: Names of two columns of texts that are compared.
+_COMPARED = (
+    ("sentence1", "sentence2"), ("texta", "textb"), ("text1", "text2"), ("premise", "hypothesis"),
+    ("question1", "question2"),
+)  # fmt: skip
+
+
+def guess_layout(
+    path: str, columns: Sequence[str], sample: Sequence[Mapping[str, str]], given: Columns
+) -> Layout:
+    """Guess a table's layout from its column names and its first rows; `given` overrides.
+
+    Raises:
+        ConfigError: if a given column is not in the table.
+        DataError: if no sense can be made of it; the message lists the columns and the flags.
+    """
+    if len(columns) > MOST_COLUMNS:
+        raise DataError(f"{path}: {len(columns):,} columns, more than {MOST_COLUMNS:,}; check --delimiter")
+    _check_given(path, columns, given)
+    found = {purpose: getattr(given, purpose) or find(purpose, columns) for purpose in NAMES}
+    found["label"] = found["label"] or telling_label(columns, sample)
+    text = given.text or fuller(filled(found["text"], sample), columns, sample)
+    found["text"] = text
+    question = given.question or said("question", columns, sample)
+    answer = given.answer or said("answer", columns, sample, question)
+    found["question"], found["answer"] = question, answer
+    for one, other in (("question", "answer"), ("answer", "question")):
+        if getattr(given, one) and not found[other]:
+            raise ConfigError(f"{path}: --{one}-column needs --{other}-column beside it")
+    wanted = given.rows_are
+    if wanted in (None, "translation") and given.text is None and not (given.question or given.label):
+        if pair := _two_languages(columns, sample, wanted is not None):
+            return Layout("translation", question=pair[:1], answer=pair[1])
+        if wanted:
+            raise ConfigError(
+                f"{path}: a translation needs two columns of text: --question-column (source) "
+                "and --answer-column (target)"
+            )
+    if wanted == "translation":
+        if not (question and answer):
+            raise ConfigError(f"{path}: a translation needs --question-column (source) and --answer-column")
+        return Layout("translation", question=(question,), answer=answer)
+    if wanted == "pairs" and not (question and answer):
+        raise ConfigError(f"{path}: pairs need --question-column and --answer-column")
+    if (
+        (given.text is None or wanted == "pairs")
+        and wanted in (None, "pairs")
+        and question
+        and answer
+        and question != answer
+    ):
+        parts = _with_context(question, columns) if given.question is None else (question,)
+        return Layout("pairs", question=tuple(c for c in parts if c != answer), answer=answer)
+    if wanted is None and not (given.text or given.label or question) and answer and is_prose(answer, sample):
+        # What the answer is to stands under a title and as a text, where nothing is called a question.
+        asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
+        if asked:
+            return Layout("pairs", question=asked, answer=answer)
+    if wanted in (None, "labelled") and given.text is None:
+        both = _compared(columns)
+        if both and found["label"]:
+            return Layout("labelled", title=both[0], text=both[1], label=found["label"])
+        if not (given.label or found["label"]) and (nameless := _nameless_label(columns, sample)):
+            return nameless
+        if wanted is None and all(map(NAMELESS.fullmatch, columns)):
+            prose = [c for c in columns if is_prose(c, sample)]
+            if len(prose) == 2 and given.speaker is None and not given.label:
+                return Layout("pairs", question=(prose[0],), answer=prose[1])
+    text = text or longest(columns, sample, taken=[v for v in found.values() if v])
+    if text is None:
+        raise DataError(
+            f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
+            "say --text-column NAME, or --question-column NAME --answer-column NAME"
+        )
+    return _one_text_column(path, text, found, sample, given)
+
+
+#: Columns with the answers to choose from.
+CHOICES = ("A", "B", "C", "D", "E")
+
+
+def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that a question is made of: the passage it is about, what it works on, what to choose from."""
+    folded = {normal_name(column): column for column in columns}
+    around = [folded[name] for name in ("input", "context", "passage") if name in folded]
+    around = [column for column in around if column != question][:1]
+    choices = [column for column in columns if column in CHOICES]
+    if normal_name(question) in (
+        "instruction",
+        "prompt",
+    ):  # Alpaca, Dolly: the input belongs to the instruction
+        return (question, *around)
+    return (*around, question, *(choices if len(choices) > 1 else ()))
+
+
+def _one_text_column(
+    path: str,
+    text: str,
+    found: Mapping[str, str | None],
+    sample: Sequence[Mapping[str, str]],
+    given: Columns,
+) -> Layout:
+    """Choose among messages, labelled texts and plain texts."""
+    wanted = given.rows_are
+    layout = Layout(
+        "messages",
+        text=text,
+        conversation=found["conversation"],
+        chat=found["chat"],
+        message_id=found["message_id"],
+        reply_to=found["reply_to"],
+        speaker=found["speaker"] if found["speaker"] != text else None,
+        direction=_direction(found["direction"], sample),
+        time=found["time"],
+        type=given.type or _message_type(found["type"], sample),
+        title=found["title"] if found["title"] != text else None,
+        assistant=given.assistant,
+    )
+    if layout.reply_to and not layout.message_id:
+        layout = replace(layout, reply_to=None)
+    if layout.chat and not layout.time:  # nothing to cut it by
+        layout = replace(layout, conversation=layout.conversation or layout.chat, chat=None)
+    labelled = bool(found["label"]) and found["label"] != text and is_label(found["label"] or "", sample)
+    speaks = bool(layout.direction) or (
+        layout.speaker is not None and _is_speaker(layout, found, given, labelled)
+    )
+    if given.assistant and not layout.speaker and wanted in (None, "messages"):
+        raise ConfigError(f"{path}: --assistant needs a column that says who speaks: --speaker-column NAME")
+    if wanted == "messages" and not speaks:
+        raise ConfigError(f"{path}: messages need --speaker-column or --direction-column")
+    if wanted == "labelled" and not found["label"]:
+        raise ConfigError(f"{path}: labelled rows need --label-column")
+    if speaks and wanted in (None, "messages"):
+        return layout
+    title = found["title"] if found["title"] != text else None
+    if wanted == "text":
+        return Layout("text", text=text, title=title)
+    if wanted == "labelled":
+        return Layout("labelled", text=text, title=title, label=found["label"])
+    if labelled:
+        return Layout("labelled", text=text, title=title, label=found["label"])
+    return Layout("text", text=text, title=title)
+
+
+def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns, labelled: bool) -> bool:
+    """Tell who says a message from who wrote a text: a text has a title or a class and answers nobody."""
+    assert layout.speaker is not None
+    threaded = layout.reply_to or layout.conversation or layout.chat
+    if layout.title and not (given.speaker or threaded):
+        return False
+    wrote = normal_name(layout.speaker) in (
+        "author", "authorname", "name", "username", "user", "userid", "owneruserid", "source"
+    )  # fmt: skip
+    return bool(
+        given.speaker or threaded or not wrote or (layout.time and not found["title"] and not labelled)
+    )
+
+
+def _two_languages(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]], sure: bool
+) -> tuple[str, str] | None:
+    """Return the two columns that say the same in two languages.
+
+    They are named for languages (or source and target), or are the only ones in a table without a header; and
+    language identification must agree, unless the user is sure.
+    """
+    named = [c for c in columns if normal_name(c) in LANGUAGE_NAMES]
+    bare = [c for c in columns if NAMELESS.fullmatch(c)]
+    if len(named) == 2:
+        pair = (named[0], named[1])
+    elif len(bare) == len(columns) and 2 <= len(bare) <= 6:
+        worded = [c for c in bare if is_worded(c, sample)]
+        if len(worded) < 2:
+            return None
+        pair = (worded[0], worded[1])
+    else:
+        return None
+    if sure:
+        return pair
+    texts = [[t for row in sample[:200] if (t := row.get(c, "").strip())] for c in pair]
+    if any(len(set(t)) * 4 < len(t) or not t for t in texts):  # a class repeats, a sentence does not
+        return None
+    first, second = (language_of(" \n".join(t)[:4000]).code for t in texts)
+    prose = len(sample) < FEW or all(is_prose(c, sample) for c in pair)
+    return pair if first != second and prose else None
+
+
+def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
+    """Return the two columns of texts that a class is about: does the second follow from the first, say."""
+    folded = {normal_name(column): column for column in columns}
+    for first, second in _COMPARED:
+        if first in folded and second in folded:
+            return folded[first], folded[second]
+    return None
+
+
+def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
+    """Return the layout of a table without names in which one column repeats a few short words: the class.
+
+    The text is the longest of the others; of two long ones (title and text, or two sentences) both.
+    """
+    if not 2 <= len(columns) <= 8 or any(not NAMELESS.fullmatch(c) for c in columns) or len(sample) < 10:
+        return None
+    values = {c: [row.get(c, "").strip() for row in sample] for c in columns}
+    columns = [c for c in columns if len(set(values[c])) > 1]  # empty, or the same in every row
+    few = [
+        c
+        for c in columns
+        if len(set(values[c])) <= max(2, len(sample) // 10) and max(map(len, values[c])) <= 32
+    ]
+    texts = [
+        c
+        for c in columns
+        if c not in few
+        and len(set(values[c])) > len(sample) // 2
+        and is_worded(c, sample)
+        and not is_clock(values[c])
+    ]
+    if len(columns) > 4 and len(texts) > 1:  # of many, the one that holds most
+        longest = max(texts, key=lambda c: sum(map(len, values[c])))
+        rest = max(sum(map(len, values[c])) for c in texts if c != longest)
+        texts = [longest] if sum(map(len, values[longest])) > 1.2 * rest else texts
+    if len(few) != 1 or not 1 <= len(texts) <= 2:
+        return None
+    return Layout("labelled", title=texts[0] if len(texts) == 2 else None, text=texts[-1], label=few[0])
+
+
+def _message_type(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Keep a type column only if some of its values say that a message is text."""
+    if column is None:
+        return None
+    values = {row.get(column, "").strip().lower() for row in sample}
+    return column if values & {"text", "文本", "文字", "1"} and len(values) <= 30 else None
+
+
+def _check_given(path: str, columns: Sequence[str], given: Columns) -> None:
+    for purpose in NAMES:
+        column = getattr(given, purpose)
+        if column is not None and column not in columns:
+            flag = f"--{purpose.replace('_', '-')}-column"
+            raise ConfigError(f"{path}: {flag} {column}: no such column; columns: {_shown(columns)}")
+
+
+def _shown(columns: Sequence[str]) -> str:
+    """List column names for an error, cut short: what was taken for a header may be somebody's message."""
+    return ", ".join(c if len(c) <= 32 else f"{c[:12]}... ({len(c)} characters)" for c in columns)
+
+
+def _direction(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Keep a direction column only if it takes two values (the sample may show one of them)."""
+    if column is None:
+        return None
+    return column if len({row.get(column, "").strip().lower() for row in sample} - {""}) <= 2 else None

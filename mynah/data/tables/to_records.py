@@ -1,0 +1,171 @@
+"""Rows of any table (CSV, Excel, a database, flat JSON, a chat app's messages) become records by their layout."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from mynah.data.chats.exchanges import split_exchange
+from mynah.data.chats.messages import MOST, Messages
+from mynah.data.chats.threads import build_conversations
+from mynah.data.layout import Layout
+from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
+from mynah.data.sources import Reading, Row
+from mynah.data.tables.guess import CHOICES, guess_layout
+
+#: Rows that are looked at to guess a layout.
+SAMPLE_ROWS = 500
+#: What is left out of chats, as the account calls it.
+APP, MEDIA = "a message of the app itself", "a picture, sound or deleted message"
+ABOVE = "what stands above the first message"
+#: Values of a type column that mark a message with words, and one of the app itself.
+_TEXT_TYPES = frozenset("text 文本 文字 1 message chat quote 引用回复 引用 回复".split())
+_SYSTEM_TYPES = frozenset("system 系统通知 系统消息 系统 10000 notice revoke 撤回".split())
+
+
+def rows_to_records(
+    file: str,
+    columns: Sequence[str],
+    sample: Sequence[Mapping[str, str]],
+    rows: Iterable[Row | Rejected],
+    reading: Reading,
+) -> Iterator[Record | Rejected]:
+    """Turn a table's rows into records, by a layout guessed from its columns and a sample of its rows.
+
+    Args:
+        file: for messages and places.
+        columns: names, in order.
+        sample: the cells of the first rows.
+        rows: all rows, the sample's too.
+        reading: settings and the account.
+
+    Raises:
+        ConfigError: if a column given in the settings is missing.
+        DataError: if no sense can be made of the columns.
+    """
+    layout = guess_layout(file, columns, sample, reading.config.columns)
+    reading.source.layout = layout.describe()
+    if layout.kind == "messages":
+        yield from messages_to_records(file, rows, layout, reading)
+        return
+    for row in rows:
+        reading.source.rows += 1
+        yield row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
+
+
+def messages_to_records(
+    file: str, rows: Iterable[Row | Rejected], layout: Layout, reading: Reading
+) -> Iterator[Record | Rejected]:
+    """Turn rows that are one message each into conversations; see `build_conversations`.
+
+    What is no message of a person comes as a `Rejected` with the reason `APP` or `MEDIA`, and is counted as that.
+    """
+    assert layout.text is not None
+    source, text = reading.source, layout.text
+    messages, parts = Messages(layout), _Parts(file, reading)
+    for row in rows:
+        source.rows += 1
+        if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
+            row = Rejected(file, row.line, what, bad=False)
+        if isinstance(row, Rejected):
+            source.system += row.reason == APP
+            source.media += row.reason == MEDIA
+            yield row
+        elif row.cells[text].strip():
+            if len(messages) == MOST:
+                yield from parts.thread(messages, last=False)
+                messages = Messages(layout)
+            messages.add(row)
+        else:
+            yield Rejected(file, row.line, "empty text")
+    if len(messages):
+        yield from parts.thread(messages, last=True)
+        source.layout = "; ".join(filter(None, (source.layout, *parts.told)))
+
+
+class _Parts:
+    """Threads the messages of a source part by part; who is the assistant of one is that of the next."""
+
+    def __init__(self, file: str, reading: Reading) -> None:
+        self.file, self.reading = file, reading
+        #: how roles were given, in words, and that there are parts
+        self.told: list[str] = []
+        self._assistant: tuple[str, ...] = ()
+        self._heard = self._asked = False
+
+    def thread(self, messages: Messages, last: bool) -> Iterator[Conversation]:
+        """Yield the conversations of a part.
+
+        Raises:
+            ConfigError: if the assistant that was given speaks in no part.
+        """
+        reading, config = self.reading, self.reading.config
+        conversations, roles = build_conversations(
+            messages,
+            self.file,
+            config.gap,
+            config.merge,
+            ask=None if self._asked else reading.ask,
+            strict=reading.alone and last and not self._heard,
+            before=self._assistant,
+        )
+        if not last and not self._asked:
+            self.told.append(
+                f"in parts of {MOST:,} messages, and a conversation that crosses from one to the next is cut"
+            )
+        if roles.told not in self.told:
+            self.told.append(roles.told)
+        self._asked, self._heard = True, self._heard or roles.heard
+        self._assistant = roles.assistant or self._assistant
+        yield from conversations
+
+
+def _other_kind(row: Row, column: str | None) -> str | None:
+    """Return what a row is if a column says that it is no message with words."""
+    kind = row.cells[column].strip().lower() if column is not None else ""
+    if not kind or kind in _TEXT_TYPES:
+        return None
+    return APP if kind in _SYSTEM_TYPES else MEDIA
+
+
+def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
+    place = f"{file}:{row.line}"
+    if layout.kind == "text":
+        parts = [row.cells[column] for column in (layout.title, layout.text) if column]
+        text = "\n\n".join(part for part in parts if part.strip())
+        if not row.cells[layout.text or ""].strip():
+            return Rejected(file, row.line, "empty text")
+        turns = split_exchange(text)
+        return Conversation(turns, place) if turns else Document(text, place)
+    if layout.kind == "labelled":
+        parts = [row.cells[column].strip("\n") for column in (layout.title, layout.text) if column]
+        text, label = "\n".join(part for part in parts if part.strip()), row.cells[layout.label or ""].strip()
+        if not text.strip() or not label:
+            return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
+        return Labelled(text, label, place)
+    # Columns called A, B, ... are what to choose from, and the answer may be their letter.
+    parts = [
+        f"{column}. {part}" if column in CHOICES else part
+        for column in layout.question
+        if (part := row.cells[column].strip())
+    ]
+    question = "\n".join(parts)
+    answer = row.cells[layout.answer or ""].strip("\r\n")
+    if "\n" not in answer:  # the first line of several may be indented code
+        answer = answer.strip()
+    if not question.strip() or not answer.strip():
+        return Rejected(file, row.line, f"empty {'answer' if question.strip() else 'question'}")
+    if layout.kind == "translation":
+        return Pair(question, answer, place)
+    return Conversation(merge_turns([Message("user", question), Message("assistant", answer)]), place)
+
+
+def normal_cell(value: object) -> str:
+    """Return a value of a database or spreadsheet as the text a table would show."""
+    if value is None:
+        return ""
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return re.sub(r"\x00", "", str(value))

@@ -1,0 +1,203 @@
+"""`report.html`: one self-contained page that shows what was read, trained and reached."""
+
+from __future__ import annotations
+
+import html
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+from mynah import __version__, artifacts
+from mynah.artifacts import read_manifest
+from mynah.report.data_page import table
+from mynah.report.data_report import describe_data
+from mynah.report.data_words import bilingual
+from mynah.report.style import page
+from mynah.report.words import WORDS
+
+
+def write_report(run: Path, timings: dict[str, dict[str, Any]]) -> None:
+    """Write `report.html` into a run from what its stages left there.
+
+    Raises:
+        ArtifactError: if a stage is missing or the page cannot be written.
+    """
+    sections = [
+        _verdict(run),
+        _data(run),
+        _scores(run),
+        _questions(run),
+        _curves(run),
+        _samples(run),
+        _plan(run),
+        _timings(timings),
+    ]
+    name = html.escape(run.name)
+    body = f"<h1>{name}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>"
+    artifacts.write_text(run / "report.html", page(name, body))
+
+
+def _w(key: str, **values: Any) -> str:
+    """Return a phrase in both languages; the page shows one."""
+    return bilingual(WORDS[key], **values)
+
+
+def _evaluation(run: Path) -> dict[str, Any]:
+    value: dict[str, Any] = artifacts.read_json(run / "evaluate" / "evaluation.json")
+    return value
+
+
+def _verdict(run: Path) -> str:
+    result = _evaluation(run)
+    verdict = result["verdict"]
+    key = "beats" if verdict["beats_ngram"] else "loses"
+    text = _w(
+        key,
+        network=f"{verdict['network_bpb']:.3f}",
+        ngram=f"{verdict['ngram_bpb']:.3f}",
+        order=result["ngram"]["order"],
+    )
+    if "questions" in result:
+        text += " " + _w("questions_line", **_question_figures(result["questions"]))
+    return f'<p class="verdict{"" if verdict["beats_ngram"] else " bad"}">{text}</p>'
+
+
+def _question_figures(questions: dict[str, Any]) -> dict[str, str]:
+    lookup = questions["lookup_accuracy"]
+    return {
+        "count": str(questions["count"]),
+        "accuracy": f"{questions['accuracy']:.1%}",
+        "lookup": "n/a" if lookup is None else f"{lookup:.1%}",
+    }
+
+
+def _data(run: Path) -> str:
+    collect, clean = read_manifest(run / "collect").counts, read_manifest(run / "clean").counts
+    parts, tokens = read_manifest(run / "split").counts, read_manifest(run / "tokens").counts
+    rows = [[_w("rows_read"), f"{collect['rows']:,}"]]
+    rows += [[_w(kind), f"{n:,}"] for kind, n in collect["records"].items()]
+    rows += [[_w("rejected"), f"{collect['rejected']:,}"]]
+    rows += [[_w("changed") + html.escape(k), f"{n:,}"] for k, n in clean["changed"].items()]
+    rows += [[_w("dropped") + html.escape(k), f"{n:,}"] for k, n in clean["dropped"].items()]
+    rows += [
+        [_w("train"), f"{parts['train']:,}"],
+        [_w("held_out"), f"{parts['held_out']:,}"],
+        [_w("tokens"), f"{tokens['train']['tokens']:,}"],
+    ]
+    summary, body = describe_data(run)
+    artifacts.write_json(run / "data.json", summary)
+    details = f"<details open><summary>{_w('data_details')}</summary>{body}</details>"
+    return f"<h2>{_w('data')}</h2>{table([_w('what'), _w('count')], rows)}{details}"
+
+
+def _scores(run: Path) -> str:
+    result = _evaluation(run)
+    rows = []
+    for order, score in result["ngram"]["by_order"].items():
+        name = _w("ngram_order", order=order)
+        rows.append([name, f"{score['bpb']:.3f}", f"{score['perplexity']:.1f}", "", ""])
+    main = []
+    for label, key in (("ngram", "ngram"), ("base", "base"), ("chat", "chat")):
+        for part in ("all", "replies"):
+            score = result.get(key, {}).get(part)
+            if score:
+                main.append(
+                    [
+                        _w(label),
+                        _w(part),
+                        f"{score['bpb']:.3f}",
+                        f"{score['perplexity']:.1f}",
+                        f"{score['accuracy']:.1%}",
+                    ]
+                )
+    head = [_w("model"), _w("measured_on"), _w("bpb"), _w("perplexity"), _w("accuracy")]
+    orders = table([_w("model"), _w("bpb"), _w("perplexity"), "", ""], rows)
+    held = result["held_out"]
+    told = _w("held_out_note", records=f"{held['records']:,}", tokens=f"{held['tokens']:,}")
+    return (
+        f"<h2>{_w('scores')}</h2><p>{told}</p>{table(head, main, words=2)}"
+        f"<details><summary>{_w('by_order')}</summary>{orders}</details>"
+    )
+
+
+def _questions(run: Path) -> str:
+    questions = _evaluation(run).get("questions")
+    if not questions:
+        return ""
+    rows = [
+        [html.escape(w["question"]), html.escape(w["reply"]), html.escape(w["expected"])]
+        for w in questions["wrong"]
+    ]
+    head = [_w("question"), _w("reply"), _w("expected")]
+    wrong = table(head, rows, words=3, kind="talk") if rows else ""
+    line = _w("questions_line", **_question_figures(questions))
+    return (
+        f"<h2>{_w('questions')}</h2><p>{line}</p>"
+        f"<details><summary>{_w('wrong', count=len(rows))}</summary>{wrong}</details>"
+    )
+
+
+def _curves(run: Path) -> str:
+    """Draw loss against step for both phases as inline SVG."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    from matplotlib import pyplot
+
+    drawn = ""
+    for stage in ("pretrain", "tune"):
+        path = run / stage / "metrics.jsonl"
+        if not path.is_file():
+            continue
+        lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+        rows = [row for row in lines if "held_out" in row]
+        if not rows:
+            continue
+        with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}):
+            figure, axes = pyplot.subplots(figsize=(7.5, 3))
+            steps = [row["step"] for row in rows]
+            axes.plot(steps, [row["loss"] for row in rows], label="training", color="#9aa7b1")
+            measured = [(row["step"], row["held_out"]) for row in rows if row["held_out"] is not None]
+            if measured:
+                axes.plot(*zip(*measured, strict=True), label="held out", color="#2b7a4b")
+            axes.set_xlabel("step")
+            axes.set_ylabel("nats per token")
+            axes.legend(frameon=False)
+            axes.spines[["top", "right"]].set_visible(False)
+            figure.tight_layout()
+            buffer = io.StringIO()
+            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+            pyplot.close(figure)
+        svg = buffer.getvalue()
+        drawn += f"<h3>{_w(stage)}</h3>{svg[svg.index('<svg') :]}"
+    return f"<h2>{_w('curves')}</h2>{drawn}"
+
+
+def _samples(run: Path) -> str:
+    rows = [
+        [html.escape(s["prompt"]), html.escape(s["reply"]), html.escape(s["expected"])]
+        for s in _evaluation(run)["samples"]
+    ]
+    head = [_w("prompt"), _w("reply"), _w("expected")]
+    return f"<h2>{_w('samples')}</h2>{table(head, rows, words=3, kind='talk')}"
+
+
+def _plan(run: Path) -> str:
+    plan = artifacts.read_json(run / "plan" / "plan.json")
+    items = "".join(f"<li>{html.escape(reason)}" for reason in plan["reasons"])
+    parameters = _evaluation(run)["parameters"]
+    text = _w("parameters", count=f"{parameters:,}")
+    return f"<h2>{_w('plan')}</h2><p>{text}</p><ul>{items}</ul>"
+
+
+def _timings(timings: dict[str, dict[str, Any]]) -> str:
+    rows = []
+    for name, timing in timings.items():
+        memory = timing.get("peak_memory_bytes")
+        shown = f"{memory / 2**20:,.0f} MiB" if memory else "n/a"
+        rows.append([html.escape(name), f"{timing['seconds']:.1f} s", shown])
+    total = sum(t["seconds"] for t in timings.values())
+    rows.append([_w("total"), f"{total:.1f} s", ""])
+    head = [_w("stage"), _w("time"), _w("memory")]
+    return f"<h2>{_w('timings')}</h2>{table(head, rows)}"
