@@ -39,8 +39,8 @@ from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
+from mynah.pipeline.open_run import SAVED, is_saved, open_run
 from mynah.plan.budget import row_shape, shape_for
-from mynah.run import SAVED, is_saved, open_run
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig

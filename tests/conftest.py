@@ -70,8 +70,8 @@ def chats(tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def tiny_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished build of a tiny model; tests must not change it."""
-    from mynah.pipeline import build
-    from mynah.recipe import load_recipe
+    from mynah.pipeline.build import build
+    from mynah.pipeline.recipe import load_recipe
 
     folder = tmp_path_factory.mktemp("tiny")
     build([write_chats(folder / "chats.csv")], load_recipe(None, TINY), folder / "run")

@@ -6,7 +6,7 @@ import pytest
 
 from mynah.config import merge, parse_assignment
 from mynah.errors import ConfigError
-from mynah.recipe import Recipe, load_recipe, to_toml
+from mynah.pipeline.recipe import Recipe, load_recipe, to_toml
 
 
 def test_misspelt_key_gets_the_nearest_right_one(tmp_path: Path) -> None:

@@ -17,8 +17,7 @@ LAYERS = {
     "tune": 4, "evaluate": 4,
     "explain": 5, "privacy": 5,
     "serve": 6,
-    "prepare": 7, "priors": 7, "perplexity": 7, "recipe": 7, "run": 7, "report": 7,
-    "pipeline": 7, "api": 7, "cli": 7, "__main__": 7,
+    "report": 7, "pipeline": 8, "api": 9, "cli": 10, "__main__": 11,
 }  # fmt: skip
 #: Packages of one number that may import each other, with the reason.
 WITHIN = {

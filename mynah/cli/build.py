@@ -106,7 +106,7 @@ def _run(
     more: dict[str, Any],
     ending: str,
 ) -> None:
-    from mynah.recipe import load_recipe
+    from mynah.pipeline.recipe import load_recipe
 
     values = {**flags.to_recipe(), "collect": reading.to_recipe(), "clean": cleaning.to_recipe()}
     chosen = merge(given(values), more)

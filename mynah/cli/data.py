@@ -16,7 +16,7 @@ from mynah.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from mynah.data.sources import Source
-    from mynah.recipe import Recipe
+    from mynah.pipeline.recipe import Recipe
 
 _OUT = Parameter(name=("--out", "-o"))
 _SET = Parameter(name="--set", negative="")
@@ -48,8 +48,8 @@ def collect(
     set_: tuple[str, ...]
         Any other key: --set collect.gap_hours=2. May be given several times.
     """
-    from mynah.data.sources import told_kinds
-    from mynah.prepare import collect_into, hashes_of, read_sources
+    from mynah.data.sources import read_sources, told_kinds
+    from mynah.pipeline.data_stages import collect_into, hashes_of
 
     settings = _recipe(
         recipe, given({"collect": reading.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
@@ -114,7 +114,7 @@ def clean(
     """
     from mynah.artifacts import read_manifest
     from mynah.data.sources import told_kinds
-    from mynah.prepare import clean_into, judges_of, told_of
+    from mynah.pipeline.data_stages import clean_into, judges_of, told_of
 
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
@@ -185,7 +185,7 @@ def split(
 
     from mynah.artifacts import read_manifest
     from mynah.data.split.split import SplitCounts, split_folder
-    from mynah.prepare import hashes_of
+    from mynah.pipeline.data_stages import hashes_of
 
     source = records_of(folder)
     flags = {
@@ -349,7 +349,7 @@ def records_of(folder: Path) -> Path:
 
 
 def _recipe(path: Path | None, flags: dict[str, object], assignments: tuple[str, ...]) -> Recipe:
-    from mynah.recipe import load_recipe
+    from mynah.pipeline.recipe import load_recipe
 
     for assignment in assignments:
         flags = merge(flags, parse_assignment(assignment))

@@ -24,7 +24,7 @@ def export(run: Path, *, output: Annotated[Path, Parameter(name=["--output", "-o
     import torch
 
     from mynah.interop.huggingface import family_of, to_hugging_face
-    from mynah.run import open_run
+    from mynah.pipeline.open_run import open_run
 
     opened = open_run(run, torch.device("cpu"))
     to_hugging_face(opened.model, opened.tokenizer, output)

@@ -11,12 +11,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mynah.cli.flags import ask_on_terminal
-from mynah.pipeline import build
-from mynah.recipe import Recipe
+from mynah.pipeline.build import build
+from mynah.pipeline.recipe import Recipe
+from mynah.pipeline.train_job import Job
 from mynah.stages import Silent
-from mynah.train.job import Job
+from mynah.train.distributed.world import World
 from mynah.train.loop import Interrupted, Step
-from mynah.train.world import World
 
 #: Without a terminal a line of progress comes this often, in seconds.
 LINE_SECONDS = 20.0

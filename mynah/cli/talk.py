@@ -13,7 +13,7 @@ from cyclopts import Parameter
 from mynah.errors import MynahError
 
 if TYPE_CHECKING:
-    from mynah.run import Run
+    from mynah.pipeline.open_run import Run
 
 PROMPT = "> "
 
@@ -43,7 +43,7 @@ class Sampling:
         from mynah.config import build_config
         from mynah.device import pick_device
         from mynah.generate.settings import SamplingConfig
-        from mynah.run import open_run
+        from mynah.pipeline.open_run import open_run
 
         names = ("temperature", "top_k", "top_p", "max_tokens", "seed")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}

@@ -84,9 +84,9 @@ def train(
     for assignment in set_:
         changes = merge(changes, parse_assignment(assignment))
     from mynah.cli.progress import run_job
-    from mynah.train.heartbeat import LOST
-    from mynah.train.job import Job, load_train_recipe
-    from mynah.train.world import joined
+    from mynah.pipeline.train_job import Job, load_train_recipe
+    from mynah.train.distributed.heartbeat import LOST
+    from mynah.train.distributed.world import joined
 
     if "RANK" not in os.environ and (processes > 1 or elastic):
         Job(load_train_recipe(recipe, changes), str(recipe), processes)  # says what is wrong with it, once
@@ -137,7 +137,7 @@ def _run_processes(processes: int, arguments: list[str]) -> str | None:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    from mynah.train.heartbeat import EXIT
+    from mynah.train.distributed.heartbeat import EXIT
 
     config = LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=processes, max_restarts=0, rdzv_backend="c10d",

@@ -11,9 +11,12 @@ from typing import Any
 
 from pydantic import Field
 
+from mynah import artifacts
 from mynah.config import Config
 from mynah.data.layout import Columns
 
+#: What was understood of each source, in the folder of `collect`.
+SOURCES = "sources.json"
 #: Asked who the assistant is: given a source's name and its speakers (most messages first); "" to let it be
 #: chosen.
 AskSpeaker = Callable[[str, Counter[str]], str]
@@ -137,3 +140,13 @@ def is_url(path: Path | str) -> bool:
 def is_web(url: str) -> bool:
     """Whether a URL is that of a web site and not of a database."""
     return url.startswith(("http://", "https://"))
+
+
+def read_sources(folder: Path) -> tuple[list[Source], list[tuple[str, str]]]:
+    """Return what collecting understood: the sources, and (name, reason) of what was passed over.
+
+    Raises:
+        ArtifactError: if it is missing or damaged.
+    """
+    value = artifacts.read_json(folder / SOURCES)
+    return [Source(**source) for source in value["sources"]], [tuple(item) for item in value["left_out"]]

@@ -15,8 +15,8 @@ from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.plan.flops import training_flops_per_token
+from mynah.train.distributed.replicas import check_shareable
 from mynah.train.memory import activation_floats, gathered_bytes
-from mynah.train.parallel import check_shareable
 
 #: Tokens a step in Brown et al. 2020, table 2.1, by width; other makes take the one of the next larger width.
 PAPER_BATCH = {

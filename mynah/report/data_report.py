@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from mynah import __version__, artifacts
+from mynah.data.sources import SOURCES, read_sources
 from mynah.data.store import DROPPED
 from mynah.data.summary.summary import examples, summarise
 from mynah.errors import ArtifactError
-from mynah.prepare import SOURCES, read_sources
 from mynah.report.data_page import sections
 from mynah.report.data_words import say
 from mynah.report.style import page

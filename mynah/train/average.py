@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import nn
 
-from mynah.train.sharding import local, locals_of, put
+from mynah.train.distributed.dtensors import local, locals_of, put
 from mynah.train.trained import trained_parameters
 
 

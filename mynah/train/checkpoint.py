@@ -27,11 +27,11 @@ from mynah import __version__, artifacts
 from mynah.errors import ArtifactError, MynahError
 from mynah.model.tensor_files import Part, TensorFiles, write_tensors
 from mynah.train.config import TrainConfig
-from mynah.train.heartbeat import LOST
-from mynah.train.sharding import local, part_of, writes
+from mynah.train.distributed.dtensors import local, part_of, writes
+from mynah.train.distributed.heartbeat import LOST
+from mynah.train.distributed.world import World
 from mynah.train.state import Progress, TrainState
 from mynah.train.trained import described
-from mynah.train.world import World
 
 Say = Callable[[str], None]
 #: Name of the thread that writes.

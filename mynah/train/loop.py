@@ -21,14 +21,14 @@ from mynah.device import held_memory
 from mynah.errors import TrainingError
 from mynah.train.checkpoint import Checkpoints, Say
 from mynah.train.config import TrainConfig
+from mynah.train.distributed.dtensors import DATA
+from mynah.train.distributed.replicas import ready
+from mynah.train.distributed.world import World
 from mynah.train.metrics import Metrics
 from mynah.train.objective import Batch, Objective
-from mynah.train.parallel import ready
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
-from mynah.train.sharding import DATA
 from mynah.train.spikes import MOST, deviations, remembered
 from mynah.train.state import Progress, TrainState
-from mynah.train.world import World
 
 
 @dataclass(frozen=True)

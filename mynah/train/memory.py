@@ -48,7 +48,7 @@ class TrainingMemory:
 
 
 @dataclass(frozen=True)
-class Spread:
+class Processes:
     """How a run lies on its processes, as far as memory goes."""
 
     #: processes in all, and those that share this memory
@@ -63,7 +63,9 @@ class Spread:
     copies: bool = True
 
     @classmethod
-    def of_environment(cls, sharded: bool, tensor: int, device: torch.device, processes: int = 1) -> Spread:
+    def of_environment(
+        cls, sharded: bool, tensor: int, device: torch.device, processes: int = 1
+    ) -> Processes:
         """Return it as torchrun's variables and the device say; without them, for so many processes to be started."""
         size, local = (int(os.environ.get(name, processes)) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
         tensor = tensor if size > 1 else 1
@@ -72,11 +74,11 @@ class Spread:
         return cls(size, local, sharded, tensor)
 
 
-ALONE = Spread()
+ALONE = Processes()
 
 
 def training_memory(
-    model: ModelConfig, config: TrainConfig, spread: Spread = ALONE, trained: TrainedCount | None = None
+    model: ModelConfig, config: TrainConfig, processes: Processes = ALONE, trained: TrainedCount | None = None
 ) -> TrainingMemory:
     """Return what training takes on one device, weights in float32.
 
@@ -85,26 +87,26 @@ def training_memory(
     Args:
         model: its shape.
         config: rows, context, accumulation, optimizer.
-        spread: over how many processes; the figures are those of one.
+        processes: over how many processes; the figures are those of one.
         trained: how much of it is trained; None: all.
     """
-    bytes_per_activation = 4 if config.precision == "float32" else spread.bytes_per_activation
+    bytes_per_activation = 4 if config.precision == "float32" else processes.bytes_per_activation
     groups = model.n_params_by_group()
-    with_other_rows = spread.size // spread.tensor
-    parts = with_other_rows if spread.sharded or spread.tensor > 1 else 1
+    with_other_rows = processes.size // processes.tensor
+    parts = with_other_rows if processes.sharded or processes.tensor > 1 else 1
     in_blocks = groups["attention"] + groups["mlp"]
     rest = sum(groups.values()) - in_blocks
-    matrices = in_blocks // spread.tensor
+    matrices = in_blocks // processes.tensor
     n = (rest + matrices) // parts
     moved = trained or TrainedCount(in_blocks, rest)
-    moved_matrices = moved.matrices // spread.tensor // parts
+    moved_matrices = moved.matrices // processes.tensor // parts
     n_trained = moved_matrices + moved.rest // parts
     optimizer = 4 * (2 * n_trained - (moved_matrices if config.optimizer == "muon" else 0))
     kept = 4 * n_trained * (config.ema > 0) + 4 * n_trained  # the running mean, the best weights
-    copy = 4 * n_trained + optimizer + kept if spread.copies else 0  # all that a checkpoint holds
+    copy = 4 * n_trained + optimizer + kept if processes.copies else 0  # all that a checkpoint holds
     rows = -(-config.batch_size // (with_other_rows * config.grad_accum_steps))
     tokens = rows * config.context_length
-    a_block = activation_floats(model, config.context_length, spread.tensor) * bytes_per_activation
+    a_block = activation_floats(model, config.context_length, processes.tensor) * bytes_per_activation
     between = model.n_embd * 4  # the stream is float32 in any case
     head, block = model.vocab_size * model.n_embd, matrices // model.n_layer
     halves = 2 * (head + (block if config.recompute else matrices)) if bytes_per_activation == 2 else 0
@@ -113,7 +115,7 @@ def training_memory(
     else:
         activations = tokens * int(model.n_layer * a_block)
     # Logits, their probabilities and their gradient, in float32, of one piece.
-    at_once = AT_ONCE["cuda" if spread.bytes_per_activation == 2 else "cpu"]
+    at_once = AT_ONCE["cuda" if processes.bytes_per_activation == 2 else "cpu"]
     logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
     activations += 2 * tokens * between
     if config.document_mask:
@@ -190,7 +192,7 @@ def check_memory(
     model: ModelConfig,
     config: TrainConfig,
     available: int | None,
-    spread: Spread = ALONE,
+    processes: Processes = ALONE,
     trained: TrainedCount | None = None,
 ) -> TrainingMemory:
     """Return what training takes if it fits.
@@ -200,15 +202,15 @@ def check_memory(
         model: its shape.
         config: how it is trained.
         available: free bytes; None: not known, everything fits.
-        spread: over how many processes, which share what is free on a machine without GPUs.
+        processes: over how many processes, which share what is free on a machine without GPUs.
         trained: how much of it is trained; None: all.
 
     Raises:
         ConfigError: if it takes more than there is; the largest size of its make that fits is named, or, of a shape
             that is no preset's, the most layers.
     """
-    needed = training_memory(model, config, spread, trained)
-    available = available // spread.local if available is not None else None
+    needed = training_memory(model, config, processes, trained)
+    available = available // processes.local if available is not None else None
     if available is None or _fits(needed, available):
         return needed
     raise ConfigError(
@@ -216,17 +218,17 @@ def check_memory(
         f"{(needed.total + BASE_BYTES) / 2**30:,.1f} GiB to train with {config.batch_size} x "
         f"{config.context_length} tokens a step in {config.grad_accum_steps} parts, of which "
         f"{needed.activations / 2**30:,.1f} for activations; {available / 2**30:,.1f} GiB are free; "
-        f"{_what_fits(name, model, config, available, spread)}; "
+        f"{_what_fits(name, model, config, available, processes)}; "
         "more parts (grad_accum_steps) and recompute = true take less"
     )
 
 
 def _what_fits(
-    name: str | None, model: ModelConfig, config: TrainConfig, available: int, spread: Spread
+    name: str | None, model: ModelConfig, config: TrainConfig, available: int, processes: Processes
 ) -> str:
     def fits(shape: ModelConfig) -> bool:
         rows = config.model_copy(update={"context_length": min(config.context_length, shape.context_length)})
-        return _fits(training_memory(shape, rows, spread), available)
+        return _fits(training_memory(shape, rows, processes), available)
 
     if name is not None and _extent(preset(name, model.vocab_size)) == _extent(model):
         sizes = {other: preset(other, model.vocab_size) for other in PRESETS if _make(other) == _make(name)}

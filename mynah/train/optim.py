@@ -15,7 +15,7 @@ from mynah.errors import ArtifactError
 from mynah.model.roles import Role
 from mynah.model.tensor_files import TensorFiles
 from mynah.train.config import TrainConfig
-from mynah.train.sharding import is_spread, layout, local, locals_of, own, part_of, whole
+from mynah.train.distributed.dtensors import is_sharded, layout, local, locals_of, own, part_of, whole
 from mynah.train.trained import trained_parameters, trained_roles
 
 #: Coefficients of the odd quintic polynomials, one after the other, that bring singular values between 0.03 and 1
@@ -101,7 +101,7 @@ class Optimizer(ABC):
 class AdamW(Optimizer):
     """Adam with decoupled weight decay (Loshchilov & Hutter 2019), by PyTorch's fused kernel.
 
-    The kernel goes element by element, so of a parameter that is spread each process moves its own part.
+    The kernel goes element by element, so of a parameter that is sharded each process moves its own part.
     """
 
     def __init__(self, groups: list[dict[str, Any]], betas: tuple[float, float], eps: float) -> None:
@@ -181,8 +181,8 @@ class Muon(Optimizer):
             together: dict[object, list[tuple[nn.Parameter, Tensor, Tensor]]] = defaultdict(list)
             for place, (p, grad, mean) in enumerate(zip(params, grads, means, strict=True)):
                 if (place + self.turn) % self.every == 0:
-                    # One that is spread is put together for this, and never beside another one.
-                    together[place if is_spread(p) else p.shape].append((p, grad, mean))
+                    # One that is sharded is all-gathered for this, and never beside another one.
+                    together[place if is_sharded(p) else p.shape].append((p, grad, mean))
             rate = group["lr"] * self.every
             for chosen in together.values():
                 ahead = [whole(grad.lerp(mean, group["momentum"])) for _, grad, mean in chosen]  # Nesterov's
@@ -269,7 +269,7 @@ class Optimizers:
             if name not in parameters:
                 raise ArtifactError(f"optimizer state {key} belongs to no parameter of this model")
             p = parameters[name]
-            # A count of steps is not spread; fused kernels want it beside the parameter.
+            # A count of steps is not sharded; fused kernels want it beside the parameter.
             value = torch.empty_like(p.detach()) if shape else torch.empty((), device=p.device)
             files.read(key, part_of(value), local(value))
             owner[id(p)].state[p][what] = value

@@ -16,9 +16,9 @@ from mynah.errors import ArtifactError, TrainingError
 from mynah.model.tensor_files import TensorFiles
 from mynah.train.average import Average
 from mynah.train.config import TrainConfig
+from mynah.train.distributed.dtensors import clip, put, read_into
 from mynah.train.optim import Optimizers
 from mynah.train.precision import Precision
-from mynah.train.sharding import clip, put, read_into
 from mynah.train.trained import trained_parameters
 
 

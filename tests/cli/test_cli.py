@@ -13,7 +13,7 @@ from conftest import TINY, write_chats
 from mynah import artifacts
 from mynah.cli.main import COMMANDS, main
 from mynah.data.store import Change, read_changes, read_records
-from mynah.recipe import load_recipe, to_toml
+from mynah.pipeline.recipe import load_recipe, to_toml
 
 
 def mynah(*arguments: object, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:

@@ -15,7 +15,7 @@ from mynah.artifacts import read_manifest
 from mynah.data.records import Conversation, Message
 from mynah.data.store import read_records
 from mynah.data.summary.compare import difference
-from mynah.perplexity import RunPerplexity
+from mynah.pipeline.perplexity import RunPerplexity
 from mynah.tokenizer.preview import preview
 
 PERSONAL = "question,answer\nWhere is it?,Write to ann@mail.org or call 13812345678.\nWhen?,Ask John Smith.\n"

@@ -14,14 +14,16 @@ from datetime import timedelta
 from typing import Any
 
 from mynah.cli.main import main
-from mynah.train import checkpoint, heartbeat, job, world
-from mynah.train.world import World
+from mynah.pipeline import train_job
+from mynah.train import checkpoint
+from mynah.train.distributed import heartbeat, world
+from mynah.train.distributed.world import World
 
 HANGS = os.environ["HANGS"]
 world.TIMEOUT = timedelta(seconds=3)
 world.STARTING = heartbeat.STARTING = 9.0
 heartbeat.LOST, heartbeat.STILL, heartbeat.AT_DISK = 5.0, 8.0, 12.0
-reached, write, placed = World.reached, checkpoint._write, job.placed
+reached, write, build_model = World.reached, checkpoint._write, train_job.build_model
 
 
 def no_further(self: World, step: int) -> None:
@@ -42,7 +44,7 @@ def never_made(config: Any, begin: Any, world: World, device: Any) -> Any:
         if HANGS == "stopped":
             os.kill(os.getpid(), signal.SIGSTOP)
         time.sleep(600)
-    return placed(config, begin, world, device)
+    return build_model(config, begin, world, device)
 
 
 def never_written(*arguments: Any) -> None:
@@ -55,9 +57,9 @@ match HANGS:
     case "restarted" if os.environ["TORCHELASTIC_RESTART_COUNT"] == "0":
         World.reached = no_further  # type: ignore[method-assign]
     case "making" | "stopped" | "busy":
-        job.placed = never_made
+        train_job.build_model = never_made
     case "clockless":
-        job.placed = never_made
+        train_job.build_model = never_made
         del time.pthread_getcpuclockid
     case "late" if os.environ["RANK"] == "1":
         time.sleep(600)

@@ -45,9 +45,9 @@ from mynah.errors import ArtifactError
 from mynah.model.weights import new_model
 from mynah.train import checkpoint
 from mynah.train.checkpoint import Checkpoints
+from mynah.train.distributed.world import World
 from mynah.train.loop import Step
 from mynah.train.state import TrainState
-from mynah.train.world import World
 
 #: What is taken out of the product to see whether the harness notices.
 TAKEN_OUT = ("fsync", "replace", "seed")

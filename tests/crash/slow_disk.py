@@ -7,7 +7,9 @@ from datetime import timedelta
 from typing import Any
 
 from mynah.cli.main import main
-from mynah.train import checkpoint, heartbeat, job, world
+from mynah.pipeline import train_job
+from mynah.train import checkpoint
+from mynah.train.distributed import heartbeat, world
 
 heartbeat.LOST, heartbeat.STILL = 3.0, 5.0
 world.TIMEOUT = timedelta(seconds=3)
@@ -22,5 +24,5 @@ def slow(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 checkpoint._write = slow(checkpoint._write)
-job._is_finished = slow(job._is_finished)
+train_job._is_finished = slow(train_job._is_finished)
 main(["train", *sys.argv[1:]])

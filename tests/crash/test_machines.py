@@ -13,7 +13,7 @@ import pytest
 from test_processes import ENVIRONMENT, alone, command, losses, shards
 
 from mynah import artifacts
-from mynah.train.heartbeat import EXIT
+from mynah.train.distributed.heartbeat import EXIT
 
 __all__ = ["alone", "shards"]
 NAMES = (f"mynah-a-{os.getpid()}", f"mynah-b-{os.getpid()}")

@@ -22,7 +22,7 @@ from mynah.cli.train import _run_processes
 from mynah.model.weights import load_model
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.heartbeat import EXIT
+from mynah.train.distributed.heartbeat import EXIT
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="/proc and signals: Linux")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -28,13 +28,13 @@ from mynah.errors import MynahError
 from mynah.model.config import ModelConfig
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train import heartbeat
 from mynah.train.checkpoint import WRITER
 from mynah.train.config import TrainConfig
+from mynah.train.distributed import heartbeat
+from mynah.train.distributed.replicas import build_model
+from mynah.train.distributed.world import World, connected, joined
 from mynah.train.loop import Session, Step
-from mynah.train.parallel import placed
 from mynah.train.phases import pretrain
-from mynah.train.world import World, connected, joined
 
 STEPS = 60
 #: Both optimizers, dropout, mean weights, a rate that may fall early: all the state there is.
@@ -85,7 +85,7 @@ def train_once(
             watch(step)
 
     session = Session(directory, look, lambda _: None, world or World())
-    pretrain(placed(shape, 0, session.world, torch.device("cpu")), DATA, HELD_OUT, config, session)
+    pretrain(build_model(shape, 0, session.world, torch.device("cpu")), DATA, HELD_OUT, config, session)
 
 
 def went_on_from() -> int | None:
@@ -106,7 +106,7 @@ def start(directory: Path, processes: int, sharded: bool = False) -> list[int]:
     BEGAN.unlink(missing_ok=True)  # a start may be killed before it comes to that
     if processes == 1:
         return [fork(lambda: train_once(directory))]
-    for name in ("mynah.train.cutting", "torch._dynamo"):  # which each of several would load
+    for name in ("mynah.train.distributed.shard", "torch._dynamo"):  # which each of several would load
         importlib.import_module(name)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

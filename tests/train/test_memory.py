@@ -10,7 +10,7 @@ from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
 from mynah.train.config import TrainConfig
 from mynah.train.memory import (
-    Spread,
+    Processes,
     activation_floats,
     check_memory,
     check_positions,
@@ -51,7 +51,7 @@ def test_activations_are_what_autograd_keeps(name: str, apart: bool) -> None:
 def test_parameters_by_hand(tiny: Callable[..., Transformer]) -> None:
     config = tiny().config
     n, matrices = config.n_params(), 2 * (4 * 32 * 32 + 8 * 32 * 32)
-    muon = training_memory(config, TrainConfig(steps=1), Spread(copies=False))
+    muon = training_memory(config, TrainConfig(steps=1), Processes(copies=False))
     assert (muon.weights, muon.gradients, muon.copies) == (4 * n, 4 * n, 4 * n)
     assert muon.optimizer == 4 * (2 * n - matrices)
     adamw = training_memory(config, TrainConfig(steps=1, optimizer="adamw"))
@@ -62,7 +62,7 @@ def test_parameters_by_hand(tiny: Callable[..., Transformer]) -> None:
     eighth = training_memory(
         config,
         TrainConfig(steps=1, optimizer="adamw"),
-        Spread(8, 1, True, bytes_per_activation=2, copies=False),
+        Processes(8, 1, True, bytes_per_activation=2, copies=False),
     )
     assert (eighth.weights, eighth.optimizer, eighth.copies) == (4 * n // 8, 8 * n // 8, 4 * n // 8)
 
@@ -72,9 +72,9 @@ def test_four_that_share_blocks_two_by_two(tiny: Callable[..., Transformer]) -> 
     n, blocks = config.n_params(), 2 * (4 * 32 * 32 + 8 * 32 * 32)
     train = TrainConfig(steps=1, batch_size=8, optimizer="adamw")
     held = (n - blocks + blocks // 2) // 2
-    both = training_memory(config, train, Spread(4, 1, False, 2, copies=False))
+    both = training_memory(config, train, Processes(4, 1, False, 2, copies=False))
     assert (both.weights, both.optimizer) == (4 * held, 8 * held)
-    two = training_memory(config, train, Spread(2, 1, True, copies=False))
+    two = training_memory(config, train, Processes(2, 1, True, copies=False))
     assert both.activations < two.activations  # as many rows, half of each block
 
 
@@ -87,7 +87,7 @@ def test_the_recipe_of_the_cluster_page_fits_eight_gpus() -> None:
         preset("gpt3-xl", 50_257),
         config,
         80 << 30,
-        Spread(8, 1, True, bytes_per_activation=2, copies=False),
+        Processes(8, 1, True, bytes_per_activation=2, copies=False),
     )
     with pytest.raises(ConfigError, match="gpt3-xl"):
         check_memory("gpt3-xl", preset("gpt3-xl", 50_257), config, 80 << 30)
@@ -137,14 +137,14 @@ def test_float32_on_a_gpu_counts_four_bytes() -> None:
     config, model = TrainConfig(steps=1), preset("mini", 300)
     half, full = (
         training_memory(
-            model, config.model_copy(update={"precision": precision}), Spread(bytes_per_activation=2)
+            model, config.model_copy(update={"precision": precision}), Processes(bytes_per_activation=2)
         )
         for precision in ("auto", "float32")
     )
     assert 1.5 * half.activations < full.activations < 2 * half.activations  # the stream is float32 in both
     assert full.halves == 0
     again = config.model_copy(update={"recompute": True})
-    one_block = training_memory(model, again, Spread(bytes_per_activation=2)).halves
+    one_block = training_memory(model, again, Processes(bytes_per_activation=2)).halves
     five_blocks = 2 * 5 * 12 * model.n_embd**2
     assert half.halves - one_block == pytest.approx(five_blocks, rel=1e-3)
 

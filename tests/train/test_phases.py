@@ -14,8 +14,8 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.train import phases
 from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
+from mynah.train.distributed.world import World
 from mynah.train.loop import train
-from mynah.train.world import World
 
 
 @pytest.mark.parametrize("phase", [phases.pretrain, phases.tune])

@@ -11,7 +11,7 @@ from mynah.data.engine import EngineConfig
 from mynah.data.sources import CollectConfig, Source
 from mynah.data.store import read_changes, read_records
 from mynah.errors import DataError
-from mynah.prepare import collect_into, read_sources
+from mynah.pipeline.data_stages import collect_into, read_sources
 
 
 @pytest.fixture

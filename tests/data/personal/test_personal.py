@@ -226,7 +226,7 @@ def test_two_people_of_a_record_never_get_one_name() -> None:
 
 
 def test_splitting_by_person_needs_their_names() -> None:
-    from mynah.recipe import load_recipe
+    from mynah.pipeline.recipe import load_recipe
 
     settings = {"split": {"by": "person"}, "clean": {"personal": {"action": "tag"}}}
     with pytest.raises(ConfigError, match="keep them: --keep name"):

@@ -18,10 +18,10 @@ from mynah.model.tensor_files import TensorFiles
 from mynah.model.transformer import Transformer
 from mynah.model.weights import WEIGHTS, init_weights, load_model, model_tensors, new_model
 from mynah.train.config import TrainConfig
+from mynah.train.distributed.dtensors import TENSOR, local, put, read_into
+from mynah.train.distributed.world import World
 from mynah.train.objective import Batch, Objective, Pass
-from mynah.train.sharding import TENSOR, local, put, read_into
 from mynah.train.trained import trained_parameters, trained_roles
-from mynah.train.world import World
 
 
 class Replicas:
@@ -76,7 +76,7 @@ class Replicas:
 
 
 class Shards(Replicas):
-    """One model, of which each process holds a part, as `placed` has made it."""
+    """One model, of which each process holds a part, as `build_model` has made it."""
 
     def __init__(self, model: nn.Module, objective: Objective, world: World) -> None:
         """Take a model that has been sharded."""
@@ -101,7 +101,7 @@ class Shards(Replicas):
                     dist.all_reduce(local(grad), group=self.world.grid[TENSOR].get_group())
 
 
-def placed(config: ModelConfig, begin: Path | int, world: World, device: torch.device) -> Transformer:
+def build_model(config: ModelConfig, begin: Path | int, world: World, device: torch.device) -> Transformer:
     """Return a model on this process's device; of one in parts, no process ever holds the whole.
 
     Args:
@@ -116,11 +116,11 @@ def placed(config: ModelConfig, begin: Path | int, world: World, device: torch.d
     if world.grid is None:
         model = load_model(begin) if isinstance(begin, Path) else new_model(config, begin)
         return model.to(device)
-    from mynah.train.cutting import cut  # and with it all of DTensor
+    from mynah.train.distributed.shard import shard_model  # and with it all of DTensor
 
     with torch.device("meta"):
         model = Transformer(config)
-    cut(model, world.grid, device)
+    shard_model(model, world.grid, device)
     if isinstance(begin, Path):
         read_into(model_tensors(model), TensorFiles([begin / WEIGHTS]), begin)
     else:

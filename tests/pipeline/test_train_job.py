@@ -14,14 +14,14 @@ from mynah import artifacts
 from mynah.cli.main import main
 from mynah.errors import ArtifactError, ConfigError
 from mynah.model.presets import preset
-from mynah.run import open_run
+from mynah.pipeline.open_run import open_run
+from mynah.pipeline.train_job import Job, TrainRecipe, device_of, load_train_recipe
 from mynah.stages import Silent
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.job import Job, TrainRecipe, device_of, load_train_recipe
+from mynah.train.distributed.world import joined
 from mynah.train.loop import Interrupted
 from mynah.train.rates import rates
-from mynah.train.world import joined
 
 SMALL: dict[str, Any] = {
     "preset": "gpt2",
@@ -246,7 +246,7 @@ def test_what_stands_there_is_not_replaced(
 
 
 def test_on_a_mac_several_processes_take_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mynah.train.job.pick_device", lambda name: torch.device("mps"))
+    monkeypatch.setattr("mynah.pipeline.train_job.pick_device", lambda name: torch.device("mps"))
     monkeypatch.delenv("WORLD_SIZE", raising=False)
     assert device_of("auto").type == "mps"
     monkeypatch.setenv("WORLD_SIZE", "2")

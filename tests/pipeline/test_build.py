@@ -17,8 +17,8 @@ from conftest import TINY, write_chats
 from mynah import artifacts
 from mynah.config import merge
 from mynah.errors import ArtifactError, DataError
-from mynah.pipeline import build
-from mynah.recipe import load_recipe
+from mynah.pipeline.build import build
+from mynah.pipeline.recipe import load_recipe
 from mynah.stages import Silent
 
 STAGES = ["collect", "clean", "split", "tokenizer", "tokens", "ngram", "plan", "pretrain", "tune", "evaluate"]
@@ -138,8 +138,8 @@ sys.path.insert(0, sys.argv[3])
 from pathlib import Path
 from conftest import TINY
 from mynah.config import merge
-from mynah.pipeline import build
-from mynah.recipe import load_recipe
+from mynah.pipeline.build import build
+from mynah.pipeline.recipe import load_recipe
 longer = {"steps": 60, "checkpoint_every": 1}
 slow = {"plan": {"pretrain": longer, "tune": longer}}
 build([Path(sys.argv[1])], load_recipe(None, merge(TINY, slow)), Path(sys.argv[2]))
@@ -199,7 +199,7 @@ def test_a_rebuild_plans_by_what_is_left_of_its_own_time(
 
 def test_what_an_earlier_build_left_is_not_opened(chats: Path, tmp_path: Path) -> None:
     from mynah.device import pick_device
-    from mynah.run import open_run
+    from mynah.pipeline.open_run import open_run
 
     directory = tmp_path / "run"
     run([chats], directory)

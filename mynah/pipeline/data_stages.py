@@ -13,11 +13,8 @@ from typing import Any
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig
 from mynah.data.engine import EngineConfig
-from mynah.data.sources import AskSpeaker, CollectConfig, Source, is_url, is_web
-from mynah.perplexity import RunPerplexity
-
-#: What was understood of each source, in the folder of `collect`.
-SOURCES = "sources.json"
+from mynah.data.sources import SOURCES, AskSpeaker, CollectConfig, Source, is_url, is_web
+from mynah.pipeline.perplexity import RunPerplexity
 
 
 def hash_of_source(source: Path | str) -> str:
@@ -138,16 +135,6 @@ def clean_into(
         **{action: account.by_step(action) for action in reasons},
         "reasons": reasons,
     }
-
-
-def read_sources(folder: Path) -> tuple[list[Source], list[tuple[str, str]]]:
-    """Return what `collect_into` understood: the sources, and (name, reason) of what was passed over.
-
-    Raises:
-        ArtifactError: if it is missing or damaged.
-    """
-    value = artifacts.read_json(folder / SOURCES)
-    return [Source(**source) for source in value["sources"]], [tuple(item) for item in value["left_out"]]
 
 
 def told_of(counts: dict[str, int]) -> str:

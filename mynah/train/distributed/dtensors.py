@@ -29,19 +29,19 @@ DATA, TENSOR = "data", "tensor"
 logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
 
 
-def is_spread(tensor: Tensor) -> TypeGuard[DTensor]:
+def is_sharded(tensor: Tensor) -> TypeGuard[DTensor]:
     """Whether each process holds a part of a tensor. None is before `cutting` has loaded what such tensors are."""
     return isinstance(tensor, getattr(sys.modules.get("torch.distributed.tensor"), "DTensor", ()))
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return all of a tensor; of one that is spread, all processes must ask together."""
-    return tensor.full_tensor() if is_spread(tensor) else tensor
+    """Return all of a tensor; of one that is sharded, all processes must ask together."""
+    return tensor.full_tensor() if is_sharded(tensor) else tensor
 
 
 def local(tensor: Tensor) -> Tensor:
     """Return this process's part of a tensor, which shares its memory."""
-    return tensor.to_local() if is_spread(tensor) else tensor
+    return tensor.to_local() if is_sharded(tensor) else tensor
 
 
 def locals_of(tensors: Iterable[Tensor]) -> list[Tensor]:
@@ -51,7 +51,7 @@ def locals_of(tensors: Iterable[Tensor]) -> list[Tensor]:
 
 def part_of(tensor: Tensor) -> Part:
     """Return which part of a tensor this process holds."""
-    if not is_spread(tensor):
+    if not is_sharded(tensor):
         return Part.whole(tensor.shape)
     from torch.distributed.tensor._utils import compute_local_shape_and_global_offset
 
@@ -61,13 +61,13 @@ def part_of(tensor: Tensor) -> Part:
 
 def own(value: Tensor, like: Tensor) -> Tensor:
     """Return of a whole tensor the part that this process holds of `like`."""
-    return value[part_of(like).slices] if is_spread(like) else value
+    return value[part_of(like).slices] if is_sharded(like) else value
 
 
 @torch.no_grad()
 def put(target: Tensor, value: Tensor) -> None:
-    """Copy a whole tensor, or one spread alike, into a parameter."""
-    local(target).copy_(local(value) if is_spread(value) else own(value, target))
+    """Copy a whole tensor, or one sharded alike, into a parameter."""
+    local(target).copy_(local(value) if is_sharded(value) else own(value, target))
 
 
 @torch.no_grad()
@@ -84,21 +84,21 @@ def read_into(tensors: Mapping[str, Tensor], files: TensorFiles, path: Path) -> 
 
 def layout(tensor: Tensor) -> object:
     """Return what tensors must have in common to be in one operation on many."""
-    return tensor.device_mesh if is_spread(tensor) else None
+    return tensor.device_mesh if is_sharded(tensor) else None
 
 
 def writes(tensor: Tensor, place: dict[str, int]) -> bool:
     """Whether this process is the first of those that hold the same part of a tensor.
 
     Args:
-        tensor: spread, or the same in all.
+        tensor: sharded, or the same in all.
         place: this process's place along each dimension of the grid.
     """
-    spread = set()
-    if is_spread(tensor):
+    sharded = set()
+    if is_sharded(tensor):
         names = tensor.device_mesh.mesh_dim_names or ()
-        spread = {name for name, how in zip(names, tensor.placements, strict=True) if not how.is_replicate()}
-    return all(place[name] == 0 for name in place.keys() - spread)
+        sharded = {name for name, how in zip(names, tensor.placements, strict=True) if not how.is_replicate()}
+    return all(place[name] == 0 for name in place.keys() - sharded)
 
 
 @torch.no_grad()

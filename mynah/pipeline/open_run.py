@@ -14,7 +14,7 @@ from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face
 from mynah.model.transformer import Transformer
-from mynah.recipe import load_recipe
+from mynah.pipeline.recipe import load_recipe
 from mynah.stages import TRAIN
 from mynah.tokenizer.tokenizer import Tokenizer
 

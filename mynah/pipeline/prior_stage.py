@@ -13,7 +13,7 @@ from mynah.data.split.split import TRAIN, fold_folder
 from mynah.ngram.config import NGramConfig
 from mynah.ngram.model import quiet
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
-from mynah.recipe import Recipe
+from mynah.pipeline.recipe import Recipe
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 

@@ -25,14 +25,14 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.checkpoint import check_same
 from mynah.train.config import TrainConfig
+from mynah.train.distributed.dtensors import whole
+from mynah.train.distributed.replicas import build_model, check_shareable
+from mynah.train.distributed.world import World, connected
 from mynah.train.loop import Session
-from mynah.train.memory import Spread, available_memory, check_memory, check_positions
-from mynah.train.parallel import check_shareable, placed
+from mynah.train.memory import Processes, available_memory, check_memory, check_positions
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import passes_over, rates
-from mynah.train.sharding import whole
 from mynah.train.state import Progress
-from mynah.train.world import World, connected
 
 #: What the first process tells when nothing is left to do.
 FINISHED = "finished"
@@ -128,9 +128,11 @@ class Job:
         self.config = self._settings(source)
         self.device = device_of(recipe.device)
         check_positions(self.model, self.config)
-        spread = Spread.of_environment(recipe.sharded, recipe.tensor_parallel, self.device, processes)
-        check_shareable(self.model, spread.tensor, spread.size)
-        check_memory(recipe.preset, self.model, self.config, available_memory(self.device), spread)
+        processes_of = Processes.of_environment(
+            recipe.sharded, recipe.tensor_parallel, self.device, processes
+        )
+        check_shareable(self.model, processes_of.tensor, processes_of.size)
+        check_memory(recipe.preset, self.model, self.config, available_memory(self.device), processes_of)
 
     def _shape(self, source: str) -> ModelConfig:
         recipe = self.recipe
@@ -239,7 +241,7 @@ class Job:
     def _train(self, partial: Path, reporter: Reporter, world: World) -> tuple[dict[str, Tensor], Progress]:
         start = Path(self.recipe.start) if self.recipe.start else None
         with world.at_disk(f"reading {start}") if start else nullcontext():
-            model = placed(self.model, start or self.config.seed, world, self.device)
+            model = build_model(self.model, start or self.config.seed, world, self.device)
         session = Session(
             partial,
             (lambda step: reporter.training(TRAIN, step)) if world.first else None,

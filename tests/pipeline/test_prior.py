@@ -24,9 +24,9 @@ from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import new_model
 from mynah.ngram import NGramConfig
 from mynah.ngram.prior import NGramPrior, TextPrior
-from mynah.pipeline import build
-from mynah.recipe import load_recipe
-from mynah.run import open_run
+from mynah.pipeline.build import build
+from mynah.pipeline.open_run import open_run
+from mynah.pipeline.recipe import load_recipe
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.batches import NextToken, PackedBatches, StreamBatches, TokenBatch

@@ -21,9 +21,9 @@ from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
 from torch.distributed.rendezvous import rendezvous
 
 from mynah.errors import ConfigError, TrainingError
-from mynah.train.heartbeat import STARTING, Heartbeat
+from mynah.train.distributed.dtensors import DATA, TENSOR
+from mynah.train.distributed.heartbeat import STARTING, Heartbeat
 from mynah.train.objective import Batch
-from mynah.train.sharding import DATA, TENSOR
 
 BatchT = TypeVar("BatchT", bound=Batch)
 #: A collective operation that takes longer than this has lost a process.

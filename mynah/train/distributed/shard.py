@@ -16,19 +16,19 @@ from torch.distributed.tensor.parallel import (
 )
 
 from mynah.model.transformer import Block, Transformer
-from mynah.train.sharding import DATA, TENSOR
+from mynah.train.distributed.dtensors import DATA, TENSOR
 
 
-def cut(model: Transformer, grid: DeviceMesh, device: torch.device) -> None:
+def shard_model(model: Transformer, grid: DeviceMesh, device: torch.device) -> None:
     """Cut a model that has no memory yet (on the meta device) over the processes, and give each its part's.
 
     Of each block, neighbours share heads and hidden units (Shoeybi et al. 2019); what a process then
-    has is cut once more over all that have other rows (FSDP2, Zhao et al. 2023), and put together to be used, block by
+    has is cut once more over all that have other rows (FSDP2, Zhao et al. 2023), and all-gathered to be used, block by
     block. What the numbers are is for `init_weights` or a file to say.
     """
     if grid[TENSOR].size() > 1:
         for block in model.blocks:
-            _share(block, grid[TENSOR])
+            _share_block(block, grid[TENSOR])
     if grid[DATA].size() > 1:
         for block in model.blocks:
             fully_shard(block, mesh=grid[DATA])
@@ -38,7 +38,7 @@ def cut(model: Transformer, grid: DeviceMesh, device: torch.device) -> None:
         model.head.weight = model.embed.weight
 
 
-def _share(block: nn.Module, mesh: DeviceMesh) -> None:
+def _share_block(block: nn.Module, mesh: DeviceMesh) -> None:
     """Let neighbours share a block: columns of what widens, rows of what narrows, and a sum at the end of each."""
     assert isinstance(block, Block)
     plan: dict[str, ParallelStyle] = {

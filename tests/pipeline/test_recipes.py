@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mynah.recipe import load_recipe
-from mynah.train.job import load_train_recipe
+from mynah.pipeline.recipe import load_recipe
+from mynah.pipeline.train_job import load_train_recipe
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 

@@ -14,7 +14,7 @@ from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.readers.inputs import check_exists
 from mynah.data.records import as_conversation
-from mynah.data.sources import AskSpeaker, is_url
+from mynah.data.sources import AskSpeaker, is_url, read_sources
 from mynah.data.split.split import SplitCounts, split_folder
 from mynah.data.store import DROPPED, read_records
 from mynah.device import pick_device
@@ -26,16 +26,16 @@ from mynah.evaluate.run import evaluate_run
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model
+from mynah.pipeline.data_stages import clean_into, collect_into, hashes_of, judges_of, told_of
+from mynah.pipeline.prior_stage import make_prior, with_prior
+from mynah.pipeline.recipe import Recipe, to_toml
+from mynah.pipeline.train_job import keep
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.prepare import clean_into, collect_into, hashes_of, judges_of, read_sources, told_of
-from mynah.priors import make_prior, with_prior
-from mynah.recipe import Recipe, to_toml
 from mynah.report.run_report import write_report
 from mynah.stages import Reporter, Silent, Stages
 from mynah.tokenizer.dataset import TokenSet, encode_to_file
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
-from mynah.train.job import keep
 from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import pretrain, tune

@@ -1,0 +1,1 @@
+"""Several processes that train one model: who they are, what each holds, and who is still there."""
