@@ -47,6 +47,79 @@ class Silent:
         """Say nothing."""
 
 
+@dataclass(frozen=True)
+class RunPaths:
+    """Where everything of a run is."""
+
+    directory: Path
+
+    def stage(self, name: str) -> Path:
+        """The directory of a stage."""
+        return self.directory / name
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.directory / "recipe.toml"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows everything."""
+        return self.directory / "report.html"
+
+    @property
+    def tokenizer(self) -> Path:
+        """The folder of the tokenizer."""
+        return self.stage("tokenizer")
+
+    def records_of(self, part: str) -> Path:
+        """The folder of the records of a part, "train" or "held_out"."""
+        return self.stage("split") / part
+
+    def tokens_of(self, part: str) -> Path:
+        """The token shards of a part."""
+        return self.stage("tokens") / f"{part}.safetensors"
+
+    def rejected_of(self, part: str) -> Path:
+        """The token shards of the worse replies of a part's preferences, if it has any."""
+        return self.stage("tokens") / f"{part}-rejected.safetensors"
+
+    @property
+    def ngram_model(self) -> Path:
+        """The n-gram model that every network is shown beside."""
+        return self.stage("ngram") / "model.ng"
+
+    @property
+    def ngram_scores(self) -> Path:
+        """How each of its orders did."""
+        return self.stage("ngram") / "scores.json"
+
+    @property
+    def prior(self) -> Path:
+        """The folder of what a network goes on from."""
+        return self.stage("prior")
+
+    @property
+    def plan(self) -> Path:
+        """What was planned, and why."""
+        return self.stage("plan") / "plan.json"
+
+    @property
+    def pretrained(self) -> Path:
+        """The folder of the model that has learned all text."""
+        return self.stage("pretrain")
+
+    @property
+    def tuned(self) -> Path:
+        """The folder of the model that has learned to reply."""
+        return self.stage("tune")
+
+    @property
+    def evaluation(self) -> Path:
+        """What was measured."""
+        return self.stage("evaluate") / "evaluation.json"
+
+
 @dataclass
 class Stages:
     """The stage directories of one run."""
@@ -57,6 +130,15 @@ class Stages:
     #: names of the stages that did work this time
     ran: list[str] = field(default_factory=list)
 
+    @property
+    def paths(self) -> RunPaths:
+        """Where they are."""
+        return RunPaths(self.directory)
+
+    def remove(self, name: str) -> None:
+        """Delete what an earlier build left of a stage that this one does not have."""
+        shutil.rmtree(self.directory / name, ignore_errors=True)
+
     def run(
         self,
         name: str,
@@ -64,6 +146,7 @@ class Stages:
         inputs: dict[str, str],
         work: Callable[[Path], dict[str, Any]],
         folder: str | None = None,
+        seeded: bool = True,
     ) -> Manifest:
         """Do a stage's work unless its directory holds the result of the very same work.
 
@@ -74,13 +157,15 @@ class Stages:
             work: fills the directory it is given and returns counts for the manifest. It may find there
                 the checkpoints of an earlier, cut-off run of the same work.
             folder: name of the stage's directory, if it is not the stage's own.
+            seeded: whether the seed decides anything; if not, another seed is no other work.
 
         Raises:
             ArtifactError: if the finished directory is damaged, or the new one cannot be written.
         """
         directory = self.directory / (folder or name)
         partial = directory.with_name(f"{directory.name}.partial")
-        key = artifacts.stage_key(name, settings, inputs, self.seed, __version__)
+        seed = self.seed if seeded else 0
+        key = artifacts.stage_key(name, settings, inputs, seed, __version__)
         if (directory / artifacts.MANIFEST).is_file():
             manifest = artifacts.read_manifest(directory)
             if manifest.key == key:
@@ -98,7 +183,7 @@ class Stages:
         try:
             counts = work(partial)
             self._note_seconds(partial, before + time.monotonic() - began)
-            made = Manifest(name, key, __version__, settings, inputs, self.seed, counts)
+            made = Manifest(name, key, __version__, settings, inputs, seed, counts)
             # The checkpoints stay until the result has taken its place: a full disk here costs no training.
             done = artifacts.finish(partial, directory, made, leave_out=(KEY, CHECKPOINTS))
         except BaseException as error:

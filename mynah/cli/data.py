@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -16,6 +16,7 @@ from mynah.errors import ArtifactError, ConfigError
 
 if TYPE_CHECKING:
     from mynah.data.sources import Source
+    from mynah.pipeline.data_folders import Made
     from mynah.pipeline.recipe import Recipe
 
 _OUT = Parameter(name=("--out", "-o"))
@@ -49,7 +50,7 @@ def collect(
         Any other key: --set collect.gap_hours=2. May be given several times.
     """
     from mynah.data.sources import read_sources, told_kinds
-    from mynah.pipeline.data_stages import collect_into, hashes_of
+    from mynah.pipeline.data_folders import collect as collect_folder
 
     settings = _recipe(
         recipe, given({"collect": reading.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
@@ -57,25 +58,19 @@ def collect(
     places = list(map(as_source, sources))
     if not places:
         raise ConfigError("no input given; for example: mynah collect chats.csv -o data/chats")
-    inputs = hashes_of(places)
 
     def told(source: Source, number: int, total: int) -> None:
         if number <= 20 or number == total:
             print(f"[{number}/{total}] {source.describe()}")
 
-    manifest = _stage(
-        "collect",
-        out,
-        settings.collect.model_dump(mode="json"),
-        inputs,
-        settings.seed,
-        lambda folder: collect_into(
-            folder, places, settings.collect, ask_on_terminal(), told, settings.engine
-        ),
+    made = collect_folder(
+        places, out, settings.collect, ask=ask_on_terminal(), told=told, engine=settings.engine
     )
-    records = told_kinds(manifest["records"])
+    _tell(made, out)
+    counts = made.counts
     print(
-        f"{out}: {records}; {manifest['rejected']:,} rows rejected, {manifest['left_out']:,} files passed over"
+        f"{out}: {told_kinds(counts['records'])}; {counts['rejected']:,} rows rejected, "
+        f"{counts['left_out']:,} files passed over"
     )
     passed_over = read_sources(out)[1]
     for name, reason in passed_over[:20]:
@@ -112,9 +107,9 @@ def clean(
     set_: tuple[str, ...]
         Any other key: --set clean.duplicates.lines=10. May be given several times.
     """
-    from mynah.artifacts import read_manifest
     from mynah.data.sources import told_kinds
-    from mynah.pipeline.data_stages import clean_into, judges_of, told_of
+    from mynah.pipeline.data_folders import clean as clean_folder
+    from mynah.pipeline.data_folders import told_of
 
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
@@ -122,19 +117,10 @@ def clean(
     settings = _recipe(
         recipe, given({"clean": cleaning.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
     )
-    source = read_manifest(folder)
     with _bar() as told:
-        counts = _stage(
-            "clean",
-            out,
-            settings.clean.model_dump(mode="json"),
-            {"records": source.output, **judges_of(settings.clean)},
-            settings.seed,
-            lambda work: {
-                "source": str(folder.resolve()),
-                **clean_into(folder, work, settings.clean, told, settings.engine),
-            },
-        )
+        made = clean_folder(folder, out, settings.clean, told=told, engine=settings.engine)
+    _tell(made, out)
+    counts = made.counts
     for action in ("changed", "warned", "dropped"):
         if counts[action]:
             print(f"{action:<8} {told_of(counts[action])}")
@@ -181,11 +167,8 @@ def split(
     set_: tuple[str, ...]
         Any other key: --set split.alike=false. May be given several times.
     """
-    from dataclasses import asdict
-
-    from mynah.artifacts import read_manifest
-    from mynah.data.split.split import SplitCounts, split_folder
-    from mynah.pipeline.data_stages import hashes_of
+    from mynah.data.split.split import SplitCounts
+    from mynah.pipeline.data_folders import split as split_records
 
     source = records_of(folder)
     flags = {
@@ -198,18 +181,9 @@ def split(
         "seed": seed,
     }
     settings = _recipe(recipe, given(flags), set_)
-    counts = _stage(
-        "split",
-        out,
-        settings.split.model_dump(mode="json"),
-        {
-            "records": read_manifest(source).output,
-            **hashes_of([Path(path) for path in settings.split.decontaminate]),
-        },
-        settings.seed,
-        lambda work: asdict(split_folder(source, work, settings.split, settings.seed, settings.engine)),
-    )
-    print(SplitCounts(**counts).describe())
+    made = split_records(source, out, settings.split, seed=settings.seed, engine=settings.engine)
+    _tell(made, out)
+    print(SplitCounts(**made.counts).describe())
     print(f"next       mynah data show {out}/held_out; what was dropped: mynah data show {out} --dropped")
 
 
@@ -356,33 +330,12 @@ def _recipe(path: Path | None, flags: dict[str, object], assignments: tuple[str,
     return load_recipe(path, flags)
 
 
-def _stage(
-    name: str,
-    out: Path,
-    settings: dict[str, Any],
-    inputs: dict[str, str],
-    seed: int,
-    work: Callable[[Path], dict[str, Any]],
-) -> dict[str, Any]:
-    """Run one stage into a folder of the user's choice; return the counts of its manifest."""
-    from mynah import artifacts
-    from mynah.stages import Silent, Stages
-
-    out = out.resolve()
-    there = (out / artifacts.MANIFEST).is_file()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        made = (out / artifacts.MANIFEST).is_file() and artifacts.read_manifest(out, verify=False).stage
-        if made != name:
-            what = f"was made by mynah {made}" if made else "is not empty and was not made by mynah"
-            raise ConfigError(f"{out}: {what}; give another --out")
-    stages = Stages(out.parent, seed, Silent())
-    with artifacts.locked(out.parent, f".{out.name}.lock", "another --out", remove=True):
-        counts = stages.run(name, settings, inputs, work, folder=out.name).counts
-    if not stages.ran:
+def _tell(made: Made, out: Path) -> None:
+    """Say if a folder was there before."""
+    if made.state == "done":
         print(f"{out}: already done with these settings")
-    elif there:
+    elif made.state == "again":
         print(f"{out}: made anew; it held what other sources or settings gave")
-    return counts
 
 
 @contextmanager

@@ -11,30 +11,18 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from mynah.cli.flags import ask_on_terminal
-from mynah.pipeline.build import build
+from mynah.pipeline.build import STAGES, build
 from mynah.pipeline.recipe import Recipe
 from mynah.pipeline.train_job import Job
-from mynah.stages import Silent
+from mynah.stages import TRAIN, Silent
 from mynah.train.distributed.world import World
 from mynah.train.loop import Interrupted, Step
 
 #: Without a terminal a line of progress comes this often, in seconds.
 LINE_SECONDS = 20.0
 
-_DOES = {
-    "collect": "reading the input",
-    "clean": "cleaning",
-    "split": "holding a part out",
-    "tokenizer": "learning the vocabulary",
-    "tokens": "encoding",
-    "ngram": "counting n-grams",
-    "prior": "counting what the network goes on from",
-    "plan": "choosing model and steps",
-    "train": "training",
-    "pretrain": "training on all text",
-    "tune": "fine-tuning on replies",
-    "evaluate": "measuring on what was held out",
-}
+#: What each stage does, in words.
+_DOES = {stage.name: stage.does for stage in STAGES} | {TRAIN: "training"}
 
 
 class TerminalReporter:

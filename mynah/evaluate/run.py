@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mynah import artifacts
-from mynah.data.records import Conversation, Message, Record, as_conversation
+from mynah.data.records import Conversation, Document, Message, Record, as_conversation
 from mynah.data.store import read_records
 from mynah.errors import MissingDependency
 from mynah.evaluate.language_model import Score, drawn_records, score_network, score_ngram, summarise
@@ -26,6 +26,7 @@ from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
 from mynah.ngram.model import NGramModel
+from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -34,7 +35,7 @@ PROMPT_CHARACTERS = 80
 
 
 def evaluate_run(
-    run: Path,
+    paths: RunPaths,
     *,
     sampling: SamplingConfig,
     max_tokens: int,
@@ -49,13 +50,13 @@ def evaluate_run(
         ArtifactError: if a stage of the run is missing or damaged.
         DataError: if `questions` is not a file of questions.
     """
-    tokenizer = Tokenizer.load(run / "tokenizer")
-    held_out = drawn_records(TokenSet.load(run / "tokens" / "held_out.safetensors"), max_tokens)
-    ngram = artifacts.read_json(run / "ngram" / "scores.json")
-    base = load_trained(run / "pretrain", run / "prior", tokenizer.control.bos).to(device)
+    tokenizer = Tokenizer.load(paths.tokenizer)
+    held_out = drawn_records(TokenSet.load(paths.tokens_of("held_out")), max_tokens)
+    ngram = artifacts.read_json(paths.ngram_scores)
+    base = load_trained(paths.pretrained, paths.prior, tokenizer.control.bos).to(device)
     context = base.config.context_length
     scores = score_network(base, held_out, context)
-    baseline = score_ngram(NGramModel.load(run / "ngram" / "model.ng"), held_out)
+    baseline = score_ngram(NGramModel.load(paths.ngram_model), held_out)
     result: dict[str, Any] = {
         "held_out": {"records": len(held_out), "tokens": len(held_out.tokens)},
         "ngram": {
@@ -68,13 +69,13 @@ def evaluate_run(
     }
     talker = base
     if tuned:
-        talker = load_trained(run / "tune", run / "prior", tokenizer.control.bos).to(device)
+        talker = load_trained(paths.tuned, paths.prior, tokenizer.control.bos).to(device)
         said = score_network(talker, held_out, context)
         result["chat"] = _parts(None, summarise(said, held_out, replies_only=True))
-    records = list(map(as_conversation, read_records(run / "split" / "held_out")))
-    result["samples"] = _samples(talker, tokenizer, records, samples, sampling, tuned)
+    chosen = _chosen(paths.records_of("held_out"), samples, tuned)
+    result["samples"] = _samples(talker, tokenizer, chosen, sampling, tuned)
     if questions is not None and tuned:
-        known = exchanges(list(map(as_conversation, read_records(run / "split" / "train"))))
+        known = exchanges(list(map(as_conversation, read_records(paths.records_of("train")))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
     result["verdict"] = _verdict(result)
     return result
@@ -111,20 +112,30 @@ def ask(
     return result
 
 
+def _chosen(folder: Path, count: int, tuned: bool) -> list[Record]:
+    """Return held-out records that can be answered (or continued), spread evenly over the part."""
+
+    def can_be_used(record: Conversation | Document) -> bool:
+        if tuned:
+            return isinstance(record, Conversation) and record.can_teach_replies
+        return sum(map(len, record.texts)) > PROMPT_CHARACTERS
+
+    def usable() -> Iterator[Record]:
+        return filter(can_be_used, map(as_conversation, read_records(folder)))
+
+    there = sum(1 for _ in usable()) if count else 0
+    numbers = {i * there // count for i in range(min(count, there))}
+    return [record for number, record in enumerate(usable()) if number in numbers] if numbers else []
+
+
 def _samples(
     model: Transformer,
     tokenizer: Tokenizer,
-    records: Sequence[Record],
-    count: int,
+    chosen: Sequence[Record],
     sampling: SamplingConfig,
     tuned: bool,
 ) -> list[dict[str, str]]:
-    """Answer (or continue) held-out prompts spread evenly over the held-out part."""
-    if tuned:
-        usable = [r for r in records if isinstance(r, Conversation) and r.can_teach_replies]
-    else:
-        usable = [r for r in records if len("".join(r.texts)) > PROMPT_CHARACTERS]  # type: ignore[misc]
-    chosen = [usable[i * len(usable) // count] for i in range(min(count, len(usable)))] if count else []
+    """Answer (or continue) held-out prompts."""
     if not tuned:
         made = []
         for record in chosen:

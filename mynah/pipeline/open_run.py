@@ -14,8 +14,11 @@ from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face
 from mynah.model.transformer import Transformer
+from mynah.pipeline.build import STAGES
+from mynah.pipeline.model_stages import TUNE
 from mynah.pipeline.recipe import load_recipe
-from mynah.stages import TRAIN
+from mynah.pipeline.token_stages import PRIOR
+from mynah.stages import TRAIN, RunPaths
 from mynah.tokenizer.tokenizer import Tokenizer
 
 _GO_ON = "run the same mynah build again to go on"
@@ -50,22 +53,25 @@ def open_run(directory: Path, device: torch.device) -> Run:
         return _open_saved(directory, device)
     if not (directory / "recipe.toml").is_file():
         raise ArtifactError(f"{directory}: not a run (no recipe.toml in it)")
-    recipe = load_recipe(directory / "recipe.toml", {})
-    talks = (directory / "tune" / artifacts.MANIFEST).is_file()
-    prior = ["prior"] if recipe.prior.kind == "ngram" else []
-    chain = ["tokenizer", "tokens", *prior, "pretrain", *(["tune"] if talks else [])]
+    paths = RunPaths(directory)
+    recipe = load_recipe(paths.recipe, {})
+    talks = (paths.tuned / artifacts.MANIFEST).is_file()
+    missing = {TUNE.name: not talks, PRIOR.name: recipe.prior.kind == "none"}
+    chain = [stage for stage in STAGES if stage.opens and not missing.get(stage.name)]
     outputs: dict[str, str] = {}
-    for name in chain:
-        part = directory / name
+    for stage in chain:
+        part = paths.stage(stage.name)
         if not (part / artifacts.MANIFEST).is_file():
-            raise ArtifactError(f"{directory}: the build is not finished (no {name}); {_GO_ON}")
+            raise ArtifactError(f"{directory}: the build is not finished (no {stage.name}); {_GO_ON}")
         manifest = artifacts.read_manifest(part)
         # A build that was cut off may have left stages of the one before it.
         if any(manifest.inputs.get(before, output) != output for before, output in outputs.items()):
-            raise ArtifactError(f"{directory}: the build is not finished ({name} is out of date); {_GO_ON}")
-        outputs[name] = manifest.output
-    tokenizer = Tokenizer.load(directory / "tokenizer")
-    model = load_trained(directory / chain[-1], directory / "prior", tokenizer.control.bos)
+            raise ArtifactError(
+                f"{directory}: the build is not finished ({stage.name} is out of date); {_GO_ON}"
+            )
+        outputs[stage.name] = manifest.output
+    tokenizer = Tokenizer.load(paths.tokenizer)
+    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos)
     return Run(model.to(device), tokenizer, talks, recipe.sampling, recipe.clean)
 
 

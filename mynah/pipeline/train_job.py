@@ -18,8 +18,8 @@ from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
-from mynah.model.transformer import Transformer
-from mynah.model.weights import load_config, model_tensors, save_model, save_tensors
+from mynah.model.weights import load_config, model_tensors, save_tensors
+from mynah.pipeline.model_stages import counts_of
 from mynah.stages import KEY, TRAIN, Reporter, Stages
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -256,22 +256,6 @@ class Job:
             if world.first:
                 tensors[name] = all_of_it.cpu()
         return tensors, done
-
-
-def keep(model: Transformer, done: Progress, out: Path) -> dict[str, Any]:
-    """Write a trained model; return the counts of the manifest."""
-    save_model(model.cpu(), out)
-    return counts_of(done)
-
-
-def counts_of(done: Progress) -> dict[str, Any]:
-    """Return what a manifest says of a training run."""
-    return {
-        "steps": done.step,
-        "best_step": done.best_step,
-        "best_loss": done.best_loss,
-        "stopped_early": done.stopped_early,
-    }
 
 
 def device_of(name: str) -> torch.device:

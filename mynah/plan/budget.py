@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
 from mynah.config import build_config
+from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
 from mynah.plan.settings import LADDER, PlanConfig
+from mynah.plan.times import Ahead, evaluation_seconds, measuring_seconds, steps_between
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step
+from mynah.train.memory import check_memory
 from mynah.train.phases import pretrain
 from mynah.train.rates import NEW_FACTOR, passes_over, rates
 
@@ -33,7 +39,7 @@ PLAIN_PASSES = 5.0
 EPOCHS_FOR_NEXT = 3.0
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
-#: What held-out measurements and checkpoints add to the time of the steps.
+#: What held-out measurements and checkpoints add to the time of the steps, usually.
 MEASURING = 1.1
 #: Share of training time that goes to fine-tuning, by whether replies repeat. A support desk's do, and then
 #: there is much to learn in which question asks for which; people's own hardly do, and there the time is
@@ -47,6 +53,8 @@ TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 #: Measurements without gain after which fine-tuning's rate falls at once; 0: never. What people say once is soon
 #: learned by heart; of replies that repeat, fewer questions are answered right the sooner it falls (docs/log.md).
 STALL = {"repeating": 0, "new": 4}
+#: Steps are timed for about so many seconds at most.
+LONGEST_MEASURING = 10.0
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -61,6 +69,8 @@ class Plan:
     pretrain: TrainConfig
     tune: TrainConfig | None
     reasons: list[str] = field(default_factory=list)
+    #: seconds that training, evaluation and report are to take; None: not measured
+    seconds: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -69,6 +79,7 @@ class Plan:
             "pretrain": self.pretrain.model_dump(mode="json"),
             "tune": self.tune.model_dump(mode="json") if self.tune else None,
             "reasons": self.reasons,
+            "seconds": self.seconds,
         }
 
     @classmethod
@@ -84,6 +95,7 @@ class Plan:
             build_config(TrainConfig, value["pretrain"], source),
             build_config(TrainConfig, tune, source) if tune else None,
             value["reasons"],
+            value.get("seconds"),
         )
 
 
@@ -97,6 +109,8 @@ def make_plan(
     seconds: float,
     device: torch.device,
     seed: int,
+    ahead: Ahead = Ahead(),
+    available: int | None = None,
 ) -> Plan:
     """Choose model and steps.
 
@@ -106,12 +120,14 @@ def make_plan(
         vocab_size: of the tokenizer.
         has_replies: whether there are conversations to fine-tune on.
         base: a model to start from, whose shape is then given.
-        seconds: what is left of the minutes for training.
+        seconds: what is left of the minutes.
         device: where it will run; it is measured there.
         seed: of the build.
+        ahead: what else the build does with a model in these seconds.
+        available: free bytes; None: not known.
 
     Raises:
-        ConfigError: for an unknown size or field.
+        ConfigError: for an unknown size or field, or a size that needs more memory than there is.
     """
     n_tokens = len(data.tokens)
     distinct = distinct_replies(data) if has_replies else 1.0
@@ -130,12 +146,14 @@ def make_plan(
             _candidate(name, config, vocab_size, shape[1], data.prior is not None) for name in names
         ]
     if base is None and config.size is not None:
-        model, in_budget = candidates[0], None
+        model, in_budget, step_seconds = candidates[0], None, None
         rows = shape_for(model, shape, from_base=base is not None)
         reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
-        model, in_budget, rows = _by_speed(
-            candidates, data, shape, seconds, share, device, base is not None, reasons
+        fits = partial(_fits, name=config.size, device=device, available=available, base=base is not None)
+        at_end = partial(evaluation_seconds, ahead, 1 + has_replies)
+        model, in_budget, rows, step_seconds = _by_speed(
+            candidates, data, shape, seconds, share, device, base is not None, reasons, fits, at_end
         )
         in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
         learns_by_heart = kind == "new" and in_time > TEXT_PASSES  # of replies that repeat, that is the point
@@ -148,14 +166,16 @@ def make_plan(
     common: dict[str, Any] = {"batch_size": rows[0], "context_length": rows[1], "seed": seed}
     if in_budget is not None:
         common["checkpoint_every"] = max(1, round(CHECKPOINT_SECONDS * in_budget / seconds))
-    pretrain = {"steps": steps, "eval_every": max(5, steps // 20), **common, **config.pretrain}
+    per_token = step_seconds / (rows[0] * rows[1]) if step_seconds is not None else 0.0
+    every = partial(steps_between, tokens_a_step=rows[0] * rows[1], ahead=ahead, token_seconds=per_token)
+    pretrain = {"steps": steps, "eval_every": every(steps), **common, **config.pretrain}
     passes = passes_over(n_tokens, build_config(TrainConfig, pretrain, "[plan.pretrain]"))
     suited = rates(model, base is not None, passes, config.pretrain.get("optimizer"))
     built = build_config(TrainConfig, {**pretrain, **suited, **config.pretrain}, "[plan.pretrain]")
     tune = None
     if has_replies:
         own_rates = rates(model, base is not None, optimizer=config.tune.get("optimizer"))
-        values = {"steps": tune_steps, "eval_every": max(5, tune_steps // 20), **common, **own_rates}
+        values = {"steps": tune_steps, "eval_every": every(tune_steps), **common, **own_rates}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
             gentle = {
                 name: TUNE_RATE[kind] * rate for name, rate in own_rates.items() if name.endswith("rate")
@@ -171,7 +191,28 @@ def make_plan(
         reasons.append(
             f"so few passes leave the text new: embeddings and head at {NEW_FACTOR:g} times the rate"
         )
-    return Plan(model, built, tune, reasons)
+    taken = None
+    if step_seconds is not None:
+        taken = evaluation_seconds(ahead, 1 + has_replies, per_token)
+        for phase in (built, tune):
+            if phase is not None:
+                tokens = phase.batch_size * phase.context_length
+                measuring = measuring_seconds(phase.steps, phase.eval_every, tokens, ahead, per_token)
+                taken += phase.steps * step_seconds + measuring
+    return Plan(model, built, tune, reasons, taken)
+
+
+def _fits(
+    model: ModelConfig,
+    rows: tuple[int, int],
+    name: str | None,
+    device: torch.device,
+    available: int | None,
+    base: bool,
+) -> None:
+    """Raise ConfigError if a model needs more memory to be trained than there is, before it is made."""
+    settings = {"batch_size": rows[0], "context_length": rows[1], **rates(model, base)}
+    check_memory(name, model, TrainConfig(steps=1, **settings), available)
 
 
 def _steps(model: ModelConfig, steps_a_pass: float, in_budget: float | None, share: float) -> tuple[int, int]:
@@ -228,20 +269,36 @@ def _by_speed(
     device: torch.device,
     from_base: bool,
     reasons: list[str],
-) -> tuple[ModelConfig, float, tuple[int, int]]:
-    """Return the largest model that makes enough passes in the seconds, its steps in them and row shape."""
-    chosen: tuple[ModelConfig, float, tuple[int, int]] | None = None
+    fits: Callable[[ModelConfig, tuple[int, int]], None],
+    at_end: Callable[[float], float],
+) -> tuple[ModelConfig, float, tuple[int, int], float]:
+    """Return the largest model that makes enough passes in the seconds, its steps in them, row shape and a step's time.
+
+    Args:
+        fits: raises ConfigError if a model with such rows needs more memory than there is.
+        at_end: the seconds of the evaluation, by those of a step's token.
+    """
+    chosen: tuple[ModelConfig, float, tuple[int, int], float] | None = None
     begun = time.monotonic()
     for model in candidates:
         rows = shape_for(model, shape, from_base=from_base)
-        step_seconds = MEASURING * measure_step(model, data, rows, device, from_base=from_base)
-        left = max(1.0, seconds - (time.monotonic() - begun))
+        try:
+            fits(model, rows)
+        except ConfigError:
+            if chosen is None:
+                raise
+            reasons.append(f"{model.n_layer} layers {model.n_embd} wide: more than the memory that is free")
+            break
+        plain_seconds = measure_step(model, data, rows, device, from_base=from_base)
+        step_seconds = MEASURING * plain_seconds
+        reserved = at_end(plain_seconds / (rows[0] * rows[1]))
+        left = max(1.0, seconds - (time.monotonic() - begun) - reserved)
         tokens = (1 - share) * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
         per_param = tokens / model.n_params(embeddings=False)
         fed = epochs >= EPOCHS_FOR_NEXT or per_param >= TOKENS_PER_PARAM
         if chosen is None or fed:
-            chosen = model, left / step_seconds, rows
+            chosen = model, left / step_seconds, rows, plain_seconds
             reasons.append(
                 f"{model.n_layer} layers {model.n_embd} wide ({model.n_params() / 1e6:.1f}M parameters): "
                 f"{1000 * step_seconds:.0f} ms a step here, {epochs:.1f} passes over the text in time"
@@ -256,6 +313,10 @@ def _by_speed(
     return chosen
 
 
+class _Measured(Exception):
+    """Enough steps were timed."""
+
+
 def measure_step(
     model: ModelConfig,
     data: TokenSet,
@@ -266,14 +327,19 @@ def measure_step(
 ) -> float:
     """Return the seconds of a step of pretraining as it will be, here: the mean of the quickest four in a row.
 
-    In four turns Muon moves every matrix (`matrix_every`). Twelve steps are taken after a first one.
+    In four turns Muon moves every matrix (`matrix_every`). Twelve steps are taken after a first one; where that takes
+    longer than `LONGEST_MEASURING`, fewer.
     """
     config = TrainConfig(steps=13, batch_size=rows[0], context_length=rows[1], **rates(model, from_base))
     times: list[float] = []
 
     def watch(_: Step) -> None:
         times.append(time.perf_counter())
+        if len(times) > 1 and times[-1] - times[0] > LONGEST_MEASURING:
+            raise _Measured
 
-    pretrain(new_model(model, 0).to(device), data, None, config, Session(watch=watch))
+    with suppress(_Measured):
+        pretrain(new_model(model, 0).to(device), data, None, config, Session(watch=watch))
     taken = np.array(times)
-    return float(np.min(taken[4:] - taken[:-4])) / 4
+    apart = min(4, len(taken) - 1)
+    return float(np.min(taken[apart:] - taken[:-apart])) / apart

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from typing import Any
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from mynah.config import Config
 from mynah.model.config import ModelConfig
@@ -51,4 +51,16 @@ class PlanConfig(Config):
                     close = difflib.get_close_matches(key, kind.model_fields, n=1)
                     hint = f"; did you mean {close[0]!r}?" if close else ""
                     raise ValueError(f"{name}: unknown key {key!r}{hint}")
+            _check_values(name, kind, given)
         return self
+
+
+def _check_values(name: str, kind: type[Config], given: dict[str, Any]) -> None:
+    """Raise ValueError if a value by itself is out of range; how they go together is seen when the plan is made."""
+    try:
+        kind.model_validate(given)
+    except ValidationError as error:
+        for problem in error.errors():
+            if problem["loc"] and problem["loc"][0] in given:
+                key = ".".join(map(str, problem["loc"]))
+                raise ValueError(f"{name}.{key}: {problem['msg']}") from None

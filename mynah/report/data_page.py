@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import html
-import io
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mynah.data.sources import Source
 from mynah.report.data_words import say
+from mynah.report.drawing import svg_of
 
 #: Classes of a bar chart beyond these are left out.
 MOST_BARS = 30
@@ -127,17 +126,10 @@ def _charts(summary: Mapping[str, Any]) -> str:
 
 def bars(counts: Mapping[str, int]) -> str:
     """Return counts as a horizontal bar chart, inline SVG."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
     names = [name if len(name) <= 32 else f"{name[:31]}…" for name in list(counts)[:MOST_BARS]]
     values = list(counts.values())[:MOST_BARS]
-    with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}), warnings.catch_warnings():
-        # Text stays text: the browser has the characters that the font here has not.
-        warnings.filterwarnings("ignore", message="Glyph")
-        figure, axes = pyplot.subplots(figsize=(7.5, 0.5 + 0.26 * len(names)))
+
+    def draw(axes: Any) -> None:
         drawn = axes.barh(range(len(names)), values, color="#2b7a4b", height=0.7)
         # Names come from the data: without this a lone $ would be read as mathematics.
         axes.set_yticks(range(len(names)), [name.replace("$", r"\$") for name in names])
@@ -145,13 +137,9 @@ def bars(counts: Mapping[str, int]) -> str:
         axes.invert_yaxis()
         axes.set_xticks([])
         axes.set_xlim(0, max(1, *values) * 1.15)
-        axes.spines[["top", "right", "bottom"]].set_visible(False)
-        figure.tight_layout()
-        buffer = io.StringIO()
-        figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-        pyplot.close(figure)
-    svg = buffer.getvalue()
-    return svg[svg.index("<svg") :]
+        axes.spines["bottom"].set_visible(False)
+
+    return svg_of(draw, 0.5 + 0.26 * len(names))
 
 
 def _examples(examples: Sequence[Mapping[str, Any]]) -> str:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import html
-import io
 import json
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 from mynah import __version__, artifacts
@@ -13,29 +12,33 @@ from mynah.artifacts import read_manifest
 from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
+from mynah.report.drawing import svg_of
 from mynah.report.style import page
 from mynah.report.words import WORDS
+from mynah.stages import RunPaths
 
 
-def write_report(run: Path, timings: dict[str, dict[str, Any]]) -> None:
+def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
     """Write `report.html` into a run from what its stages left there.
 
     Raises:
         ArtifactError: if a stage is missing or the page cannot be written.
     """
+    summary, described = describe_data(paths.directory)
+    artifacts.write_json(paths.directory / "data.json", summary)
     sections = [
-        _verdict(run),
-        _data(run),
-        _scores(run),
-        _questions(run),
-        _curves(run),
-        _samples(run),
-        _plan(run),
+        _verdict(paths),
+        _data(paths, described),
+        _scores(paths),
+        _questions(paths),
+        _curves(paths),
+        _samples(paths),
+        _plan(paths),
         _timings(timings),
     ]
-    name = html.escape(run.name)
+    name = html.escape(paths.directory.name)
     body = f"<h1>{name}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>"
-    artifacts.write_text(run / "report.html", page(name, body))
+    artifacts.write_text(paths.report, page(name, body))
 
 
 def _w(key: str, **values: Any) -> str:
@@ -43,13 +46,13 @@ def _w(key: str, **values: Any) -> str:
     return bilingual(WORDS[key], **values)
 
 
-def _evaluation(run: Path) -> dict[str, Any]:
-    value: dict[str, Any] = artifacts.read_json(run / "evaluate" / "evaluation.json")
+def _evaluation(paths: RunPaths) -> dict[str, Any]:
+    value: dict[str, Any] = artifacts.read_json(paths.evaluation)
     return value
 
 
-def _verdict(run: Path) -> str:
-    result = _evaluation(run)
+def _verdict(paths: RunPaths) -> str:
+    result = _evaluation(paths)
     verdict = result["verdict"]
     key = "beats" if verdict["beats_ngram"] else "loses"
     text = _w(
@@ -72,9 +75,9 @@ def _question_figures(questions: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _data(run: Path) -> str:
-    collect, clean = read_manifest(run / "collect").counts, read_manifest(run / "clean").counts
-    parts, tokens = read_manifest(run / "split").counts, read_manifest(run / "tokens").counts
+def _data(paths: RunPaths, described: str) -> str:
+    collect, clean = read_manifest(paths.stage("collect")).counts, read_manifest(paths.stage("clean")).counts
+    parts, tokens = read_manifest(paths.stage("split")).counts, read_manifest(paths.stage("tokens")).counts
     rows = [[_w("rows_read"), f"{collect['rows']:,}"]]
     rows += [[_w(kind), f"{n:,}"] for kind, n in collect["records"].items()]
     rows += [[_w("rejected"), f"{collect['rejected']:,}"]]
@@ -85,14 +88,12 @@ def _data(run: Path) -> str:
         [_w("held_out"), f"{parts['held_out']:,}"],
         [_w("tokens"), f"{tokens['train']['tokens']:,}"],
     ]
-    summary, body = describe_data(run)
-    artifacts.write_json(run / "data.json", summary)
-    details = f"<details open><summary>{_w('data_details')}</summary>{body}</details>"
+    details = f"<details open><summary>{_w('data_details')}</summary>{described}</details>"
     return f"<h2>{_w('data')}</h2>{table([_w('what'), _w('count')], rows)}{details}"
 
 
-def _scores(run: Path) -> str:
-    result = _evaluation(run)
+def _scores(paths: RunPaths) -> str:
+    result = _evaluation(paths)
     rows = []
     for order, score in result["ngram"]["by_order"].items():
         name = _w("ngram_order", order=order)
@@ -121,8 +122,8 @@ def _scores(run: Path) -> str:
     )
 
 
-def _questions(run: Path) -> str:
-    questions = _evaluation(run).get("questions")
+def _questions(paths: RunPaths) -> str:
+    questions = _evaluation(paths).get("questions")
     if not questions:
         return ""
     rows = [
@@ -138,55 +139,44 @@ def _questions(run: Path) -> str:
     )
 
 
-def _curves(run: Path) -> str:
-    """Draw loss against step for both phases as inline SVG."""
-    import matplotlib
-
-    matplotlib.use("svg")
-    from matplotlib import pyplot
-
+def _curves(paths: RunPaths) -> str:
+    """Draw loss against step for both phases."""
     drawn = ""
     for stage in ("pretrain", "tune"):
-        path = run / stage / "metrics.jsonl"
+        path = paths.stage(stage) / "metrics.jsonl"
         if not path.is_file():
             continue
         lines = map(json.loads, path.read_text(encoding="utf-8").splitlines())
         rows = [row for row in lines if "held_out" in row]
-        if not rows:
-            continue
-        with pyplot.rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}):
-            figure, axes = pyplot.subplots(figsize=(7.5, 3))
-            steps = [row["step"] for row in rows]
-            axes.plot(steps, [row["loss"] for row in rows], label="training", color="#9aa7b1")
-            measured = [(row["step"], row["held_out"]) for row in rows if row["held_out"] is not None]
-            if measured:
-                axes.plot(*zip(*measured, strict=True), label="held out", color="#2b7a4b")
-            axes.set_xlabel("step")
-            axes.set_ylabel("nats per token")
-            axes.legend(frameon=False)
-            axes.spines[["top", "right"]].set_visible(False)
-            figure.tight_layout()
-            buffer = io.StringIO()
-            figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
-            pyplot.close(figure)
-        svg = buffer.getvalue()
-        drawn += f"<h3>{_w(stage)}</h3>{svg[svg.index('<svg') :]}"
+        if rows:
+            drawn += f"<h3>{_w(stage)}</h3>{svg_of(partial(_draw_losses, rows), 3)}"
     return f"<h2>{_w('curves')}</h2>{drawn}"
 
 
-def _samples(run: Path) -> str:
+def _draw_losses(rows: list[dict[str, Any]], axes: Any) -> None:
+    steps = [row["step"] for row in rows]
+    axes.plot(steps, [row["loss"] for row in rows], label="training", color="#9aa7b1")
+    measured = [(row["step"], row["held_out"]) for row in rows if row["held_out"] is not None]
+    if measured:
+        axes.plot(*zip(*measured, strict=True), label="held out", color="#2b7a4b")
+    axes.set_xlabel("step")
+    axes.set_ylabel("nats per token")
+    axes.legend(frameon=False)
+
+
+def _samples(paths: RunPaths) -> str:
     rows = [
         [html.escape(s["prompt"]), html.escape(s["reply"]), html.escape(s["expected"])]
-        for s in _evaluation(run)["samples"]
+        for s in _evaluation(paths)["samples"]
     ]
     head = [_w("prompt"), _w("reply"), _w("expected")]
     return f"<h2>{_w('samples')}</h2>{table(head, rows, words=3, kind='talk')}"
 
 
-def _plan(run: Path) -> str:
-    plan = artifacts.read_json(run / "plan" / "plan.json")
+def _plan(paths: RunPaths) -> str:
+    plan = artifacts.read_json(paths.plan)
     items = "".join(f"<li>{html.escape(reason)}" for reason in plan["reasons"])
-    parameters = _evaluation(run)["parameters"]
+    parameters = _evaluation(paths)["parameters"]
     text = _w("parameters", count=f"{parameters:,}")
     return f"<h2>{_w('plan')}</h2><p>{text}</p><ul>{items}</ul>"
 

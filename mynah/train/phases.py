@@ -73,14 +73,18 @@ def _train(
     return train(model, batches, objective, config, session, validate=validate)
 
 
+def measured_tokens(between: int) -> int:
+    """Return how many held-out tokens a measurement looks at, if so many are trained on between two of them."""
+    fewest, most = MEASURED_TOKENS
+    return min(most, max(fewest, int(MEASURED_SHARE * between)))
+
+
 def _held_out_batches(
     data: TokenSet, config: TrainConfig, batches_of: Callable[..., StreamBatches | PackedBatches]
 ) -> list[TokenBatch]:
     """Return fixed held-out rows, none twice, in parts no larger than a step's; empty if nothing can be measured."""
-    fewest, most = MEASURED_TOKENS
     between = min(config.eval_every, config.steps) * config.batch_size * config.context_length
-    tokens = min(most, max(fewest, int(MEASURED_SHARE * between)))
-    at_most = max(1, tokens // config.context_length)
+    at_most = max(1, measured_tokens(between) // config.context_length)
     try:
         one = batches_of(data, 1, config.context_length, 0)
     except DataError:

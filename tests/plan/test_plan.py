@@ -6,6 +6,7 @@ import torch
 from mynah.data.records import Conversation, Document, Message
 from mynah.errors import ConfigError
 from mynah.model.presets import preset
+from mynah.pipeline.recipe import load_recipe
 from mynah.plan import budget
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.flops import training_flops_per_token
@@ -123,8 +124,22 @@ def test_fields_can_be_changed_and_round_trip(data: TokenSet) -> None:
         PlanConfig(size="nano", pretrain={"step": 7})
     with pytest.raises(ValueError, match="did you mean 'n_layer'"):
         PlanConfig(size="nano", model={"n_layers": 7})
-    with pytest.raises(ConfigError, match=r"plan\.pretrain.*steps"):
-        plan_of(data, PlanConfig(size="nano", pretrain={"steps": 0}))
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "said"),
+    [
+        ("pretrain", {"steps": 0}, r"pretrain\.steps.*greater than or equal to 1"),
+        ("pretrain", {"learning_rate": -1, "steps": "many"}, r"pretrain\.(steps|learning_rate)"),
+        ("tune", {"schedule": "slow"}, r"tune\.schedule"),
+        ("model", {"n_layer": 0}, r"model\.n_layer"),
+    ],
+)
+def test_wrong_values_are_told_when_the_recipe_is_read(
+    section: str, values: dict[str, object], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_recipe(None, {"plan": {section: values}})
 
 
 def test_a_real_step_is_measured(data: TokenSet) -> None:

@@ -8,10 +8,10 @@ import pytest
 
 from mynah.data.collect import shards
 from mynah.data.engine import EngineConfig
-from mynah.data.sources import CollectConfig, Source
+from mynah.data.sources import CollectConfig, Source, read_sources
 from mynah.data.store import read_changes, read_records
 from mynah.errors import DataError
-from mynah.pipeline.data_stages import collect_into, read_sources
+from mynah.pipeline.data_folders import collect_into
 
 
 @pytest.fixture

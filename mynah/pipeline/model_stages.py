@@ -1,0 +1,221 @@
+"""The stages that make a network and measure it: plan, pretraining, fine-tuning, evaluation."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from mynah import artifacts
+from mynah.artifacts import Manifest
+from mynah.errors import ConfigError
+from mynah.evaluate.replies import read_questions
+from mynah.evaluate.run import evaluate_run
+from mynah.model.transformer import Transformer
+from mynah.model.weights import load_model, new_model, save_model
+from mynah.pipeline.stage import Build, Counts, Stage
+from mynah.plan.budget import Plan, make_plan
+from mynah.plan.settings import DEFAULT_MINUTES
+from mynah.plan.times import Ahead
+from mynah.train.loop import Session
+from mynah.train.memory import available_memory, check_memory
+from mynah.train.phases import pretrain, tune
+from mynah.train.state import Progress
+
+#: A build may take this much longer than it was given before it says that its minutes are too few.
+TOLERANCE = 1.25
+#: A reply in the evaluation is taken to have so many tokens, where it may be longer.
+TYPICAL_REPLY = 40
+
+
+def plan_of(build: Build) -> Plan:
+    """Return what was planned."""
+    path = build.paths.plan
+    return Plan.from_json(artifacts.read_json(path), str(path))
+
+
+def _ahead(build: Build) -> Ahead:
+    """Return what the build does besides training."""
+    recipe = build.recipe.evaluate
+    held_out = len(build.texts[1].tokens)
+    replies = recipe.samples
+    if recipe.questions is not None:
+        replies += len(read_questions(Path(recipe.questions)))
+    drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
+    return Ahead(held_out, min(held_out, recipe.max_tokens), drawn)
+
+
+def _plan(build: Build, out: Path) -> Counts:
+    recipe = build.recipe
+    total = 60 * (recipe.plan.minutes or DEFAULT_MINUTES)
+    begun = time.monotonic()
+    data, _ = build.texts  # with a prior, made here for the first time: part of what is spent
+    spent = seconds_so_far(build) + time.monotonic() - begun
+    available = available_memory(build.device)
+    plan = make_plan(
+        recipe.plan,
+        data,
+        build.tokenizer.vocab_size,
+        has_replies=recipe.plan.replies and bool(data.reply.any()),
+        base=build.base_model(),
+        seconds=max(2.0, total - spent),
+        device=build.device,
+        seed=recipe.seed,
+        ahead=_ahead(build),
+        available=available,
+    )
+    for config in (plan.pretrain, plan.tune):
+        if config is not None:
+            check_memory(recipe.plan.size, plan.model, config, available)
+    if plan.seconds is not None and spent + plan.seconds > TOLERANCE * total:
+        needed = math.ceil((spent + plan.seconds) / 6) / 10
+        raise ConfigError(
+            f"{total / 60:g} minutes are too few: here this build takes about {needed:g}, of which "
+            f"{(plan.pretrain.steps + (plan.tune.steps if plan.tune else 0)):,} steps are the least that teach "
+            f"anything; run it with --minutes {needed:g}, or choose a smaller model"
+        )
+    artifacts.write_json(out / build.paths.plan.name, plan.to_json())
+    return {}
+
+
+def seconds_so_far(build: Build) -> float:
+    """Return the seconds of this build's stages so far, those that were done before too."""
+    timings = build.stages.timings()  # of later stages too, from an earlier build
+    return sum(float(timings[stage]["seconds"]) for stage in build.made if stage in timings)
+
+
+def _session(build: Build, stage: str, out: Path) -> Session:
+    return Session(out, lambda step: build.reporter.training(stage, step), build.reporter.note)
+
+
+def _pretrain(build: Build, out: Path) -> Counts:
+    data, held_out = build.texts
+    plan = plan_of(build)
+    model = build.base_model() or new_model(plan.model, build.recipe.seed)
+    done = pretrain(model.to(build.device), data, held_out, plan.pretrain, _session(build, "pretrain", out))
+    return keep(model, done, out)
+
+
+def _tune(build: Build, out: Path) -> Counts:
+    data, held_out = build.texts
+    config = plan_of(build).tune
+    assert config is not None
+    model = load_model(build.paths.pretrained).to(build.device)
+    return keep(model, tune(model, data, held_out, config, _session(build, "tune", out)), out)
+
+
+def keep(model: Transformer, done: Progress, out: Path) -> Counts:
+    """Write a trained model; return the counts of the manifest."""
+    save_model(model.cpu(), out)
+    return counts_of(done)
+
+
+def counts_of(done: Progress) -> Counts:
+    """Return what a manifest says of a training run."""
+    return {
+        "steps": done.step,
+        "best_step": done.best_step,
+        "best_loss": done.best_loss,
+        "stopped_early": done.stopped_early,
+    }
+
+
+def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
+    counts = manifest.counts
+    if counts["best_loss"] is not None:
+        early = ", stopped early" if counts["stopped_early"] else ""
+        yield (
+            f"best held-out loss {counts['best_loss']:.3f} nats a token "
+            f"after step {counts['best_step']:,} of {counts['steps']:,}{early}"
+        )
+
+
+def _pretrain_settings(build: Build) -> dict[str, Any]:
+    plan = plan_of(build)
+    return {"model": plan.model.model_dump(mode="json"), "train": plan.pretrain.deciding()}
+
+
+def _tune_settings(build: Build) -> dict[str, Any]:
+    config = plan_of(build).tune
+    assert config is not None
+    return config.deciding()
+
+
+def _say_plan(build: Build, manifest: Manifest) -> Iterator[str]:
+    yield from plan_of(build).reasons
+
+
+def _say_no_replies(build: Build) -> Iterator[str]:
+    if build.recipe.plan.replies:
+        yield "no conversations: nothing to fine-tune, the model continues text"
+
+
+def _evaluate(build: Build, out: Path) -> Counts:
+    recipe = build.recipe
+    result = evaluate_run(
+        build.paths,
+        sampling=recipe.sampling.model_copy(update={"seed": recipe.sampling.seed or recipe.seed}),
+        max_tokens=recipe.evaluate.max_tokens,
+        samples=recipe.evaluate.samples,
+        questions=Path(recipe.evaluate.questions) if recipe.evaluate.questions else None,
+        tuned="tune" in build.made,
+        device=build.device,
+    )
+    artifacts.write_json(out / build.paths.evaluation.name, result)
+    return {}
+
+
+def _question_file(build: Build) -> dict[str, str]:
+    questions = build.recipe.evaluate.questions
+    return {} if questions is None else {"questions": artifacts.sha256_of_file(Path(questions))}
+
+
+PLAN = Stage(
+    "plan",
+    "choosing model and steps",
+    _plan,
+    needs=("tokens", "prior"),
+    settings=lambda build: build.recipe.plan.model_dump(mode="json"),
+    files=lambda build: build.base_hash,
+    say=_say_plan,
+    seeded=True,
+)
+PRETRAIN = Stage(
+    "pretrain",
+    "training on all text",
+    _pretrain,
+    needs=("tokens", "prior"),
+    settings=_pretrain_settings,
+    files=lambda build: build.base_hash,
+    say=_say_trained,
+    seeded=True,
+    opens=True,
+    trains=True,
+)
+TUNE = Stage(
+    "tune",
+    "fine-tuning on replies",
+    _tune,
+    needs=("tokens", "prior", "pretrain"),
+    settings=_tune_settings,
+    say=_say_trained,
+    wanted=lambda build: plan_of(build).tune is not None,
+    say_absent=_say_no_replies,
+    seeded=True,
+    opens=True,
+    trains=True,
+)
+EVALUATE = Stage(
+    "evaluate",
+    "measuring on what was held out",
+    _evaluate,
+    needs=("split", "tokens", "ngram", "pretrain", "tune"),
+    settings=lambda build: {
+        "evaluate": build.recipe.evaluate.model_dump(mode="json", exclude={"questions"}),
+        "sampling": build.recipe.sampling.model_dump(mode="json"),
+    },
+    files=_question_file,
+    seeded=True,
+)

@@ -1,0 +1,146 @@
+"""What a stage is, and what the stages of one build share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mynah.artifacts import Manifest
+from mynah.data.sources import AskSpeaker
+from mynah.device import pick_device
+from mynah.pipeline.recipe import Recipe
+from mynah.stages import Reporter, RunPaths, Stages
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from mynah.model.transformer import Transformer
+
+#: What a manifest says of a stage's result.
+Counts = dict[str, Any]
+
+
+@dataclass
+class Build:
+    """One build: what it was asked for, where it lies, and what its stages have made so far."""
+
+    sources: Sequence[Path | str]
+    recipe: Recipe
+    stages: Stages
+    ask: AskSpeaker | None = None
+    #: of the stages done so far, by name
+    made: dict[str, Manifest] = field(default_factory=dict)
+
+    @property
+    def paths(self) -> RunPaths:
+        """Where everything is."""
+        return self.stages.paths
+
+    @property
+    def reporter(self) -> Reporter:
+        """Who is told how it goes."""
+        return self.stages.reporter
+
+    @cached_property
+    def device(self) -> Any:
+        """Where the network is computed, a `torch.device`."""
+        return pick_device(self.recipe.device)
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """What the stage `tokenizer` made."""
+        return Tokenizer.load(self.paths.tokenizer)
+
+    @cached_property
+    def texts(self) -> tuple[TokenSet, TokenSet]:
+        """What the network learns from, and what is held out: with the prior that it goes on from, if it does."""
+        data, held_out = (TokenSet.load(self.paths.tokens_of(part)) for part in ("train", "held_out"))
+        if self.recipe.prior.kind == "none":
+            return data, held_out
+        from mynah.pipeline.prior_stage import with_prior
+
+        return with_prior(data, held_out, self.paths, self.recipe.ngram)
+
+    @cached_property
+    def base_hash(self) -> dict[str, str]:
+        """The hash of the model to start from, if there is one, as the input of a stage."""
+        if self.recipe.base is None:
+            return {}
+        from mynah.interop.huggingface import hash_of_directory
+
+        return {"base": hash_of_directory(Path(self.recipe.base))}
+
+    def base_model(self) -> Transformer | None:
+        """Return the model to start from, read anew; None without one."""
+        if self.recipe.base is None:
+            return None
+        from mynah.interop.huggingface import from_hugging_face
+
+        return from_hugging_face(Path(self.recipe.base))[0]
+
+
+def _nothing(build: Build) -> dict[str, Any]:
+    return {}
+
+
+def _say_nothing(build: Build, manifest: Manifest) -> Iterable[str]:
+    return ()
+
+
+def _always(build: Build) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A stage of a build: a directory made of other stages' directories, the same for the same inputs and settings.
+
+    From the list of them (`mynah.pipeline.build.STAGES`) come their order, what the progress tells, what a model needs
+    to be opened, and how much of a build's minutes is left when the plan is made.
+    """
+
+    name: str
+    #: what is being done, for the progress
+    does: str
+    #: fills the directory; returns counts for the manifest
+    work: Callable[[Build, Path], Counts]
+    #: names of earlier stages whose results it reads
+    needs: tuple[str, ...] = ()
+    #: everything else that decides the result, besides the seed
+    settings: Callable[[Build], dict[str, Any]] = _nothing
+    #: hashes of files that it reads and no stage has made
+    files: Callable[[Build], dict[str, str]] = _nothing
+    #: sentences for the user, when it is done or was done before
+    say: Callable[[Build, Manifest], Iterable[str]] = _say_nothing
+    #: whether this build has it; if not, what an earlier build left of it goes
+    wanted: Callable[[Build], bool] = _always
+    #: sentences for the user if it has not
+    say_absent: Callable[[Build], Iterable[str]] = _nothing
+    #: whether the seed decides anything in it
+    seeded: bool = False
+    #: whether a model needs it to be opened
+    opens: bool = False
+    #: whether it trains: its time is what the plan is made for
+    trains: bool = False
+
+    def run(self, build: Build) -> None:
+        """Do the stage's work unless it is done."""
+        if not self.wanted(build):
+            build.stages.remove(self.name)
+            for sentence in self.say_absent(build):
+                build.reporter.note(sentence)
+            return
+        inputs = {name: build.made[name].output for name in self.needs if name in build.made}
+        manifest = build.stages.run(
+            self.name,
+            self.settings(build),
+            {**inputs, **self.files(build)},
+            lambda out: self.work(build, out),
+            seeded=self.seeded,
+        )
+        build.made[self.name] = manifest
+        for sentence in self.say(build, manifest):
+            build.reporter.note(sentence)

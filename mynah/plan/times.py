@@ -1,0 +1,56 @@
+"""How long a build takes besides its steps: measuring in training, and the evaluation at the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mynah.train.phases import measured_tokens
+
+#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1).
+FORWARD = 1 / 3
+#: Scoring n-grams, looking questions up and drawing the report, seconds.
+REPORT_SECONDS = 8.0
+#: A token that is generated costs as much as so many that are read: its products are small.
+DRAWN_COST = 3.0
+#: Measuring in training may take this share of the steps' time.
+MEASURING_SHARE = 0.2
+
+
+@dataclass(frozen=True)
+class Ahead:
+    """What a build has to do besides the steps that its plan is made for."""
+
+    #: held-out tokens that there are to measure on in training
+    held_out: int = 0
+    #: held-out tokens that the evaluation reads with each model
+    scored: int = 0
+    #: tokens that the evaluation generates, at most
+    drawn: int = 0
+
+
+def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float:
+    """Return what evaluation and report take.
+
+    Args:
+        ahead: what there is to read and to generate.
+        models: how many networks are measured.
+        token_seconds: of a step, for each of its tokens.
+    """
+    return REPORT_SECONDS + FORWARD * token_seconds * (models * ahead.scored + DRAWN_COST * ahead.drawn)
+
+
+def measuring_seconds(
+    steps: int, every: int, tokens_a_step: int, ahead: Ahead, token_seconds: float
+) -> float:
+    """Return what the held-out measurements of a phase take, the one before its first step too."""
+    tokens = min(ahead.held_out, measured_tokens(min(every, steps) * tokens_a_step))
+    return (steps // every + 1) * FORWARD * token_seconds * tokens
+
+
+def steps_between(steps: int, tokens_a_step: int, ahead: Ahead, token_seconds: float) -> int:
+    """Return after how many steps a phase measures: twenty times, or less often where that takes too long."""
+    every = max(5, steps // 20)
+    allowed = MEASURING_SHARE * steps * tokens_a_step * token_seconds
+    while every < steps and measuring_seconds(steps, every, tokens_a_step, ahead, token_seconds) > allowed:
+        every = min(steps, 2 * every)
+    return every
