@@ -148,7 +148,7 @@ print("finished")
 
 
 def start(chats: Path, directory: Path) -> subprocess.Popen[str]:
-    here = str(Path(__file__).parent)
+    here = str(Path(__file__).parents[1])
     return subprocess.Popen(
         [sys.executable, "-c", CODE, str(chats), str(directory), here], stdout=subprocess.PIPE, text=True
     )

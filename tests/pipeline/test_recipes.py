@@ -9,7 +9,7 @@ import pytest
 from mynah.pipeline.recipe import load_recipe
 from mynah.pipeline.train_job import load_train_recipe
 
-RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 
 
 def test_there_are_recipes() -> None:
