@@ -47,13 +47,20 @@ class Replicas:
         self.world, self.device = world, next(model.parameters()).device
         self.forward: Any = Pass(model, objective)
         if world.size > 1:
+            first = world.share(batches(0)).split(parts)[0]
+            self.loss(first).backward()  # type: ignore[no-untyped-call]
+            unused = any(p.grad is None for p in trained_parameters(model).values())
+            model.zero_grad()
             ids = [self.device.index] if self.device.type == "cuda" else None
             self.forward = nn.parallel.DistributedDataParallel(
-                self.forward, device_ids=ids, gradient_as_bucket_view=True
+                self.forward,
+                device_ids=ids,
+                gradient_as_bucket_view=True,
+                find_unused_parameters=unused,  # the objective may leave parts of a model out; looking costs time
             )
             # It lays gradients out anew after its first pass, and so adds them up in another order: as a run that goes
             # on must not differ from one that was never cut off, that pass is over before the first step of either.
-            self.loss(world.share(batches(0)).split(parts)[0]).backward()  # type: ignore[no-untyped-call]
+            self.loss(first).backward()  # type: ignore[no-untyped-call]
             model.zero_grad()
 
     def loss(self, part: Batch) -> Tensor:
