@@ -7,14 +7,36 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mynah.api import GPT3, GPT3ChatBot
     from mynah.data.preprocess import preprocess, stop_words
+    from mynah.errors import MynahError
+    from mynah.pipeline.build import build
+    from mynah.pipeline.data_folders import clean, collect, split
+    from mynah.pipeline.open_run import open_run
 
 __version__ = "0.1.0"
-__all__ = ["GPT3", "GPT3ChatBot", "__version__", "preprocess", "stop_words"]
+__all__ = [
+    "GPT3",
+    "GPT3ChatBot",
+    "MynahError",
+    "__version__",
+    "build",
+    "clean",
+    "collect",
+    "open_run",
+    "preprocess",
+    "split",
+    "stop_words",
+]
 
 # Public names and where they live. They are imported at first use: `import mynah` must not import torch.
 _HOMES = {
     "GPT3": "mynah.api",
     "GPT3ChatBot": "mynah.api",
+    "MynahError": "mynah.errors",
+    "build": "mynah.pipeline.build",
+    "clean": "mynah.pipeline.data_folders",
+    "collect": "mynah.pipeline.data_folders",
+    "open_run": "mynah.pipeline.open_run",
+    "split": "mynah.pipeline.data_folders",
     "preprocess": "mynah.data.preprocess",
     "stop_words": "mynah.data.preprocess",
 }

@@ -17,21 +17,26 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
+
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
+from mynah.config import build_config
 from mynah.data.chats.exchanges import split_exchange
 from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.run import clean
+from mynah.data.clean.steps import clean_text
 from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.readers.json_dialogues import to_record
 from mynah.data.records import Conversation, Document, Message, Record, Rejected
 from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
+from mynah.evaluate.language_model import draw_order
 from mynah.generate.chat import ChatSession, continue_text
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import to_hugging_face
@@ -44,9 +49,17 @@ from mynah.plan.budget import row_shape, shape_for
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig
+from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import rates
+from mynah.train.state import Progress
+from mynah.train.trained import TrainedCount
 
+#: Measurements without gain after which training stops.
+PATIENCE = 4
+#: From so many records, or tokens of fewer, a tenth is held out.
+LEAST_RECORDS, LEAST_TOKENS = 40, 20_000
+_CLEANING = CleanConfig()
 Text = str | Sequence[str] | Mapping[str, Any] | Conversation
 #: "gpt3" alone is the family: the size follows the data, largest first (tokens, preset).
 _FAMILY = ((2_000_000, "gpt3-mini"), (300_000, "gpt3-micro"), (0, "gpt3-nano"))
@@ -64,6 +77,8 @@ class GPT3:
         self.device = pick_device(device)
         #: whether it was fine-tuned on conversations
         self.talks = False
+        #: how replies are drawn, and what users type is cleaned, where nothing else is said: a run's own settings
+        self.sampling, self.cleaning = SamplingConfig(), _CLEANING
         #: whether its weights were trained before, and are to be changed gently
         self._from_folder = False
 
@@ -88,12 +103,13 @@ class GPT3:
             if adopted.model is not None:
                 adopted.model.to(adopted.device)
             adopted._from_folder = source._from_folder
-            adopted.talks = source.talks
+            adopted.talks, adopted.sampling, adopted.cleaning = source.talks, source.sampling, source.cleaning
             return adopted
         if Path(source).is_dir():
             run = open_run(Path(source), pick_device(device))
             opened = cls(run.model, run.tokenizer, str(source), seed, device)
             opened.talks, opened._from_folder = run.talks, True
+            opened.sampling, opened.cleaning = run.sampling, run.clean
             return opened
         name = str(source)
         if name != "gpt3" and name not in PRESETS:
@@ -106,18 +122,21 @@ class GPT3:
     def train(self, texts: Iterable[Text], epochs: float = 10, *, learning_rate: float | None = None) -> Self:
         """Learn to predict texts.
 
+        Of many texts a tenth is held out. Where more epochs only learn the rest by heart, training stops, says so, and
+        leaves the weights that did best on what was held out.
+
         Args:
             texts: strings, lists of words, `{"messages": [...]}` or pairs (question, answer).
-            epochs: passes over them.
-            learning_rate: peak; None: what suits the model.
+            epochs: passes over them, at most.
+            learning_rate: peak, of embeddings and head; that of the matrices is changed in proportion. None: what suits
+                the model.
 
         Raises:
             DataError: if there is no text.
+            ConfigError: if training needs more memory than there is.
             TrainingError: if the loss is not finite.
         """
-        data = self._encode(to_records(texts))
-        assert self.model is not None
-        pretrain(self.model, self._with_prior(data), None, self._config(data, epochs, learning_rate))
+        self._learn(pretrain, self._encode(to_records(texts)), epochs, learning_rate)
         return self
 
     def generate(self, prompt: str = "", **sampling: Any) -> str:
@@ -127,7 +146,9 @@ class GPT3:
             ConfigError: if the model has not been trained, or a keyword is unknown.
         """
         model, tokenizer = self._ready()
-        config = SamplingConfig(**{"temperature": 0.8, **sampling})
+        config = build_config(
+            SamplingConfig, {**self.sampling.model_dump(), "temperature": 0.8, **sampling}, "generate"
+        )
         return "".join(continue_text(model, tokenizer, prompt, config))
 
     def save(self, directory: str | Path) -> Path:
@@ -149,7 +170,11 @@ class GPT3:
             save_model(model, partial)
             if isinstance(model.prior, NGramPrior):
                 model.prior.save(partial / PRIOR)
-            manifest = Manifest(SAVED, "", __version__, {}, {}, self.seed, {"talks": self.talks})
+            settings = {
+                "sampling": self.sampling.model_dump(mode="json"),
+                "clean": self.cleaning.model_dump(mode="json"),
+            }
+            manifest = Manifest(SAVED, "", __version__, settings, {}, self.seed, {"talks": self.talks})
             artifacts.finish(partial, path, manifest)
         finally:
             shutil.rmtree(partial, ignore_errors=True)
@@ -162,7 +187,7 @@ class GPT3:
             ConfigError: if the model has not been trained, or has parts that `transformers` cannot run.
             ArtifactError: if the directory holds something already, or cannot be written.
         """
-        to_hugging_face(*self._ready(), Path(directory))
+        to_hugging_face(*self._ready(), Path(directory), talks=self.talks)
         return Path(directory).resolve()
 
     def _ready(self) -> tuple[Transformer, Tokenizer]:
@@ -172,7 +197,10 @@ class GPT3:
 
     def _encode(self, records: list[Record]) -> TokenSet:
         """Clean and encode; a model without weights gets its tokenizer and its weights here."""
-        cleaned = clean(records, CleanConfig(duplicates=DuplicateConfig(exact=False))).records
+        # What is said twice is meant twice here.
+        cleaned = clean(
+            records, self.cleaning.model_copy(update={"duplicates": DuplicateConfig(exact=False)})
+        ).records
         if not cleaned:
             raise DataError("no text to train on: every row is empty")
         if self.tokenizer is None:
@@ -203,12 +231,33 @@ class GPT3:
         )
         return replace(data, prior=TextPrior.of(prior, data.tokens))
 
+    def _learn(
+        self, phase: Callable[..., Progress], data: TokenSet, epochs: float, learning_rate: float | None
+    ) -> None:
+        """Train in place; stop where what is held out gains no more, and say so."""
+        assert self.model is not None
+        data, held_out = set_apart(data)
+        config = self._config(data, epochs, learning_rate)
+        available, count = available_memory(self.device), TrainedCount.of(self.model)
+        preset_name = self.name if self.name in PRESETS else None
+        check_memory(preset_name, self.model.config, config, available, trained=count)
+        done = phase(self.model, self._with_prior(data), held_out, config)
+        if done.best_step < done.step:
+            best = epochs * done.best_step / config.steps
+            warnings.warn(
+                f"the weights after {best:.1f} of {epochs:g} epochs are kept: beyond, the texts are learned by heart "
+                "(the loss of those held out rises)",
+                stacklevel=3,
+            )
+
     def _config(self, data: TokenSet, epochs: float, learning_rate: float | None) -> TrainConfig:
         assert self.model is not None
         rows = shape_for(self.model.config, row_shape(data), from_base=self._from_folder)
         steps = max(1, math.ceil(epochs * len(data.tokens) / (rows[0] * rows[1])))
         own = rates(self.model.config, from_base=self._from_folder)
         if learning_rate is not None:
+            for name in [name for name in own if name.endswith("_learning_rate")]:
+                own[name] *= learning_rate / own["learning_rate"]
             own["learning_rate"] = learning_rate
         return TrainConfig(
             steps=steps,
@@ -216,6 +265,7 @@ class GPT3:
             context_length=rows[1],
             seed=self.seed,
             eval_every=max(1, steps // 20),
+            patience=PATIENCE,
             **own,
         )
 
@@ -243,7 +293,6 @@ class GPT3ChatBot(GPT3):
             DataError, TrainingError: as `GPT3.train`.
         """
         data = self._encode(to_records(texts))
-        assert self.model is not None
         self.talks = bool(data.reply.any())
         if not self.talks:
             warnings.warn(
@@ -251,8 +300,7 @@ class GPT3ChatBot(GPT3):
                 "give pairs (question, answer) or {'messages': [...]} for replies",
                 stacklevel=2,
             )
-        phase = tune if self.talks else pretrain
-        phase(self.model, self._with_prior(data), None, self._config(data, epochs, learning_rate))
+        self._learn(tune if self.talks else pretrain, data, epochs, learning_rate)
         self._session = None
         return self
 
@@ -263,7 +311,8 @@ class GPT3ChatBot(GPT3):
             ConfigError: if the bot has not been trained, or a keyword is unknown.
         """
         model, tokenizer = self._ready()
-        config = SamplingConfig(**sampling)
+        config = build_config(SamplingConfig, {**self.sampling.model_dump(), **sampling}, "chat")
+        text = clean_text(text, self.cleaning)
         if not self.talks:
             return "".join(continue_text(model, tokenizer, text, config))
         if self._session is None:
@@ -274,6 +323,33 @@ class GPT3ChatBot(GPT3):
     def reset(self) -> None:
         """Forget the conversation so far."""
         self._session = None
+
+
+def set_apart(data: TokenSet) -> tuple[TokenSet, TokenSet | None]:
+    """Return what is learned from, and a tenth that is held out; None of too few texts.
+
+    Of many records it is drawn by what they hold, so that equal ones stay together; of few long ones it is the end.
+    """
+    n = len(data.tokens)
+    if len(data) >= LEAST_RECORDS:
+        held = draw_order(data) < 0.1
+        if 0 < held.sum() < len(data):
+            return data.select(np.flatnonzero(~held)), data.select(np.flatnonzero(held))
+    elif n >= LEAST_TOKENS:
+        cut = n - n // 10
+        starts = data.starts[: int(np.searchsorted(data.starts, cut))]
+        begin = TokenSet(
+            data.tokens[:cut],
+            np.append(starts, cut),
+            data.part[:cut],
+            data.n_bytes[: len(starts)],
+            data.kind[: len(starts)],
+        )
+        end = TokenSet(
+            data.tokens[cut:], np.array([0, n - cut]), data.part[cut:], data.n_bytes[-1:], data.kind[-1:]
+        )
+        return begin, end
+    return data, None
 
 
 def to_records(texts: Iterable[Text]) -> list[Record]:

@@ -292,9 +292,15 @@ def finish(
         write_json(partial / MANIFEST, {**asdict(done), DIGEST: sha256_of_json(asdict(done))})
         sync_directory(partial)
         shutil.rmtree(former, ignore_errors=True)
-        if directory.exists():
+        replaced = directory.exists()
+        if replaced:
             os.replace(directory, former)
-        os.replace(partial, directory)
+        try:
+            os.replace(partial, directory)
+        except OSError:
+            if replaced:
+                os.replace(former, directory)
+            raise
         sync_directory(directory.parent)
         shutil.rmtree(former, ignore_errors=True)
         for name in leave_out:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +12,9 @@ from mynah.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
+
+#: Where Linux tells what a container may take.
+_CONTAINER = Path("/sys/fs/cgroup")
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -62,3 +66,35 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def free_memory() -> int | None:
+    """Return the bytes that may still be taken, by a container's limit too; None where it cannot be told."""
+    with contextlib.suppress(OSError, StopIteration, ValueError, IndexError):
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
+        return min(free, _free_in_container(free))
+    return machine_memory()
+
+
+def machine_memory() -> int | None:
+    """Return the bytes of memory that there are, or that a container may take; None where it cannot be told."""
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        with contextlib.suppress(OSError, ValueError):
+            there = min(there, int((_CONTAINER / "memory.max").read_text(encoding="ascii")))
+        return there
+    return None
+
+
+def _free_in_container(otherwise: int) -> int:
+    """Return what the control group leaves free, where there is one with a limit; what only caches files is free."""
+    with contextlib.suppress(OSError, ValueError):
+        limit, used = (
+            int((_CONTAINER / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current")
+        )
+        told = (
+            line.split() for line in (_CONTAINER / "memory.stat").read_text(encoding="ascii").splitlines()
+        )
+        return limit - used + sum(int(value) for name, value in told if name == "inactive_file")
+    return otherwise

@@ -8,12 +8,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import TINY
 
 import mynah
-from mynah import GPT3, GPT3ChatBot
+from mynah import GPT3, GPT3ChatBot, api, build
 from mynah.api import join_words, to_records
+from mynah.config import merge
 from mynah.data.records import Conversation, Document
 from mynah.errors import ArtifactError, ConfigError, DataError
+from mynah.model.presets import preset
+from mynah.model.transformer import Transformer
+from mynah.model.weights import new_model
+from mynah.pipeline.open_run import open_run
+from mynah.tokenizer.dataset import encode_records
+from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.config import TrainConfig
+from mynah.train.state import Progress
 
 ROOT = Path(__file__).parents[1]
 PAIRS = [(f"question {word}?", f"answer {word}") for word in ("red", "blue", "green", "grey")]
@@ -35,8 +45,6 @@ def test_public_names_are_all_there_and_import_nothing_heavy() -> None:
 
 
 def test_a_preset_name_says_once_that_it_has_no_weights() -> None:
-    from mynah import api
-
     api._told.clear()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -128,3 +136,83 @@ def test_the_tutorial_runs_as_written(
         "> When will my parcel arrive?",
         "> How do I send something back?",
     ]
+
+
+def test_more_memory_than_there_is_is_refused_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(api, "available_memory", lambda device: 1 << 20)
+    with pytest.raises(ConfigError, match="are free"):
+        GPT3.from_pretrained("gpt3-nano").train(["one two three four"] * 4, epochs=1)
+
+
+def test_a_learning_rate_reaches_the_matrices_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[TrainConfig] = []
+
+    def look(model: object, data: object, held_out: object, config: TrainConfig) -> Progress:
+        given.append(config)
+        return Progress()
+
+    monkeypatch.setattr(api, "pretrain", look)
+    for rate in (None, 1e-3):
+        GPT3.from_pretrained("nano").train(["one two three four"] * 4, epochs=1, learning_rate=rate)
+    usual, asked = given
+    assert asked.learning_rate == 1e-3
+    ratio = asked.learning_rate / usual.learning_rate
+    assert asked.matrix_learning_rate == pytest.approx(usual.matrix_learning_rate * ratio)
+
+
+def test_what_is_learned_by_heart_is_not_kept_and_it_says_so() -> None:
+    words = "red blue green tall small old new quick slow warm cold loud".split()
+    texts = [f"the {a} fox and the {b} hen" for a in words for b in words if a < b]
+    model = GPT3.from_pretrained("nano")
+    with pytest.warns(UserWarning, match=r"after \d+\.\d of 60 epochs are kept: .* learned by heart"):
+        model.train(texts, epochs=60)
+    train, held_out = api.set_apart(encode_records(to_records(texts), model.tokenizer))
+    assert held_out is not None
+    assert 0.02 < len(held_out) / len(texts) < 0.25
+    assert len(train) + len(held_out) == len(texts)
+    long = encode_records(to_records([" ".join(texts) * 80]), model.tokenizer)
+    train, held_out = api.set_apart(long)
+    assert held_out is not None
+    assert [*train.tokens, *held_out.tokens] == long.tokens.tolist()
+    assert api.set_apart(encode_records(to_records(texts[:5]), model.tokenizer))[1] is None
+
+
+def test_a_run_keeps_its_own_sampling_and_cleaning(chats: Path, tmp_path: Path) -> None:
+    own = {"sampling": {"max_tokens": 3, "stop": ["zzz"]}, "clean": {"lowercase": True}}
+    build([chats], merge(TINY, own), tmp_path / "run")
+    bot = GPT3ChatBot.from_pretrained(tmp_path / "run")
+    assert bot.sampling.max_tokens == 3
+    bot.chat("DO YOU SEND A TENT?")
+    assert bot._session is not None
+    assert bot._session.history[0].content == "do you send a tent?"
+    assert len(bot.tokenizer.encode(bot._session.history[1].content)) <= 3
+    again = GPT3ChatBot.from_pretrained(bot.save(tmp_path / "saved"))
+    assert (again.sampling, again.cleaning) == (bot.sampling, bot.cleaning)
+
+
+def test_an_exported_bot_still_talks(tmp_path: Path) -> None:
+    bot = GPT3ChatBot.from_pretrained("gpt2")
+    bot.model = small_gpt2()
+    bot.tokenizer = Tokenizer.train([t for pair in PAIRS for t in pair], 300)
+    bot.train(PAIRS, epochs=1)
+    assert open_run(bot.export(tmp_path / "bot")).talks
+    text = GPT3.from_pretrained(bot)
+    text.talks = False
+    assert not open_run(text.export(tmp_path / "text")).talks
+
+
+def small_gpt2() -> Transformer:
+    return new_model(preset("gpt2", 300, n_layer=1, n_embd=32, n_head=2, context_length=64), 0)
+
+
+def test_every_stage_is_a_call(chats: Path, tmp_path: Path) -> None:
+    read = mynah.collect([chats], tmp_path / "read")
+    assert read.state == "new"
+    assert mynah.collect([chats], tmp_path / "read").state == "done"
+    cleaned = mynah.clean(read.folder, tmp_path / "clean")
+    parts = mynah.split(cleaned.folder, tmp_path / "split", seed=3)
+    assert parts.counts["train"] + parts.counts["held_out"] <= cleaned.counts["kept"]
+    assert mynah.build([chats], TINY, tmp_path / "run", until="tokens") == {}
+    assert not (tmp_path / "run" / "ngram").exists()
+    with pytest.raises(mynah.MynahError, match="no stage of a build"):
+        mynah.build([chats], TINY, tmp_path / "run", until="token")

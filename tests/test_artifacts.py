@@ -88,3 +88,22 @@ def test_stage_key_depends_on_everything() -> None:
     ]
     keys = {artifacts.stage_key(*arguments) for arguments in [base, *others]}
     assert len(keys) == 6
+
+
+def test_the_former_directory_comes_back_if_the_new_one_cannot_take_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    former = make(tmp_path / "stage")
+    real = os.replace
+
+    def failing(source: Path, target: Path) -> None:
+        if Path(source).name == "stage.partial":
+            raise OSError(errno.EIO, "the disk says no")
+        real(source, target)
+
+    monkeypatch.setattr(os, "replace", failing)
+    with pytest.raises(ArtifactError, match="the disk says no"):
+        make(tmp_path / "stage")
+    monkeypatch.undo()
+    assert artifacts.read_manifest(tmp_path / "stage") == former
+    assert not (tmp_path / "stage.former").exists()

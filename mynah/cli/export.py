@@ -27,5 +27,5 @@ def export(run: Path, *, output: Annotated[Path, Parameter(name=["--output", "-o
     from mynah.pipeline.open_run import open_run
 
     opened = open_run(run, torch.device("cpu"))
-    to_hugging_face(opened.model, opened.tokenizer, output)
+    to_hugging_face(opened.model, opened.tokenizer, output, talks=opened.talks)
     print(f"exported   {output}: {family_of(opened.model.config).architecture}, float32")

@@ -82,14 +82,15 @@ def drawn_records(data: TokenSet, max_tokens: int) -> TokenSet:
     if len(data.tokens) <= max_tokens:
         return data
     lengths = np.diff(data.starts)
-    order = np.argsort([_draw(data.record(r)) for r in range(len(data))], kind="stable")
+    order = np.argsort(draw_order(data), kind="stable")
     chosen = order[np.cumsum(lengths[order]) <= max_tokens]
     return data.select(np.sort(chosen if len(chosen) else order[:1]))
 
 
-def _draw(ids: npt.NDArray[np.int64]) -> int:
-    """Return a number that looks random and is the same for the same tokens."""
-    return int.from_bytes(hashlib.blake2b(ids.tobytes(), digest_size=8).digest(), "big")
+def draw_order(data: TokenSet) -> npt.NDArray[np.float64]:
+    """Return a number from 0 to 1 for each record, (R,), that looks random and is the same for the same tokens."""
+    hashed = (hashlib.blake2b(data.record(r).tobytes(), digest_size=8).digest() for r in range(len(data)))
+    return np.array([int.from_bytes(digest, "big") / 2**64 for digest in hashed])
 
 
 def score_ngram(model: NGramModel, data: TokenSet, *, with_hits: bool = True) -> TokenScores:

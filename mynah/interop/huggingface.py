@@ -80,13 +80,14 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         ) from None
 
 
-def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path) -> None:
+def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *, talks: bool = True) -> None:
     """Write a model and its tokenizer as a directory that `transformers` reads.
 
     Args:
         model: of a make that one of `FAMILIES` can say.
         tokenizer: the one it was trained with.
         directory: new, or empty; it is there when it is whole.
+        talks: whether it was fine-tuned on conversations: only then its chat template goes with it.
 
     Raises:
         ConfigError: if no family can say what the model computes; what stands against it is named.
@@ -108,7 +109,7 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path) -
     target = directory.resolve()
     partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     try:
-        tokenizer.save(partial)
+        tokenizer.save(partial, talks=talks)
         artifacts.write_json(partial / "config.json", settings)
         write_tensors(partial / "model.safetensors", tensors)
         artifacts.finish(partial, target, Manifest("export", "", __version__, {}, {}, 0))

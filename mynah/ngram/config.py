@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from mynah.config import Config
+from mynah.device import machine_memory
 
 MAX_ORDER = 8
 Method = Literal["kneser-ney", "witten-bell", "add-k", "maximum-likelihood", "stupid-backoff"]
@@ -91,12 +91,6 @@ def parse_memory(text: str) -> int:
     if found is None:
         raise ValueError(f"memory {text!r}: expected a size such as 2G or 500M, or a share such as 50%")
     amount, unit = float(found[1]), found[2].upper()
-    return int(amount / 100 * _physical() if unit == "%" else amount * _UNITS[unit])
-
-
-def _physical() -> int:
-    """Return the machine's memory in bytes; 4 GB where it does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return 4 << 30
+    if unit == "%":  # of what a container may take, too; 4 GB where nothing says how much there is
+        return int(amount / 100 * (machine_memory() or 4 << 30))
+    return int(amount * _UNITS[unit])

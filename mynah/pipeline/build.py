@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
+from mynah.config import build_config
 from mynah.data.readers.inputs import check_exists
 from mynah.data.sources import AskSpeaker, is_url
 from mynah.errors import ConfigError
@@ -38,8 +39,8 @@ STAGES: tuple[Stage, ...] = (
 
 def build(
     sources: Sequence[Path | str],
-    recipe: Recipe,
-    directory: Path,
+    recipe: Recipe | Mapping[str, Any],
+    directory: Path | str,
     reporter: Reporter | None = None,
     ask: AskSpeaker | None = None,
     until: str = EVALUATE.name,
@@ -48,7 +49,7 @@ def build(
 
     Args:
         sources: files, folders and database URLs.
-        recipe: all settings.
+        recipe: all settings, or those that differ from the defaults, by section: {"plan": {"minutes": 3}}.
         directory: the run; made if it is not there.
         reporter: is told how it goes.
         ask: who the assistant of a chat is, where nothing says so.
@@ -59,6 +60,9 @@ def build(
         MynahError: one of its kinds, if something is wrong with input, settings or the run directory.
         Interrupted: on Ctrl-C in training, after saving.
     """
+    directory = Path(directory)
+    if not isinstance(recipe, Recipe):
+        recipe = build_config(Recipe, dict(recipe), "recipe")
     names = [stage.name for stage in STAGES]
     if until not in names:
         raise ConfigError(f"{until!r} is no stage of a build; expected one of {', '.join(names)}")

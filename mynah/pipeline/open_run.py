@@ -8,7 +8,9 @@ from pathlib import Path
 import torch
 
 from mynah import artifacts
+from mynah.config import build_config
 from mynah.data.clean.config import CleanConfig
+from mynah.device import pick_device
 from mynah.errors import ArtifactError
 from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
@@ -38,17 +40,25 @@ class Run:
     clean: CleanConfig
 
 
-def open_run(directory: Path, device: torch.device) -> Run:
+def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
     """Open the newest model of a run (fine-tuned if there is one), every file checked against its hash.
+
+    Args:
+        directory: a run, a folder that `GPT3.save` or `mynah train` wrote, or a Hugging Face directory.
+        device: where the model is to be, or the name of it.
 
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
     """
+    directory = Path(directory)
+    device = pick_device(device) if isinstance(device, str) else device
     if not directory.exists():
         raise ArtifactError(f"{directory}: no such run; make one with: mynah build FILE")
     if (directory / "config.json").is_file():
         model, tokenizer = from_hugging_face(directory)
-        return Run(model.to(device), tokenizer, False, SamplingConfig(), CleanConfig())
+        return Run(
+            model.to(device), tokenizer, tokenizer.is_template_of(directory), SamplingConfig(), CleanConfig()
+        )
     if is_saved(directory):
         return _open_saved(directory, device)
     if not (directory / "recipe.toml").is_file():
@@ -88,7 +98,10 @@ def is_saved(directory: Path) -> bool:
 
 def _open_saved(directory: Path, device: torch.device) -> Run:
     """Open a folder that `GPT3.save` or `mynah train` wrote."""
-    talks = bool(artifacts.read_manifest(directory).counts.get("talks"))
+    manifest = artifacts.read_manifest(directory)
+    talks = bool(manifest.counts.get("talks"))
+    sampling = build_config(SamplingConfig, manifest.settings.get("sampling", {}), str(directory))
+    cleaning = build_config(CleanConfig, manifest.settings.get("clean", {}), str(directory))
     tokenizer = Tokenizer.load(directory)
     model = load_trained(directory, directory, tokenizer.control.bos).to(device)
-    return Run(model, tokenizer, talks, SamplingConfig(), CleanConfig())
+    return Run(model, tokenizer, talks, sampling, cleaning)

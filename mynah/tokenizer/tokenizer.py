@@ -160,14 +160,21 @@ class Tokenizer:
             raise DataError("no text to learn a tokenizer from")
         return cls(backend)
 
-    def save(self, directory: Path) -> None:
+    def save(self, directory: Path, *, talks: bool = True) -> None:
         """Write `tokenizer.json` and `tokenizer_config.json`, which `transformers` reads too.
+
+        Args:
+            directory: where.
+            talks: whether its model knows what a conversation is; if not, no chat template is written.
 
         Raises:
             ArtifactError: if they cannot be written.
         """
         artifacts.write_text(directory / "tokenizer.json", self.backend.to_str(pretty=True) + "\n")
-        artifacts.write_json(directory / "tokenizer_config.json", self.transformers_config())
+        config = self.transformers_config()
+        if not talks:
+            del config["chat_template"]
+        artifacts.write_json(directory / "tokenizer_config.json", config)
 
     def _special_tokens(self) -> list[str]:
         added = self.backend.get_added_tokens_decoder()
@@ -185,6 +192,14 @@ class Tokenizer:
             # Without it transformers 4 feeds token_type_ids to models that have no such thing.
             "model_input_names": ["input_ids", "attention_mask"],
         }
+
+    def is_template_of(self, directory: Path) -> bool:
+        """Whether a Hugging Face directory's chat template is Mynah's own: its model talks as Mynah's do."""
+        path = directory / "tokenizer_config.json"
+        config = artifacts.read_json(path) if path.is_file() else {}
+        return isinstance(config, dict) and config.get("chat_template") == jinja_template(
+            self._special_tokens()
+        )
 
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:

@@ -19,6 +19,7 @@ from torch import nn
 from mynah.artifacts import CHECKPOINTS
 from mynah.device import held_memory
 from mynah.errors import TrainingError
+from mynah.model.transformer import Transformer
 from mynah.train.checkpoint import Checkpoints, Say
 from mynah.train.config import TrainConfig
 from mynah.train.distributed.dtensors import DATA
@@ -26,6 +27,7 @@ from mynah.train.distributed.replicas import ready
 from mynah.train.distributed.world import World
 from mynah.train.metrics import Metrics
 from mynah.train.objective import Batch, Objective
+from mynah.train.precision import Precision
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
 from mynah.train.spikes import MOST, deviations, remembered
 from mynah.train.state import Progress, TrainState
@@ -92,7 +94,7 @@ def train(
     """
     directory, world = session.directory, session.world
     replicas = ready(model, objective, config, world, batches)
-    state = TrainState(model, config)
+    state = TrainState(model, config, agreed_precision(model, config, world))
     checkpoints = Checkpoints(directory / CHECKPOINTS if directory else None, session.say, world)
     checkpoints.load(state)
     progress = state.progress
@@ -251,6 +253,19 @@ def _stop_asked() -> Iterator[threading.Event]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+
+
+def agreed_precision(model: nn.Module, config: TrainConfig, world: World) -> Precision:
+    """Return in which numbers products are computed: what is faster here, if all processes find it so."""
+    device = next(model.parameters()).device
+    shape = next((module.config for module in model.modules() if isinstance(module, Transformer)), None)
+    rows = config.batch_size * config.context_length // (config.grad_accum_steps * world.groups)
+    product = (max(1, rows), shape.n_embd, shape.ffn_hidden) if shape is not None else None
+    precision = Precision(config.precision, device, product)
+    if config.precision == "auto" and device.type == "cpu":
+        halves = world.total(float(precision.dtype == torch.bfloat16))[0]
+        return precision if halves == world.size else Precision("float32", device)
+    return precision
 
 
 def waited(progress: Progress, since: int) -> int:

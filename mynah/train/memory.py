@@ -6,12 +6,11 @@ C width, H hidden width of the MLP, Q and K widths of queries and keys.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
 from dataclasses import dataclass, fields
-from pathlib import Path
 
 import torch
 
+from mynah.device import free_memory
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.loss import AT_ONCE
@@ -166,25 +165,7 @@ def available_memory(device: torch.device) -> int | None:
     """Return the free bytes of a device, None where the system does not say."""
     if device.type == "cuda":
         return int(torch.cuda.mem_get_info(device)[0])
-    with suppress(OSError, StopIteration, ValueError, IndexError):
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        free = next(int(line.split()[1]) << 10 for line in lines if line.startswith("MemAvailable"))
-        return min(free, _of_container(free))
-    with suppress(AttributeError, ValueError, OSError):
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return None
-
-
-def _of_container(otherwise: int) -> int:
-    """Return what the control group leaves free, where there is one with a limit; what only caches files is free."""
-    folder = Path("/sys/fs/cgroup")
-    with suppress(OSError, ValueError):
-        limit, used = (
-            int((folder / f"memory.{name}").read_text(encoding="ascii")) for name in ("max", "current")
-        )
-        told = (line.split() for line in (folder / "memory.stat").read_text(encoding="ascii").splitlines())
-        return limit - used + sum(int(value) for name, value in told if name == "inactive_file")
-    return otherwise
+    return free_memory()
 
 
 def check_memory(

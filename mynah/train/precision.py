@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import math
+import time
 from contextlib import AbstractContextManager, nullcontext
+from functools import lru_cache
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+#: On a CPU a product in half precision must be so many times as fast, as what lies between the products is not: at 2.0
+#: to 2.8 times a step is 1.2 to 1.5 times as fast (docs/log.md).
+LEAST_GAIN = 1.5
+#: Smaller products (rows x width in x width out) are not timed: what they cost is not the multiplications.
+LEAST_PRODUCT = 1 << 24
+#: Times that a product is timed.
+_TRIES = 5
 
 
 class Precision:
@@ -19,18 +30,32 @@ class Precision:
     """
 
     def __init__(
-        self, wanted: Literal["auto", "float32", "bfloat16", "float16"], device: torch.device
+        self,
+        wanted: Literal["auto", "float32", "bfloat16", "float16"],
+        device: torch.device,
+        product: tuple[int, int, int] | None = None,
     ) -> None:
-        """Choose for a device: `auto` is bfloat16 or float16 on CUDA, float32 elsewhere."""
+        """Choose for a device.
+
+        Args:
+            wanted: `auto` is bfloat16 or float16 on CUDA; on a CPU what is faster here; float32 elsewhere.
+            device: where the model is.
+            product: rows, width in and width out of a typical product, which is timed; None: float32 on a CPU.
+        """
         self.device = device.type
-        self.dtype = _auto(device) if wanted == "auto" else _DTYPES[wanted]
+        self.dtype = _auto(device, product) if wanted == "auto" else _DTYPES[wanted]
         self.scaler = torch.amp.GradScaler(self.device, enabled=self.dtype == torch.float16)
+
+    @property
+    def name(self) -> str:
+        """The dtype's name."""
+        return str(self.dtype).removeprefix("torch.")
 
     def autocast(self) -> AbstractContextManager[None]:
         """Return the context in which products run in this dtype.
 
         Weights in it are not held for the rest of a pass (`cache_enabled`): of a model in parts, or of blocks that are
-        computed again, they would stay when the weights themselves have long been let go.
+        computed again, they would stay when the weights themselves have long been resharded.
         """
         if self.dtype == torch.float32:
             return nullcontext()
@@ -38,7 +63,31 @@ class Precision:
         return context
 
 
-def _auto(device: torch.device) -> torch.dtype:
+def _auto(device: torch.device, product: tuple[int, int, int] | None) -> torch.dtype:
+    if device.type == "cpu" and product is not None and math.prod(product) >= LEAST_PRODUCT:
+        return torch.bfloat16 if gain_of_bfloat16(*product) >= LEAST_GAIN else torch.float32
     if device.type != "cuda":
         return torch.float32
     return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+
+
+@lru_cache(maxsize=16)
+def gain_of_bfloat16(rows: int, width_in: int, width_out: int) -> float:
+    """Return how many times as fast a product, forward and backward, is in bfloat16 on this CPU, casts counted.
+
+    Processors with units for it are about twice as fast, those without several times slower.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(rows, width_in, generator=generator).requires_grad_()
+    weight = torch.randn(width_out, width_in, generator=generator).requires_grad_()
+    best = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        taken = []
+        for _ in range(_TRIES):
+            begun = time.perf_counter()
+            with torch.autocast("cpu", dtype, enabled=dtype != torch.float32, cache_enabled=False):
+                y = F.linear(x, weight)
+            torch.autograd.grad(y, (x, weight), torch.ones_like(y))
+            taken.append(time.perf_counter() - begun)
+        best[dtype] = min(taken)
+    return best[torch.float32] / best[torch.bfloat16]

@@ -47,6 +47,8 @@ class Progress:
     spikes: int = 0
     #: lines of metrics.jsonl
     lines: int = 0
+    #: in which numbers products are computed; what `auto` chose at the beginning holds to the end
+    precision: str = ""
     #: of the scaler of float16's losses
     scaler: dict[str, Any] = field(default_factory=dict)
 
@@ -68,8 +70,13 @@ class Progress:
 class TrainState:
     """A model in training: its weights, the optimizers' state, the running mean, the best weights, the progress."""
 
-    def __init__(self, model: nn.Module, config: TrainConfig) -> None:
+    def __init__(self, model: nn.Module, config: TrainConfig, precision: Precision) -> None:
         """Begin at step 0 with the model as it is.
+
+        Args:
+            model: on its device.
+            config: how it is trained.
+            precision: of the products, unless a checkpoint says another.
 
         Raises:
             TrainingError: if nothing of the model asks for a gradient.
@@ -80,11 +87,11 @@ class TrainState:
         if not self.weights:
             raise TrainingError("no parameter of the model asks for a gradient: there is nothing to train")
         self.device = next(model.parameters()).device
-        self.precision = Precision(config.precision, self.device)
+        self.precision = precision
         self.optimizers = Optimizers(model, config)
         self.average = Average(model, config.ema) if config.ema else None
         self.best: dict[str, Tensor] = {}
-        self.progress = Progress()
+        self.progress = Progress(precision=precision.name)
 
     def measured_weights(self) -> AbstractContextManager[None]:
         """Let the model have, for a while, the weights that are measured and kept: the mean if there is one."""
@@ -125,6 +132,9 @@ class TrainState:
         if self.best:
             read_into(self.best, files["best"], path)
         self.progress = progress
+        if progress.precision not in ("", self.precision.name):  # begun on another machine
+            self.precision = Precision(progress.precision, self.device)  # type: ignore[arg-type]
+        progress.precision = self.precision.name
         self.optimizers.clear()
         if progress.scaler:
             self.precision.scaler.load_state_dict(progress.scaler)

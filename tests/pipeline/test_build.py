@@ -16,9 +16,11 @@ from conftest import TINY, write_chats
 
 from mynah import artifacts
 from mynah.config import merge
-from mynah.errors import ArtifactError, DataError
+from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.pipeline.build import build
 from mynah.pipeline.recipe import load_recipe
+from mynah.plan import budget
+from mynah.plan.settings import PlanConfig
 from mynah.stages import Silent
 
 STAGES = ["collect", "clean", "split", "tokenizer", "tokens", "ngram", "plan", "pretrain", "tune", "evaluate"]
@@ -86,6 +88,26 @@ def test_a_second_build_does_nothing_and_changes_rerun_what_follows(chats: Path,
 def test_equal_builds_have_equal_hashes(chats: Path, tmp_path: Path, tiny_run: Path) -> None:
     run([chats], tmp_path / "run")
     assert hashes(tmp_path / "run") == hashes(tiny_run)
+
+
+def test_another_seed_reads_nothing_anew(chats: Path, tmp_path: Path) -> None:
+    for seed in (0, 7):
+        told = Told()
+        build([chats], load_recipe(None, merge(TINY, {"seed": seed})), tmp_path / "run", told)
+    assert [name for name, state in told.states.items() if state == "done"] == ["collect", "clean"]
+
+
+def test_too_few_minutes_are_told_with_the_number_needed(
+    chats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(budget, "measure_step", lambda *_, **__: 8.0)  # as a base of 135M takes here
+    recipe = load_recipe(None, TINY)
+    recipe = recipe.model_copy(update={"plan": PlanConfig(minutes=0.3)})
+    with pytest.raises(ConfigError, match=r"0\.3 minutes are too few: here this build takes about") as told:
+        build([chats], recipe, tmp_path / "run")
+    needed = float(str(told.value).split("--minutes ")[1].split(",")[0])
+    assert 4 < needed < 12  # 30 steps of 8 seconds, two measurements in each phase, and the evaluation
+    assert not (tmp_path / "run" / "pretrain").exists()
 
 
 @pytest.mark.parametrize("stage", ["tokenizer", "tune"])

@@ -5,7 +5,6 @@ Everything that goes through a model's parameters calls these, and does not ask 
 
 from __future__ import annotations
 
-import logging
 import math
 import sys
 from collections import defaultdict
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 #: Names of the dimensions of the grid of processes: those along the first have different rows of a batch, those along
 #: the second different heads and hidden units of each block.
 DATA, TENSOR = "data", "tensor"
-# It warns that what is cut twice takes two gatherings to put together, which is so.
-logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
 
 
 def is_sharded(tensor: Tensor) -> TypeGuard[DTensor]:

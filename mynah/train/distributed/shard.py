@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import torch
 from torch import nn
 from torch.distributed.device_mesh import DeviceMesh
@@ -26,6 +28,8 @@ def shard_model(model: Transformer, grid: DeviceMesh, device: torch.device) -> N
     has is cut once more over all that have other rows (FSDP2, Zhao et al. 2023), and all-gathered to be used, block by
     block. What the numbers are is for `init_weights` or a file to say.
     """
+    # It warns that what is cut twice takes two all-gathers, which is so.
+    logging.getLogger("torch.distributed.tensor._redistribute").setLevel(logging.ERROR)
     if grid[TENSOR].size() > 1:
         for block in model.blocks:
             _share_block(block, grid[TENSOR])
