@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -29,6 +29,12 @@ class Sampling:
     "Draw among the k most likely tokens."
     top_p: float | None = None
     "Draw among the likeliest tokens that hold this probability mass."
+    min_p: float | None = None
+    "Draw among tokens at least this share as likely as the likeliest."
+    repetition_penalty: float | None = None
+    "Above 1: tokens that stand in the text already are less likely."
+    stop: Annotated[tuple[str, ...], Parameter(negative="")] = ()
+    "A text that ends the reply and is not part of it. May be given several times."
     max_tokens: int | None = None
     "Longest reply in tokens."
     seed: int | None = None
@@ -45,8 +51,8 @@ class Sampling:
         from mynah.generate.settings import SamplingConfig
         from mynah.pipeline.open_run import open_run
 
-        names = ("temperature", "top_k", "top_p", "max_tokens", "seed")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        names = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty", "stop", "max_tokens", "seed")
+        given = {name: value for name in names if (value := getattr(self, name)) not in (None, ())}
         run = open_run(directory, pick_device(self.device))
         values = {**run.sampling.model_dump(), **defaults, **given}
         return replace(run, sampling=build_config(SamplingConfig, values, "settings"))

@@ -7,6 +7,7 @@ from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
@@ -18,6 +19,8 @@ from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
+from mynah.model.start import start_signal
+from mynah.model.transformer import Transformer
 from mynah.model.weights import load_config, model_tensors, save_tensors
 from mynah.pipeline.model_stages import counts_of
 from mynah.stages import KEY, TRAIN, Reporter, Stages
@@ -36,6 +39,8 @@ from mynah.train.state import Progress
 
 #: What the first process tells when nothing is left to do.
 FINISHED = "finished"
+#: A network is looked at with so many rows of so many tokens before its first step.
+START_ROWS, START_TOKENS = 4, 64
 
 
 class TrainRecipe(Config):
@@ -242,6 +247,8 @@ class Job:
         start = Path(self.recipe.start) if self.recipe.start else None
         with world.at_disk(f"reading {start}") if start else nullcontext():
             model = build_model(self.model, start or self.config.seed, world, self.device)
+        if start is None and world.size == 1:
+            self._look_at_the_start(model, reporter)
         session = Session(
             partial,
             (lambda step: reporter.training(TRAIN, step)) if world.first else None,
@@ -256,6 +263,15 @@ class Job:
             if world.first:
                 tensors[name] = all_of_it.cpu()
         return tensors, done
+
+    def _look_at_the_start(self, model: Transformer, reporter: Reporter) -> None:
+        """Say what is wrong with random weights before hours are spent on them."""
+        rows, length = START_ROWS, min(START_TOKENS, self.config.context_length)
+        tokens = self.data.tokens[: rows * length].astype(np.int64)
+        if len(tokens) == rows * length:
+            signal = start_signal(model, torch.from_numpy(tokens).view(rows, length).to(self.device))
+            for problem in signal.problems():
+                reporter.note(f"the network does not begin well: {problem}")
 
 
 def device_of(name: str) -> torch.device:
