@@ -39,7 +39,7 @@ class ClusterNeeds:
     passes: int
     #: weights, gradients, both of AdamW's numbers and the best weights so far, in float32: this GPU's part
     parts: int
-    #: of the blocks that are put together to be used, and of the embedding and the head
+    #: of the blocks that are all-gathered, and of the embedding and the head
     gathered: int
     #: of one row, activations computed again block by block
     activations: int
@@ -64,7 +64,7 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
     """Return what training a preset takes on each of `world` GPUs, in parts (`sharded`), bfloat16 products.
 
     Memory: 4 + 4 + 8 bytes a parameter and 4 of the best weights so far, divided by W (ZeRO-3, Rajbhandari et al. 2020,
-    section 5), and what is put together to be used (`gathered_bytes`), with a copy of a block's matrices and the head's
+    section 5), and what is all-gathered (`gathered_bytes`), with a copy of a block's matrices and the head's
     in bfloat16; activations are kept where blocks meet (Chen et al. 2016), in float32, and for one block within
     (`activation_floats`). Sent and received: in each pass the weights of blocks twice, those of embedding and head once
     (they stay together from the first use to the last) and all gradients once, each (G - 1) / G of 4 bytes a parameter

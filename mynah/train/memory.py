@@ -35,7 +35,7 @@ class TrainingMemory:
     copies: int
     activations: int
     logits: int
-    #: of a model in parts, what is put together to be used, and its gradients
+    #: of a sharded model, what is all-gathered, and its gradients
     gathered: int = 0
     #: copies of matrices that products in half precision are made with
     halves: int = 0
@@ -124,7 +124,7 @@ def training_memory(
 
 
 def gathered_bytes(rest: int, block: int) -> int:
-    """Return what FSDP2 puts together at most, in float32, from the parameters of a block and of what is in no block.
+    """Return what FSDP2 all-gathers at most, in float32, from the parameters of a block and of what is in no block.
 
     Of blocks, the one that is used, the next one, and the gradient of one; embedding and head from the first pass to
     the end of the second, their gradient, and that of the head once more as the loss makes it piece by piece.
@@ -138,7 +138,7 @@ def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) 
     The terms of Korthikanti et al. (2022), section 4.1, for kernels that never keep the attention matrix: what enters
     the two norms and leaves them (4 C), queries, keys and values before and after what is done to them, the mixed
     values twice, and what enters and leaves the non-linearity. A banded layer keeps the keys and values of two windows
-    and a mask for them, and lets go what it made them from if that is of no other use. Of `tensor` processes that
+    and a mask for them, and frees what it made them from if that is of no other use. Of `tensor` processes that
     share a block, each has its heads and hidden units (section 4.2.1).
     """
     C, H = model.n_embd, model.ffn_hidden
