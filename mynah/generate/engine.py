@@ -73,16 +73,16 @@ def decode(
         if not running:
             return
         going, drawn = [], []
-        for place, row in enumerate(running):
-            token = row.sampler.draw(logits[place], state.tokens[place])
+        for index, row in enumerate(running):
+            token = row.sampler.draw(logits[index], state.tokens[index])
             if token.token in row.request.stop:
                 continue
             row.left -= 1
             if row.left:
-                going.append(place)
+                going.append(index)
                 drawn.append([token.token])
             yield row.number, token
-        running = [running[place] for place in going]
+        running = [running[index] for index in going]
         state.keep(going)
         logits = state.append(drawn) if going else logits[:0]
 
