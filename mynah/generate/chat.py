@@ -15,14 +15,17 @@ from mynah.tokenizer.tokenizer import Tokenizer
 
 
 def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
-    """Yield pieces of text up to the first of the texts that end it; what may be the beginning of one waits."""
+    """Yield pieces of text up to the first of the texts that end it; what may be the beginning of one waits.
+
+    The first is the one that is whole first, and of two that end together the longer one.
+    """
     held = ""
     for piece in pieces:
         held += piece
-        at = min((i for i in (held.find(text) for text in stop) if i >= 0), default=-1)
-        if at >= 0:
-            if at:
-                yield held[:at]
+        found = [(at + len(text), at) for text in stop if (at := held.find(text)) >= 0]
+        if found:  # the one that is whole first, wherever the pieces were cut
+            if shown := held[: min(found)[1]]:
+                yield shown
             return
         waits = max((n for text in stop for n in range(1, len(text)) if held.endswith(text[:n])), default=0)
         if shown := held[: len(held) - waits]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from mynah.config import Config
@@ -19,6 +21,8 @@ class SamplingConfig(Config):
     repetition_penalty: float = Field(
         1.0, gt=0, description="above 1: tokens that stand in the text already are less likely"
     )
-    stop: tuple[str, ...] = Field((), description="texts that end a reply and are not part of it")
+    stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
+        (), description="texts that end a reply and are not part of it"
+    )
     max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
     seed: int | None = Field(None, ge=0, lt=1 << 63, description="None: another reply each time")

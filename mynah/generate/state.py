@@ -40,8 +40,8 @@ class DecodingState:
         self.context_length = config.context_length
         self._shape = config.n_layer, 2, config.n_kv_head, config.head_dim
         self._store = torch.zeros(config.n_layer, 2, 0, config.n_kv_head, 0, config.head_dim).to(like)
-        # (K, B): what the prior knows of each row
-        self._contexts: npt.NDArray[Any] | None = None
+        # of each row, (K, 1): what the prior knows of it; None: after something was taken back
+        self._contexts: list[npt.NDArray[Any] | None] = []
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -62,7 +62,6 @@ class DecodingState:
         begin = len(self.tokens)
         self._check(prompts, [0] * len(prompts))
         self._make_room(begin + len(prompts), max(map(len, prompts), default=0))
-        self.tokens += [[] for _ in prompts]
         return self._read(begin, prompts)
 
     @torch.inference_mode()
@@ -88,13 +87,13 @@ class DecodingState:
             self._make_room(len(rows), 0)
         used = max(self.lengths, default=0)
         self._store[:, :, : len(rows), :, :used] = self._store[:, :, list(rows), :, :used]
-        if self._contexts is not None:
-            self._contexts = self._contexts[:, list(rows)]
+        self._contexts = [self._contexts[row] for row in rows] if self._contexts else []
 
     def truncate(self, row: int, length: int) -> None:
         """Take back what was read of a row beyond so many tokens."""
         del self.tokens[row][length:]
-        self._contexts = None
+        if self._contexts:
+            self._contexts[row] = None
 
     def go_on(self, prompt: Sequence[int]) -> Tensor:
         """Make a prompt the only row, reading what the first row does not hold of it yet; return (1, V) logits.
@@ -118,10 +117,11 @@ class DecodingState:
 
     def _check(self, new: Sequence[Sequence[int]], lengths: Sequence[int]) -> None:
         for tokens, length in zip(new, lengths, strict=True):
-            if not tokens or length + len(tokens) > self.context_length:
+            if not tokens:
+                raise ConfigError("there are no tokens to go on from; expected 1 or more")
+            if length + len(tokens) > self.context_length:
                 raise ConfigError(
-                    f"the prompt has {length + len(tokens)} tokens, expected 1 to {self.context_length - 1} "
-                    f"(context {self.context_length})"
+                    f"{length + len(tokens)} tokens do not fit into the model's context of {self.context_length}"
                 )
 
     def _make_room(self, rows: int, length: int) -> None:
@@ -141,8 +141,9 @@ class DecodingState:
         T, device = max(counts, default=0), self._store.device
         if not new:
             return self._store.new_zeros(0, self.model.config.vocab_size, dtype=torch.float32)
-        before = [len(row) for row in self.tokens[first:]]
-        last = [row[-1] if row else 0 for row in self.tokens[first:]]  # nobody is before a row's first token
+        rows = self.tokens[first:] or [[] for _ in new]
+        before = list(map(len, rows))
+        last = [row[-1] if row else 0 for row in rows]  # nobody is before a row's first token
         tokens = torch.tensor([[*row, *[0] * (T - len(row))] for row in new], device=device)  # (B, T)
         step = _Step(
             store=self._store[:, :, first : first + len(new)],
@@ -154,8 +155,9 @@ class DecodingState:
             context_length=self.context_length,
         )
         hidden = self.model(tokens, past=step)  # (B, T, C)
-        for row, added in zip(self.tokens[first:], new, strict=True):
+        for row, added in zip(rows, new, strict=True):
             row += added
+        self.tokens[first:] = rows
         at_end = hidden[torch.arange(len(new), device=device), torch.tensor(counts, device=device) - 1]
         return self.model.logits(at_end, self._log_probs(first, new)).float()
 
@@ -164,19 +166,13 @@ class DecodingState:
         prior = self.model.prior if self.model.gate is not None else None
         if prior is None:
             return None
-        if self._contexts is None:  # of an empty state, or after something was taken back
-            self._contexts = np.hstack([self._contexts_of(row) for row in self.tokens])
-        elif self._contexts.shape[1] == len(self.tokens) and all(len(row) == 1 for row in new):
-            self._contexts = prior.advance(self._contexts, np.array([row[0] for row in new]))
+        known = [context for context in self._contexts[first:] if context is not None]
+        if len(known) == len(new) and all(len(row) == 1 for row in new):
+            after = prior.advance(np.hstack(known), np.array([row[0] for row in new]))
         else:
-            known = self._contexts[:, :first]
-            self._contexts = np.hstack([known, *(self._contexts_of(row) for row in self.tokens[first:])])
-        return torch.from_numpy(prior.rows(self._contexts[:, first:])).to(self._store.device)
-
-    def _contexts_of(self, tokens: Sequence[int]) -> npt.NDArray[Any]:
-        """Return what the prior knows of one row, (K, 1)."""
-        assert self.model.prior is not None
-        return self.model.prior.contexts(np.array(tokens))[:, -1:]
+            after = np.hstack([prior.contexts(np.array(row))[:, -1:] for row in self.tokens[first:]])
+        self._contexts[first:] = np.hsplit(after, len(new))
+        return torch.from_numpy(prior.rows(after)).to(self._store.device)
 
 
 @dataclass

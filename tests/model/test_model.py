@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from networks import PARTS, SMALL, small
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -17,27 +18,6 @@ from mynah.model.loss import AT_ONCE
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import load_model, new_model, save_model
-
-SMALL = {
-    "vocab_size": 50, "context_length": 32, "n_layer": 3, "n_head": 4, "n_kv_head": 2, "n_embd": 32,
-}  # fmt: skip
-PARTS = [
-    {"positions": "learned", "norm": "layer", "bias": True},
-    {"positions": "learned", "norm": "layer", "bias": True, "windows": (0, 5)},
-    {"mlp": "swiglu", "norm": "rms"},
-    {"mlp": "relu2", "norm_weight": False, "qk_norm": True, "tie_embeddings": False,
-     "value_embeddings": True, "bigram_buckets": 64, "logit_softcap": 20.0, "init": "zero_out"},
-    {"qk_norm": True, "windows": (4, 0)},
-]  # fmt: skip
-
-
-def small(**changes: object) -> Transformer:
-    model = new_model(ModelConfig(**{**SMALL, **changes}), 0).eval()  # type: ignore[arg-type]
-    with torch.no_grad():  # zero-initialised projections would hide every mistake
-        for p in model.parameters():
-            p.add_(0.05 * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
-    return model
-
 
 # Brown et al. 2020, table 2.1: n_params, n_layers, d_model. Counted here with GPT-2's vocabulary of 50,257.
 TABLE = {

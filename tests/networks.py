@@ -1,0 +1,45 @@
+"""Small networks that more than one test package uses."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mynah.model.config import ModelConfig
+from mynah.model.transformer import Transformer
+from mynah.model.weights import new_model
+
+SMALL = {
+    "vocab_size": 50, "context_length": 32, "n_layer": 3, "n_head": 4, "n_kv_head": 2, "n_embd": 32,
+}  # fmt: skip
+#: Every part of a network in one or another.
+PARTS = [
+    {"positions": "learned", "norm": "layer", "bias": True},
+    {"positions": "learned", "norm": "layer", "bias": True, "windows": (0, 5)},
+    {"mlp": "swiglu", "norm": "rms"},
+    {"mlp": "relu2", "norm_weight": False, "qk_norm": True, "tie_embeddings": False,
+     "value_embeddings": True, "bigram_buckets": 64, "logit_softcap": 20.0, "init": "zero_out"},
+    {"qk_norm": True, "windows": (4, 0)},
+]  # fmt: skip
+
+
+def small(**changes: object) -> Transformer:
+    return shaken(new_model(ModelConfig(**{**SMALL, **changes}), 0).eval())  # type: ignore[arg-type]
+
+
+def shaken(model: Transformer, by: float = 0.05) -> Transformer:
+    """Change all weights a little: zero-initialised projections would hide every mistake."""
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(by * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
+    return model
+
+
+def whole(model: Transformer, tokens: list[int]) -> Tensor:
+    """Return the (V,) logits after the last token of a row, of a pass over all of it; of the prior too, if any."""
+    with torch.no_grad():
+        hidden = model(torch.tensor([tokens]))[0, -1]
+        given = None
+        if model.prior is not None:
+            given = torch.from_numpy(model.prior.rows(model.prior.contexts(tokens)[:, -1:]))[0]
+        return model.logits(hidden, given).float()
