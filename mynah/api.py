@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 import re
-import shutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -164,20 +162,16 @@ class GPT3:
         path = Path(directory).resolve()
         if path.exists() and not (path.is_dir() and (is_saved(path) or not any(path.iterdir()))):
             raise ArtifactError(f"{path}: holds something that save did not write; name a new folder")
-        partial = path.with_name(f".{path.name}.{os.getpid()}.partial")  # nobody else's folder
-        try:
+        settings = {
+            "sampling": self.sampling.model_dump(mode="json"),
+            "clean": self.cleaning.model_dump(mode="json"),
+        }
+        manifest = Manifest(SAVED, "", __version__, settings, {}, self.seed, {"talks": self.talks})
+        with artifacts.new_directory(path, manifest) as partial:
             tokenizer.save(partial)
             save_model(model, partial)
             if isinstance(model.prior, NGramPrior):
                 model.prior.save(partial / PRIOR)
-            settings = {
-                "sampling": self.sampling.model_dump(mode="json"),
-                "clean": self.cleaning.model_dump(mode="json"),
-            }
-            manifest = Manifest(SAVED, "", __version__, settings, {}, self.seed, {"talks": self.talks})
-            artifacts.finish(partial, path, manifest)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
         return path
 
     def export(self, directory: str | Path) -> Path:

@@ -310,6 +310,22 @@ def finish(
 
 
 @contextmanager
+def new_directory(directory: Path, manifest: Manifest) -> Iterator[Path]:
+    """Yield a folder to fill; on success it becomes `directory`, and takes the place of a former one, in one step.
+
+    Raises:
+        ArtifactError: if it cannot be written; nothing is left behind, and the former directory is still there.
+    """
+    target = directory.resolve()
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")  # nobody else's folder
+    try:
+        yield partial
+        finish(partial, target, manifest)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
 def locked(
     directory: Path, name: str = ".lock", other: str = "another --name", remove: bool = False
 ) -> Iterator[None]:

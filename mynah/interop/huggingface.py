@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -106,15 +104,10 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *
         **family.write(model.config),
     }
     tensors = {n: t.detach().cpu() for n, t in _to_foreign(model_tensors(model), family, model.config)}
-    target = directory.resolve()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
+    with artifacts.new_directory(directory, Manifest("export", "", __version__, {}, {}, 0)) as partial:
         tokenizer.save(partial, talks=talks)
         artifacts.write_json(partial / "config.json", settings)
         write_tensors(partial / "model.safetensors", tensors)
-        artifacts.finish(partial, target, Manifest("export", "", __version__, {}, {}, 0))
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def family_of(config: ModelConfig) -> Family:
