@@ -236,7 +236,7 @@ class GPT3:
         preset_name = self.name if self.name in PRESETS else None
         check_memory(preset_name, self.model.config, config, available, trained=count)
         done = phase(self.model, self._with_prior(data), held_out, config)
-        if done.best_step < done.step:
+        if held_out is not None and done.best_step < done.step:
             best = epochs * done.best_step / config.steps
             warnings.warn(
                 f"the weights after {best:.1f} of {epochs:g} epochs are kept: beyond, the texts are learned by heart "

@@ -41,5 +41,5 @@ def whole(model: Transformer, tokens: list[int]) -> Tensor:
         hidden = model(torch.tensor([tokens]))[0, -1]
         given = None
         if model.prior is not None:
-            given = torch.from_numpy(model.prior.rows(model.prior.contexts(tokens)[:, -1:]))[0]
+            given = torch.from_numpy(model.prior.log_probs(model.prior.contexts(tokens)[:, -1:]))[0]
         return model.logits(hidden, given).float()

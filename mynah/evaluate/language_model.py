@@ -127,7 +127,7 @@ def score_network(model: Transformer, data: TokenSet, context_length: int) -> To
                 stop = min(start + at_once, end)
                 given = None
                 if prior is not None and known is not None:
-                    given = torch.from_numpy(prior.rows(known[:, start - 1 : stop - 1])).to(device)
+                    given = torch.from_numpy(prior.log_probs(known[:, start - 1 : stop - 1])).to(device)
                 logits = model.logits(
                     hidden[b, start - begin - 1 : stop - begin - 1], given
                 ).float()  # (n, V)

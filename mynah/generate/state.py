@@ -172,7 +172,7 @@ class DecodingState:
         else:
             after = np.hstack([prior.contexts(np.array(row))[:, -1:] for row in self.tokens[first:]])
         self._contexts[first:] = np.hsplit(after, len(new))
-        return torch.from_numpy(prior.rows(after)).to(self._store.device)
+        return torch.from_numpy(prior.log_probs(after)).to(self._store.device)
 
 
 @dataclass

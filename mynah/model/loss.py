@@ -12,7 +12,7 @@ from torch import Tensor
 #: GPU what keeps it busy.
 AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 27}
 
-#: From (M, C) hidden states, (M,) targets and (M,) places to their summed loss, a scalar.
+#: From (M, C) hidden states, (M,) targets and (M,) positions to their summed loss, a scalar.
 PieceLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
@@ -20,7 +20,7 @@ def loss_in_pieces(
     piece: PieceLoss,
     hidden: Tensor,
     targets: Tensor,
-    places: Tensor,
+    positions: Tensor,
     vocab_size: int,
     parameters: list[Tensor],
 ) -> Tensor:
@@ -33,14 +33,14 @@ def loss_in_pieces(
         piece: the summed loss of some rows; uses no trainable tensor besides `parameters`.
         hidden: (N, C).
         targets: (N,) int64.
-        places: (N,) int64, given to `piece` along with the rows.
+        positions: (N,) int64, given to `piece` along with the rows.
         vocab_size: logits a row.
         parameters: of the head.
     """
     rows = max(1, AT_ONCE.get(hidden.device.type, AT_ONCE["cpu"]) // vocab_size)
     if len(hidden) <= rows:
-        return piece(hidden, targets, places)
-    pieces = list(zip(*(torch.split(x, rows) for x in (hidden, targets, places)), strict=True))
+        return piece(hidden, targets, positions)
+    pieces = list(zip(*(torch.split(x, rows) for x in (hidden, targets, positions)), strict=True))
     if not torch.is_grad_enabled():
         return torch.stack([piece(*part) for part in pieces]).sum()
     total: Tensor = _InPieces.apply(piece, pieces, hidden, *parameters)  # type: ignore[no-untyped-call]
@@ -63,10 +63,10 @@ class _InPieces(torch.autograd.Function):
         trained = [p for p in parameters if p.requires_grad]
         to_parameters = [torch.zeros_like(p) for p in trained]
         done = 0
-        for rows, targets, places in pieces:
+        for rows, targets, positions in pieces:
             with torch.enable_grad():
                 own = rows.detach().requires_grad_()
-                loss = piece(own, targets, places)
+                loss = piece(own, targets, positions)
                 made = torch.autograd.grad(loss, [own, *trained])
             total += loss.detach()
             to_hidden[done : done + len(rows)] = made[0]

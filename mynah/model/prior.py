@@ -1,6 +1,6 @@
 """A network that goes on from another model: what that model says of the next token is added to the logits.
 
-M places of a text, V vocabulary, C width of the stream.
+M positions of a text, V vocabulary, C width of the stream.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from mynah.model.roles import Role, mark
 
-#: From (M,) places of a batch, counted row by row, to (M, V) log-probabilities of the token that follows each.
+#: From (M,) positions of a batch, counted row by row, to (M, V) log-probabilities of the token that follows each.
 PriorAt = Callable[[Tensor], Tensor]
 
 
@@ -28,7 +28,7 @@ class Prior(Protocol):
     def advance(self, contexts: npt.NDArray[Any], tokens: npt.ArrayLike) -> npt.NDArray[Any]:
         """Return (K, B) contexts after one more token in each of B rows."""
 
-    def rows(self, contexts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
+    def log_probs(self, contexts: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
         """Return natural log-probabilities of all tokens, (B, V)."""
 
 

@@ -151,7 +151,7 @@ class Transformer(nn.Module):
                 window: record_mask(segments, window, dtype) for window in set(self.config.layer_windows)
             }
             # Rotary positions are relative, so a packed row needs no positions of its own.
-            positions = places_within(segments) if self.position is not None else T
+            positions = positions_within(segments) if self.position is not None else T
         if self.position is not None:
             where = torch.arange(T, device=tokens.device) if isinstance(positions, int) else positions
             x = x + self.position(where)
@@ -209,7 +209,7 @@ class Transformer(nn.Module):
         Args:
             hidden: (B, T, C).
             targets: (B, T) int64.
-            prior: gives the prior's log-probabilities of places of the batch.
+            prior: gives the prior's log-probabilities of positions of the batch.
         """
         flat = targets.reshape(-1)
         hidden = hidden.reshape(-1, hidden.shape[-1])
@@ -217,16 +217,16 @@ class Transformer(nn.Module):
             every = torch.arange(len(flat), device=flat.device)
             logits = self.logits(hidden, prior(every) if prior is not None else None)
             return F.cross_entropy(logits, flat, ignore_index=IGNORE, reduction="sum")
-        places = torch.nonzero(flat != IGNORE)[:, 0]
-        if len(places) < len(flat):
-            hidden, flat = hidden[places], flat[places]
+        counted = torch.nonzero(flat != IGNORE)[:, 0]
+        if len(counted) < len(flat):
+            hidden, flat = hidden[counted], flat[counted]
 
-        def piece(hidden: Tensor, targets: Tensor, places: Tensor) -> Tensor:
-            given = prior(places) if prior is not None else None
+        def piece(hidden: Tensor, targets: Tensor, positions: Tensor) -> Tensor:
+            given = prior(positions) if prior is not None else None
             return F.cross_entropy(self.logits(hidden, given), targets, reduction="sum")
 
         head = [self.head.weight, *(self.gate.parameters() if self.gate is not None else ())]
-        return loss_in_pieces(piece, hidden, flat, places, self.config.vocab_size, head)
+        return loss_in_pieces(piece, hidden, flat, counted, self.config.vocab_size, head)
 
 
 def _table(rows: int, width: int) -> nn.Embedding:
@@ -238,8 +238,8 @@ def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:
     return (previous * 1_000_003 + tokens * 8_191) % buckets
 
 
-def places_within(segments: Tensor) -> Tensor:
-    """Return the place of each token within its record, (B, T) int64.
+def positions_within(segments: Tensor) -> Tensor:
+    """Return the position of each token within its record, (B, T) int64.
 
     Args:
         segments: (B, T) int64, equal within a record, records one after another.

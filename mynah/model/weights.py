@@ -28,7 +28,7 @@ Put = Callable[[Tensor, Tensor], object]
 
 @torch.no_grad()
 def init_weights(model: Transformer, seed: int, put: Put = Tensor.copy_) -> None:
-    """Fill a model with random weights; equal seeds give equal weights, however the model is spread.
+    """Fill a model with random weights; equal seeds give equal weights, however the model is sharded.
 
     gpt2 (Radford et al. 2019, section 2.3): normal(0, 0.02) everywhere; projections back into the stream
     are divided by sqrt(2 n_layer), so that the stream does not grow with depth.

@@ -295,14 +295,14 @@ def _settle(
             total[i] += _log(b_values, b_codes, b_least, b_step, contexts[i])
 
 
-def spread(contexts, table, beyond, out):
-    """See `kernels.spread`."""
+def scatter(contexts, table, beyond, out):
+    """See `kernels.scatter`."""
     packed = table.offsets.words, table.offsets.bits, table.tokens.words, table.tokens.bits
-    _spread(contexts, *packed, *_parts(table.log_probs), beyond, out)
+    _scatter(contexts, *packed, *_parts(table.log_probs), beyond, out)
 
 
 @numba.njit(cache=True, nogil=True)
-def _spread(contexts, offsets, offset_bits, tokens, token_bits, values, codes, least, step, beyond, out):
+def _scatter(contexts, offsets, offset_bits, tokens, token_bits, values, codes, least, step, beyond, out):
     offset_bits, token_bits = np.uint64(offset_bits), np.uint64(token_bits)
     for b in range(len(contexts)):
         if contexts[b] == _NONE:

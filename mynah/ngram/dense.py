@@ -52,7 +52,7 @@ class Dense:
         #: how many numbers were asked for so far: few at a time, as in decoding, come to many
         self.asked = 0
 
-    def rows(self, contexts: Ids) -> Float32s:
+    def log_probs(self, contexts: Ids) -> Float32s:
         """Return natural log-probabilities of all tokens, (B, V) float32.
 
         Args:
@@ -71,7 +71,7 @@ class Dense:
         for n, row in enumerate(contexts):
             table = model.tables[n + 1]
             if len(table):
-                loops(self.asked).spread(row, table, beyond[n + 1], out)
+                loops(self.asked).scatter(row, table, beyond[n + 1], out)
         return np.maximum(out, self.floor, out=out)
 
 
@@ -84,7 +84,7 @@ def most_likely(model: BackoffModel, tokens: npt.ArrayLike) -> Ids:
     at_once = max(1, (1 << 22) // model.vocab_size)
     for start in range(0, len(best), at_once):
         part = np.ascontiguousarray(distinct[:, start : start + at_once])
-        best[start : start + at_once] = dense.rows(part).argmax(axis=1)
+        best[start : start + at_once] = dense.log_probs(part).argmax(axis=1)
     return best[which.reshape(-1)]
 
 

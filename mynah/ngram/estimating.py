@@ -105,9 +105,9 @@ def _estimate(
         contexts = prefixes[starts].astype(np.int64)
         first = int(contexts[0])
         # A context that nothing follows has no n-gram here, but its number is between those that have.
-        spread = np.ones(int(contexts[-1]) + 1 - first)
-        spread[contexts - first] = weights
-        return own, first, spread
+        scattered = np.ones(int(contexts[-1]) + 1 - first)
+        scattered[contexts - first] = weights
+        return own, first, scattered
 
     for own, first, weights in in_order(piece, _whole_contexts(level, workspace)):
         made.probabilities.append(own)

@@ -132,7 +132,7 @@ def settle(
     orders[hit] = order
 
 
-def spread(
+def scatter(
     contexts: Ids, table: Table, beyond: npt.NDArray[np.float32], out: npt.NDArray[np.float32]
 ) -> None:
     """Write what follows each context into its row.

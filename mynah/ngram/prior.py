@@ -24,7 +24,7 @@ from mynah.ngram.model import NGramModel
 #: Name of the file beside a model.
 PRIOR = "prior.ng"
 Tokens = npt.NDArray[np.unsignedinteger]
-Places = npt.NDArray[np.int64]
+Positions = npt.NDArray[np.int64]
 #: Least natural log-probability that the network is given.
 _FLOOR = -18.0
 #: From so many records for each fold on, whole records are held out; else stretches of the text.
@@ -66,7 +66,7 @@ class NGramPrior:
         return cls(NGramModel.train_ids(stream, vocab_size + 1, vocab_size, config, beside=beside), bos)
 
     def contexts(self, tokens: npt.ArrayLike) -> Ids:
-        """Return what `rows` needs to know of the text up to and with each place of a stream.
+        """Return what `log_probs` needs to know of the text up to and with each position of a stream.
 
         Args:
             tokens: (N,) ids; `bos` begins records.
@@ -95,9 +95,9 @@ class NGramPrior:
             after[0] = last
         return after
 
-    def rows(self, contexts: Ids) -> Float32s:
+    def log_probs(self, contexts: Ids) -> Float32s:
         """Return log p(next token) of the whole vocabulary, natural, (M, vocab_size) float32."""
-        return self._dense.rows(contexts)[:, : self.vocab_size]
+        return self._dense.log_probs(contexts)[:, : self.vocab_size]
 
     def save(self, path: Path) -> None:
         """Write the model.
@@ -122,7 +122,7 @@ class NGramPrior:
 
 @dataclass(frozen=True)
 class TextPrior:
-    """A prior along one text: each place is asked of the model that may be asked there."""
+    """A prior along one text: each position is asked of the model that may be asked there."""
 
     models: Sequence[NGramPrior]
     #: (order - 1, N) uint32, each by its own model
@@ -139,7 +139,7 @@ class TextPrior:
     def held_out(
         cls,
         tokens: Tokens,
-        starts: Places,
+        starts: Positions,
         vocab_size: int,
         bos: int,
         config: NGramConfig,
@@ -169,20 +169,22 @@ class TextPrior:
         for number in range(folds):
             inside = fold == number
             model = NGramPrior.train(tokens[~inside], vocab_size, bos, config, beside)
-            places = np.flatnonzero(inside)
-            if len(places):
+            positions = np.flatnonzero(inside)
+            if len(positions):
                 # What stands before a stretch is its context, though other models are asked there.
-                lead = tokens[max(0, int(places[0]) - config.order + 1) : int(places[0])]
-                found = model.contexts(np.concatenate([lead, tokens[places]]))
-                contexts[:, places] = found[:, len(lead) :]
+                lead = tokens[max(0, int(positions[0]) - config.order + 1) : int(positions[0])]
+                found = model.contexts(np.concatenate([lead, tokens[positions]]))
+                contexts[:, positions] = found[:, len(lead) :]
             models.append(model)
         return cls(models, contexts, fold)
 
-    def rows(self, places: Places) -> Float32s:
-        """Return log p(token after each place), natural, (M, V) float32."""
-        fold = self.fold[places]
-        out = np.empty((len(places), self.models[0].vocab_size), np.float32)
+    def log_probs(self, positions: Positions) -> Float32s:
+        """Return log p(token after each position), natural, (M, V) float32."""
+        fold = self.fold[positions]
+        out = np.empty((len(positions), self.models[0].vocab_size), np.float32)
         for number in np.unique(fold):
             inside = np.flatnonzero(fold == number)
-            out[inside] = self.models[number].rows(np.ascontiguousarray(self.contexts[:, places[inside]]))
+            out[inside] = self.models[number].log_probs(
+                np.ascontiguousarray(self.contexts[:, positions[inside]])
+            )
         return out

@@ -75,7 +75,7 @@ class KneserNey:
         total, freed = np.add.reduceat(counts, starts), np.add.reduceat(taken, starts)
         seen = total > 0
         total[~seen] = 1.0
-        return (counts - taken) / _spread(total, starts, len(counts)), np.where(seen, freed / total, 1.0)
+        return (counts - taken) / _repeat(total, starts, len(counts)), np.where(seen, freed / total, 1.0)
 
 
 def discounts_of(counts_of_counts: Sequence[int]) -> tuple[float, float, float] | None:
@@ -110,7 +110,7 @@ class WittenBell:
         total = np.add.reduceat(counts, starts) + types
         seen = total > 0
         total[~seen] = 1.0
-        return counts / _spread(total, starts, len(counts)), np.where(seen, types / total, 1.0)
+        return counts / _repeat(total, starts, len(counts)), np.where(seen, types / total, 1.0)
 
 
 @dataclass
@@ -128,7 +128,7 @@ class AddK:
         """See `Smoothing.share`."""
         added = self.k * vocab_size
         total = np.add.reduceat(counts, starts) + added
-        return counts / _spread(total, starts, len(counts)), added / total
+        return counts / _repeat(total, starts, len(counts)), added / total
 
 
 @dataclass
@@ -169,10 +169,10 @@ def _relative(counts: Floats, starts: Places, weight: float) -> tuple[Floats, Fl
     total = np.add.reduceat(counts, starts)
     seen = total > 0
     total[~seen] = 1.0
-    return counts / _spread(total, starts, len(counts)), np.where(seen, weight, 1.0)
+    return counts / _repeat(total, starts, len(counts)), np.where(seen, weight, 1.0)
 
 
-def _spread(values: Floats, starts: Places, length: int) -> Floats:
+def _repeat(values: Floats, starts: Places, length: int) -> Floats:
     """Return the value of each n-gram's context, (length,)."""
     return np.repeat(values, np.diff(np.append(starts, length)))
 

@@ -31,8 +31,8 @@ _NAMES = {np.dtype(dtype): name for name, dtype in _DTYPES.items()}
 class PriorAlong(Protocol):
     """What another model says along one text, for a network that goes on from it."""
 
-    def rows(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Return log p(token after each place), natural, (M, V)."""
+    def log_probs(self, positions: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Return log p(token after each position), natural, (M, V)."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ class TokenBatch:
     #: (B, T) int64, equal within a record; None if rows are plain running text
     segments: Tensor | None = None
     #: (B, T) int64: where each token stands in the text; -1 where none does
-    places: npt.NDArray[np.int64] | None = None
+    positions: npt.NDArray[np.int64] | None = None
     #: along that text, for a model that goes on from a prior
     prior: PriorAlong | None = None
 
@@ -53,8 +53,10 @@ class TokenBatch:
         none = [None] * parts
         tokens, targets = self.tokens.tensor_split(parts), self.targets.tensor_split(parts)
         segments = self.segments.tensor_split(parts) if self.segments is not None else none
-        places = np.array_split(self.places, parts) if self.places is not None else none
-        cut = [TokenBatch(*part, self.prior) for part in zip(tokens, targets, segments, places, strict=True)]
+        positions = np.array_split(self.positions, parts) if self.positions is not None else none
+        cut = [
+            TokenBatch(*part, self.prior) for part in zip(tokens, targets, segments, positions, strict=True)
+        ]
         nothing_counts = replace(cut[0], targets=torch.full_like(cut[0].targets, IGNORE))
         return [part if len(part.tokens) else nothing_counts for part in cut]
 
@@ -66,11 +68,11 @@ class TokenBatch:
         )
 
     def prior_at(self) -> PriorAt | None:
-        """Return the prior of places of this batch, or None if there is none."""
-        if self.prior is None or self.places is None:
+        """Return the prior of positions of this batch, or None if there is none."""
+        if self.prior is None or self.positions is None:
             return None
-        prior, places = self.prior, self.places.reshape(-1)
-        return lambda flat: torch.from_numpy(prior.rows(places[flat.cpu().numpy()])).to(flat.device)
+        prior, positions = self.prior, self.positions.reshape(-1)
+        return lambda flat: torch.from_numpy(prior.log_probs(positions[flat.cpu().numpy()])).to(flat.device)
 
 
 class NextToken:
@@ -113,18 +115,18 @@ class StreamBatches:
         """Return the batch of a step."""
         T = self.context_length
         rows, begins = [], []
-        for number in self.ramp.rows(step):
-            epoch, place = divmod(number, self.rows)
+        for number in self.ramp.rows_of(step):
+            epoch, index = divmod(number, self.rows)
             offset, order = self._epoch(epoch)
-            begin = offset + int(order[place]) * T
+            begin = offset + int(order[index]) * T
             rows.append(self.tokens[begin : begin + T + 1].astype(np.int64))
             begins.append(begin)
         cut = torch.from_numpy(np.stack(rows))
-        places = np.array(begins)[:, None] + np.arange(T)
+        positions = np.array(begins)[:, None] + np.arange(T)
         segments = None
         if self.document_mask:
-            segments = torch.from_numpy(np.searchsorted(self.starts, places, side="right"))
-        return TokenBatch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), segments, places, self.prior)
+            segments = torch.from_numpy(np.searchsorted(self.starts, positions, side="right"))
+        return TokenBatch(cut[:, :-1].contiguous(), cut[:, 1:].contiguous(), segments, positions, self.prior)
 
     def _new_epoch(self, epoch: int) -> tuple[int, npt.NDArray[np.int64]]:
         generator = np.random.default_rng((self.seed, epoch))
@@ -165,15 +167,15 @@ class PackedBatches:
 
     def __call__(self, step: int) -> TokenBatch:
         """Return the batch of a step."""
-        numbers = self.ramp.rows(step)
+        numbers = self.ramp.rows_of(step)
         B, T = len(numbers), self.context_length
         tokens, targets = np.zeros((B, T), np.int64), np.full((B, T), IGNORE)
-        segments, places = np.full((B, T), -1), np.full((B, T), -1)
+        segments, positions = np.full((B, T), -1), np.full((B, T), -1)
         heard = np.zeros((B, T), np.bool_)
         for b, number in enumerate(numbers):
-            epoch, place = divmod(number, self.rows)
+            epoch, index = divmod(number, self.rows)
             t = 0
-            for segment, piece in enumerate(self.packed[int(self._order(epoch)[place])]):
+            for segment, piece in enumerate(self.packed[int(self._order(epoch)[index])]):
                 begin, end, counted = self.pieces[piece].tolist()
                 own = slice(t, t + end - begin)
                 tokens[b, own] = self.data.tokens[begin:end]
@@ -185,7 +187,7 @@ class PackedBatches:
                 )
                 heard[b, own] = part[:-1] == HEARD
                 segments[b, own] = segment
-                places[b, own] = np.arange(begin, end)
+                positions[b, own] = np.arange(begin, end)
                 t += end - begin
         read = torch.from_numpy(tokens)
         if self.word_dropout:
@@ -193,7 +195,7 @@ class PackedBatches:
             blanked = torch.rand(B, T, generator=generator) < self.word_dropout
             read = torch.where(blanked & torch.from_numpy(heard), self.blank, read)
         return TokenBatch(
-            read, torch.from_numpy(targets), torch.from_numpy(segments), places, self.data.prior
+            read, torch.from_numpy(targets), torch.from_numpy(segments), positions, self.data.prior
         )
 
     def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
@@ -208,8 +210,8 @@ def _pieces(data: TokenSet, context_length: int) -> npt.NDArray[np.int64]:
     """Return every record cut so that each piece fits a row, if it holds a target; only replies are targets.
 
     Returns:
-        (P, 3): the place of a piece's first token and of the one after its last, and from which place on what follows a
-        token counts: what stands before was learned with the piece before.
+        (P, 3): the position of a piece's first token and of the one after its last, and from which position on what
+        follows a token counts: what stands before was learned with the piece before.
     """
     pieces = []
     for begin, end in zip(data.starts[:-1].tolist(), (data.starts[1:] - 1).tolist(), strict=True):

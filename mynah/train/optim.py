@@ -179,10 +179,10 @@ class Muon(Optimizer):
             means = [self.state[p]["mean"] for p in params]
             torch._foreach_lerp_(locals_of(means), locals_of(grads), 1 - group["momentum"])
             together: dict[object, list[tuple[nn.Parameter, Tensor, Tensor]]] = defaultdict(list)
-            for place, (p, grad, mean) in enumerate(zip(params, grads, means, strict=True)):
-                if (place + self.turn) % self.every == 0:
+            for index, (p, grad, mean) in enumerate(zip(params, grads, means, strict=True)):
+                if (index + self.turn) % self.every == 0:
                     # One that is sharded is all-gathered for this, and never beside another one.
-                    together[place if is_sharded(p) else p.shape].append((p, grad, mean))
+                    together[index if is_sharded(p) else p.shape].append((p, grad, mean))
             rate = group["lr"] * self.every
             for chosen in together.values():
                 ahead = [whole(grad.lerp(mean, group["momentum"])) for _, grad, mean in chosen]  # Nesterov's

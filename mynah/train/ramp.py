@@ -49,7 +49,7 @@ class BatchRamp:
             return len(self._ends) + -(-(row - grown) // self.full)
         return int(np.searchsorted(self._ends, row)) + 1 if row > 0 else 0
 
-    def rows(self, step: int) -> range:
+    def rows_of(self, step: int) -> range:
         """Return the numbers of a step's rows."""
         return range(self.before(step), self.before(step + 1))
 

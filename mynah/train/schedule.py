@@ -27,7 +27,7 @@ def rate_factor(step: int, config: TrainConfig, fall: tuple[int, int] | None = N
     begin, end = fall or planned_fall(config)
     taken = ramp.before(step)
     if taken < warmup and (step < begin or config.schedule != "wsd"):
-        rows = len(ramp.rows(step))
+        rows = len(ramp.rows_of(step))
         return (taken + rows) / (warmup + rows)
     done = min(1.0, (taken - warmup) / max(1, round(config.decay_end * total) - warmup))
     if config.schedule == "cosine":

@@ -194,7 +194,7 @@ def test_a_prior_follows_its_rows(priored: Transformer) -> None:
     for prompt in ([0, 4, 4, 1], [0, 4, 2, 2, 1], [3]):
         agrees(state, state.go_on(prompt))
     # The test means something only if the prior does.
-    one, other = (priored.prior.rows(priored.prior.contexts(row)[:, -1:]) for row in ([0, 1], [0, 2]))  # type: ignore[union-attr]
+    one, other = (priored.prior.log_probs(priored.prior.contexts(row)[:, -1:]) for row in ([0, 1], [0, 2]))  # type: ignore[union-attr]
     assert np.abs(one - other).max() > 0.1
 
 

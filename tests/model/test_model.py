@@ -174,7 +174,7 @@ def test_loss_in_pieces_is_the_loss(monkeypatch: pytest.MonkeyPatch, changes: di
     targets = tokens.roll(-1, 1)
     targets[:, ::3] = IGNORE
     others = torch.log_softmax(torch.randn(32, 50), -1)
-    prior = (lambda places: others[places]) if "prior" in changes else None
+    prior = (lambda positions: others[positions]) if "prior" in changes else None
     seen: list[int] = []
     whole, cross_entropy = [], torch.nn.functional.cross_entropy
 

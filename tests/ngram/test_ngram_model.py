@@ -95,7 +95,7 @@ def test_dense_rows_are_the_distributions(
 ) -> None:
     model = estimated(lay(rows), order, method())
     tokens = lay([*rows[:2], [3, 8, 8, 4]])
-    dense = Dense(model).rows(contexts_of(model, tokens))
+    dense = Dense(model).log_probs(contexts_of(model, tokens))
     best = most_likely(model, tokens)
     begin = 0
     for place, token in enumerate(tokens.tolist()):

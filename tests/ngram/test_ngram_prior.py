@@ -35,7 +35,7 @@ def test_rows_are_distributions_with_the_end_of_a_text(rows: list[list[int]], or
     tokens, _ = lay(rows)
     prior = trained(tokens, order)
     contexts = prior.contexts(tokens)
-    given_rows = prior.rows(contexts)
+    given_rows = prior.log_probs(contexts)
     assert given_rows.shape == (len(tokens), VOCAB_SIZE)
     # The mark that begins records is never predicted, so that what is left sums to 1.
     assert np.exp(given_rows).sum(axis=1) == pytest.approx(np.ones(len(tokens)), abs=1e-5)
@@ -49,7 +49,7 @@ def test_rows_are_distributions_with_the_end_of_a_text(rows: list[list[int]], or
 def test_a_text_ends_where_texts_ended() -> None:
     tokens, _ = lay([[1, 2, 3]] * 20 + [[1, 2, 3, 4]] * 20)
     prior = trained(tokens, 4)
-    after = np.exp(prior.rows(prior.contexts(np.array([BOS, 1, 2, 3], np.uint16)))[-1])
+    after = np.exp(prior.log_probs(prior.contexts(np.array([BOS, 1, 2, 3], np.uint16)))[-1])
     assert after[BOS] == pytest.approx(0.5, abs=0.1)
     assert after[4] == pytest.approx(0.5, abs=0.1)
     # What stood before a text counts for nothing.
@@ -64,7 +64,7 @@ def test_the_mark_does_not_wrap_around() -> None:
     with quiet():
         prior = NGramPrior.train(tokens, size, BOS, NGramConfig(order=2))
     assert prior.contexts(tokens)[0, :2].tolist() == [size, 5]
-    assert prior.rows(prior.contexts(tokens)[:, :1])[0].argmax() == 5
+    assert prior.log_probs(prior.contexts(tokens)[:, :1])[0].argmax() == 5
 
 
 @settings(deadline=None, max_examples=25)
@@ -84,7 +84,7 @@ def test_no_place_is_asked_of_a_model_that_counted_it(rows: list[list[int]], ord
         if len(places):
             lead = tokens[: places[0]]
             known = again.contexts(np.concatenate([lead, tokens[places]]))[:, len(lead) :]
-            assert along.rows(places) == pytest.approx(again.rows(known), abs=1e-6)
+            assert along.log_probs(places) == pytest.approx(again.log_probs(known), abs=1e-6)
 
 
 def test_folds_can_be_given() -> None:
@@ -108,7 +108,7 @@ def test_held_out_loss_is_honest(shared: Path) -> None:
         along = TextPrior.held_out(train, np.array([0, len(train)]), size, BOS, NGramConfig(order=5), 8)
 
     def loss(prior: TextPrior, tokens: np.ndarray) -> float:
-        rows = prior.rows(np.arange(len(tokens) - 1))
+        rows = prior.log_probs(np.arange(len(tokens) - 1))
         return -float(rows[np.arange(len(tokens) - 1), tokens[1:]].mean())
 
     seen = loss(TextPrior.of(whole, train), train)
@@ -124,7 +124,7 @@ def test_saved_and_opened(tmp_path: Path) -> None:
     prior.save(tmp_path / PRIOR)
     again = NGramPrior.load(tmp_path / PRIOR, BOS)
     contexts = prior.contexts(tokens)
-    assert again.rows(contexts).tolist() == prior.rows(contexts).tolist()
+    assert again.log_probs(contexts).tolist() == prior.log_probs(contexts).tolist()
     with pytest.raises(ArtifactError, match="no such file"):
         NGramPrior.load(tmp_path / "nowhere", BOS)
     with warnings.catch_warnings():

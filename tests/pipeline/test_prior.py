@@ -72,7 +72,7 @@ def test_an_untrained_network_leaves_the_prior_as_it_is(
     batches = StreamBatches(data, 4, 16, seed=0)
     along = TextPrior.of(prior, data.tokens)
     batch = replace(batches(0), prior=along)
-    rows = along.rows(batch.places.reshape(-1))
+    rows = along.log_probs(batch.positions.reshape(-1))
     expected = -rows[np.arange(len(rows)), batch.targets.reshape(-1).numpy()].mean()
     assert held_out_loss(model, [batch], NextToken()) == pytest.approx(expected, abs=0.02)
     assert sum(p.numel() for p in model.parameters()) == model.config.n_params()
@@ -82,12 +82,12 @@ def test_places_are_where_the_tokens_stand(data: TokenSet) -> None:
     for batches in (StreamBatches(data, 3, 16, seed=5), PackedBatches(data, 3, 24, seed=5)):
         for step in range(3):
             batch = batches(step)
-            there = torch.from_numpy(batch.places >= 0)
+            there = torch.from_numpy(batch.positions >= 0)
             assert there.any()
-            places = batch.places[there.numpy()]
-            assert data.tokens[places].tolist() == batch.tokens[there].tolist()
+            positions = batch.positions[there.numpy()]
+            assert data.tokens[positions].tolist() == batch.tokens[there].tolist()
             counted = there & (batch.targets != IGNORE)
-            after = batch.places[counted.numpy()] + 1
+            after = batch.positions[counted.numpy()] + 1
             assert data.tokens[after].tolist() == batch.targets[counted].tolist()
 
 
@@ -149,7 +149,7 @@ def test_decoding_is_what_the_whole_text_gives(
         for token in tokens_of(model, prompt, config):
             with torch.no_grad():
                 hidden = model(torch.tensor([ids]))[:, -1]
-                given = torch.from_numpy(prior.rows(prior.contexts(np.array(ids)))[-1:])
+                given = torch.from_numpy(prior.log_probs(prior.contexts(np.array(ids)))[-1:])
                 assert token == int(model.logits(hidden, given).argmax())
             ids.append(token)
         assert together == ids[len(prompt) :]
@@ -161,7 +161,7 @@ def test_scores_are_those_of_the_mixture(model: Transformer, prior: NGramPrior, 
     for record in (0, 7):
         ids = data.record(record)
         with torch.no_grad():
-            given = torch.from_numpy(prior.rows(prior.contexts(ids)))
+            given = torch.from_numpy(prior.log_probs(prior.contexts(ids)))
             logits = model.logits(model(torch.from_numpy(ids[None]))[0], given)
         expected = torch.log_softmax(logits, -1)[torch.arange(len(ids) - 1), torch.from_numpy(ids[1:])]
         begin = int(data.starts[record])

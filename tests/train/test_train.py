@@ -82,9 +82,9 @@ def test_rows_of_a_stream_tell_records_apart(data: TokenSet) -> None:
     for step in range(batches.rows // 2):
         batch = batches(step)
         assert batch.segments is not None
-        assert batch.places is not None
-        assert batch.tokens.tolist() == data.tokens[batch.places].tolist()
-        number = np.repeat(np.arange(len(data)), np.diff(data.starts))[batch.places]
+        assert batch.positions is not None
+        assert batch.tokens.tolist() == data.tokens[batch.positions].tolist()
+        number = np.repeat(np.arange(len(data)), np.diff(data.starts))[batch.positions]
         assert (np.diff(batch.segments.numpy()) == np.diff(number)).all()
 
 
@@ -240,14 +240,14 @@ def test_schedules() -> None:
 
 def test_a_batch_that_grows() -> None:
     ramp = batch_ramp(32, 4, 200)
-    sizes = [len(ramp.rows(step)) for step in range(40)]
+    sizes = [len(ramp.rows_of(step)) for step in range(40)]
     assert sizes[0] == 4
     assert sizes[-1] == 32
     assert all(a <= b and b % 4 == 0 for a, b in itertools.pairwise(sizes))
     # Linear in the rows taken: half of the growth is done when half of the rows are.
     half = next(step for step in range(40) if ramp.before(step) >= 100)
     assert sizes[half] in (16, 20)
-    assert [n for step in range(40) for n in ramp.rows(step)] == list(range(ramp.before(40)))
+    assert [n for step in range(40) for n in ramp.rows_of(step)] == list(range(ramp.before(40)))
     constant = TrainConfig(steps=9, batch_size=3)
     assert [ramp_of(constant).before(step) for step in (0, 1, 9)] == [0, 3, 27]
 

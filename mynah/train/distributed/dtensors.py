@@ -84,18 +84,18 @@ def layout(tensor: Tensor) -> object:
     return tensor.device_mesh if is_sharded(tensor) else None
 
 
-def writes(tensor: Tensor, place: dict[str, int]) -> bool:
+def writes(tensor: Tensor, coordinate: dict[str, int]) -> bool:
     """Whether this process is the first of those that hold the same part of a tensor.
 
     Args:
         tensor: sharded, or the same in all.
-        place: this process's place along each dimension of the grid.
+        coordinate: this process's along each dimension of the grid.
     """
     sharded = set()
     if is_sharded(tensor):
         names = tensor.device_mesh.mesh_dim_names or ()
         sharded = {name for name, how in zip(names, tensor.placements, strict=True) if not how.is_replicate()}
-    return all(place[name] == 0 for name in place.keys() - sharded)
+    return all(coordinate[name] == 0 for name in coordinate.keys() - sharded)
 
 
 @torch.no_grad()

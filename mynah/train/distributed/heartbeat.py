@@ -67,7 +67,7 @@ class Heartbeat:
         """Take the store of the job; a connection of its own is made to it."""
         self.store, self.rank, self.size = store.clone(), rank, size
         self._own = store.clone()  # for all threads but this one's
-        #: steps taken, and how many places of the next one this process has come to; told to the others
+        #: steps taken, and how many parts of the next one this process has come to; told to the others
         self.reached = (0, 0)
         self._parent = os.getppid()
         now = time.monotonic()
@@ -213,7 +213,7 @@ class Heartbeat:
                 self._end(lost, "is gone")
         beats = {number: other.beat for number, other in self._others.items() if other.beat}
         reached = {other: tuple(beat["reached"]) for other, beat in beats.items()}
-        behind = [other for other, place in reached.items() if place < max(reached.values())]
+        behind = [other for other, far in reached.items() if far < max(reached.values())]
         self._end(behind, "stands still")
 
     def _end(self, lost: list[int], why: str) -> None:

@@ -89,7 +89,7 @@ class World:
             self.heartbeat.reached = (step, part + 1)
 
     def meet(self, what: str) -> None:
-        """Wait until all processes have come to the same place, each place once."""
+        """Wait until all processes have come to the same point, each point once."""
         self.tell(f"{what} {self.rank}")
         for other in range(self.size):
             self.hear(f"{what} {other}")
