@@ -21,8 +21,9 @@ from machine import describe
 from mynah.evaluate.language_model import score_network, summarise
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
-from mynah.plan.budget import measure_step, row_shape
+from mynah.plan.budget import row_shape
 from mynah.plan.settings import LADDER
+from mynah.plan.speed import measure_step
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import StreamBatches
 from mynah.train.config import TrainConfig

@@ -298,11 +298,11 @@ def _settle(
 def scatter(contexts, table, beyond, out):
     """See `kernels.scatter`."""
     packed = table.offsets.words, table.offsets.bits, table.tokens.words, table.tokens.bits
-    _scatter(contexts, *packed, *_parts(table.log_probs), beyond, out)
+    _scatter_following(contexts, *packed, *_parts(table.log_probs), beyond, out)
 
 
 @numba.njit(cache=True, nogil=True)
-def _scatter(contexts, offsets, offset_bits, tokens, token_bits, values, codes, least, step, beyond, out):
+def _scatter_following(contexts, offsets, offset_bits, tokens, token_bits, values, codes, least, step, beyond, out):
     offset_bits, token_bits = np.uint64(offset_bits), np.uint64(token_bits)
     for b in range(len(contexts)):
         if contexts[b] == _NONE:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -17,14 +16,12 @@ from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
-from mynah.model.weights import new_model
 from mynah.plan.settings import LADDER, PlanConfig
+from mynah.plan.speed import measure_step
 from mynah.plan.times import Ahead, evaluation_seconds, measuring_seconds, steps_between
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
-from mynah.train.loop import Session, Step
 from mynah.train.memory import check_memory
-from mynah.train.phases import pretrain
 from mynah.train.rates import NEW_FACTOR, passes_over, rates
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
@@ -53,8 +50,6 @@ TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 #: Measurements without gain after which fine-tuning's rate falls at once; 0: never. What people say once is soon
 #: learned by heart; of replies that repeat, fewer questions are answered right the sooner it falls (docs/log.md).
 STALL = {"repeating": 0, "new": 4}
-#: Steps are timed for about so many seconds at most.
-LONGEST_MEASURING = 10.0
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -311,35 +306,3 @@ def _by_speed(
             break
     assert chosen is not None
     return chosen
-
-
-class _Measured(Exception):
-    """Enough steps were timed."""
-
-
-def measure_step(
-    model: ModelConfig,
-    data: TokenSet,
-    rows: tuple[int, int],
-    device: torch.device,
-    *,
-    from_base: bool = False,
-) -> float:
-    """Return the seconds of a step of pretraining as it will be, here: the mean of the quickest four in a row.
-
-    In four turns Muon moves every matrix (`matrix_every`). Twelve steps are taken after a first one; where that takes
-    longer than `LONGEST_MEASURING`, fewer.
-    """
-    config = TrainConfig(steps=13, batch_size=rows[0], context_length=rows[1], **rates(model, from_base))
-    times: list[float] = []
-
-    def watch(_: Step) -> None:
-        times.append(time.perf_counter())
-        if len(times) > 1 and times[-1] - times[0] > LONGEST_MEASURING:
-            raise _Measured
-
-    with suppress(_Measured):
-        pretrain(new_model(model, 0).to(device), data, None, config, Session(watch=watch))
-    taken = np.array(times)
-    apart = min(4, len(taken) - 1)
-    return float(np.min(taken[apart:] - taken[:-apart])) / apart
