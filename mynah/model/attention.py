@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
-from mynah.model.fused import rms_norm, rotate
+from mynah.model.fused import only_plain, rms_norm, rotate
 from mynah.model.points import Point
 from mynah.model.roles import Role, mark
 
@@ -125,15 +125,13 @@ class Attention(nn.Module):
             q = q.reshape(B, k.shape[1], self.shared * T, D)
             if mask is not None:
                 mask = mask.repeat(1, 1, self.shared, 1)  # (B, 1, shared * T, S)
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask).reshape(B, H, T, D)
+            return _attend(q, k, v, mask).reshape(B, H, T, D)
         if self.shared > 1:
             k = k.repeat_interleave(self.shared, dim=1)  # (B, H, S, D)
             v = v.repeat_interleave(self.shared, dim=1)
         if 0 < self.window < S:
             return banded_attention(q, k, v, self.window, dropout, mask)
-        if mask is None:
-            return F.scaled_dot_product_attention(q, k, v, is_causal=T > 1, dropout_p=dropout)
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        return _attend(q, k, v, mask, causal=mask is None and T > 1, dropout=dropout)
 
     def _mix_openly(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Return the same by a pattern (B, H, T, S) that stands in memory and passes `at_pattern`; no dropout."""
@@ -151,6 +149,19 @@ class Attention(nn.Module):
         pattern = (scores if mask is None else scores + mask).softmax(dim=-1)
         mixed: Tensor = self.at_pattern(pattern) @ v
         return mixed
+
+
+def _attend(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False, dropout: float = 0.0
+) -> Tensor:
+    """Return `scaled_dot_product_attention`, or what it is made of: forward-mode derivatives of it there are none."""
+    if not only_plain():
+        return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
+    scores = q @ k.mT / math.sqrt(q.shape[-1])
+    if causal:
+        mask = _added(causal_mask(q.shape[2], k.shape[2], q.device)[None], q.dtype)
+    pattern = (scores if mask is None else scores + mask).softmax(dim=-1)
+    return F.dropout(pattern, dropout) @ v
 
 
 def join_heads(q: Tensor, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
@@ -228,7 +239,7 @@ def banded_attention(
     if mask is None:
         mask = _added(_band(q.shape[1], window, q.device).repeat(B, 1, 1), q.dtype)
     q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # (B N, H, ., D)
-    y = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+    y = _attend(q, k, v, mask, dropout=dropout)
     return y.transpose(1, 2).reshape(B, -1, H, D)[:, :T].transpose(1, 2)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from mynah.data.records import Message
@@ -76,7 +78,9 @@ class JinjaTemplate(ChatTemplate):
                 )
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
-            return self._template.render(messages=turns, add_generation_prompt=prompt, **self.source.tokens)
+            return self._template.render(
+                messages=turns, tools=None, documents=None, add_generation_prompt=prompt, **self.source.tokens
+            )
         except TemplateError as error:
             raise DataError(f"the model's chat template refuses this conversation: {error.message}") from None
 
@@ -94,12 +98,16 @@ class JinjaTemplate(ChatTemplate):
             (said if message.role == "assistant" else heard).append((begin, done))
         encoded = self.backend.encode(whole, add_special_tokens=False)
         control = set(self.special.values())
+        ended = set[tuple[int, int]]()
 
         def part(token: int, span: tuple[int, int]) -> int:
-            if any(begin <= span[0] and span[1] <= end for begin, end in said):
+            if turn := _around(span, said):
+                if turn in ended:  # a line end after the token that ends it, say
+                    return LAYOUT
+                if token in self.stop_ids:
+                    ended.add(turn)
                 return SAID
-            inside = any(begin <= span[0] and span[1] <= end for begin, end in heard)
-            return HEARD if inside and token not in control else LAYOUT
+            return HEARD if _around(span, heard) and token not in control else LAYOUT
 
         parts = [part(token, span) for token, span in zip(encoded.ids, encoded.offsets, strict=True)]
         return Rendered(list(encoded.ids), parts)
@@ -109,6 +117,11 @@ class JinjaTemplate(ChatTemplate):
         return list(self.backend.encode(self.text(messages, prompt=True), add_special_tokens=False).ids)
 
 
+def _around(span: tuple[int, int], turns: Sequence[tuple[int, int]]) -> tuple[int, int] | None:
+    """Return the turn that a token stands in, all of it."""
+    return next((turn for turn in turns if turn[0] <= span[0] and span[1] <= turn[1]), None)
+
+
 def _common(whole: str, beginning: str) -> int:
     """Return how far two texts are the same."""
     length = min(len(whole), len(beginning))
@@ -116,16 +129,32 @@ def _common(whole: str, beginning: str) -> int:
 
 
 def _environment() -> jinja2.Environment:
-    """Return Jinja as `transformers` sets it up: in a sandbox, blocks trimmed."""
+    """Return Jinja as `transformers` sets it up: in a sandbox, blocks trimmed, with what templates ask it for."""
+    from jinja2 import nodes
     from jinja2.exceptions import TemplateError
-    from jinja2.ext import loopcontrols
+    from jinja2.ext import Extension, loopcontrols
+    from jinja2.parser import Parser
     from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    class Generation(Extension):
+        """`{% generation %}` says what is the assistant's, which is found in another way here."""
+
+        tags = {"generation"}  # noqa: RUF012 (as Jinja declares it)
+
+        def parse(self, parser: Parser) -> list[nodes.Node]:
+            next(parser.stream)
+            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
     def refuse(message: str) -> Any:
         raise TemplateError(message)
 
+    def to_json(value: Any, ensure_ascii: bool = False, **more: Any) -> str:  # Jinja's own is for HTML
+        return json.dumps(value, ensure_ascii=ensure_ascii, **more)
+
     environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
     )
+    environment.filters["tojson"] = to_json
     environment.globals["raise_exception"] = refuse
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment

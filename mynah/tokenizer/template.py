@@ -84,13 +84,14 @@ class ChatTemplate(ABC):
         """Return as much of a history as fits into a context beside a reply.
 
         System messages in front stay; of the turns the oldest go first, and what is kept begins with a user's turn. A
-        newest turn that is too long for that alone may take the reply's place too, all but one token.
+        newest turn that is too long for that may take the reply's place too, all but one token.
 
         Args:
             messages: oldest first, the last one the user's.
             context_length: tokens that the model sees.
             reply_tokens: longest reply.
-            cut: let a newest turn that is longer than the context lose its beginning.
+            cut: let a newest turn that is longer than the context lose its beginning; system messages that leave it
+                no room at all go first.
 
         Raises:
             ConfigError: if it is longer than the context, and must not be cut.
@@ -98,7 +99,7 @@ class ChatTemplate(ABC):
         head = 0
         while head < len(messages) - 1 and messages[head].role == "system":
             head += 1
-        begins = [i for i in range(head, len(messages)) if messages[i].role != "assistant"] or [head]
+        begins = [i for i in range(head, len(messages)) if messages[i].role == "user"] or [head]
         room = room_for_prompt(context_length, reply_tokens)
         # The longest that fits: fewer messages never take more tokens.
         low, high, found = 0, len(begins) - 1, None
@@ -111,23 +112,32 @@ class ChatTemplate(ABC):
                 low = middle + 1
         if found is not None:
             return found
+        system, newest = messages[:head], messages[-1]
         if not cut:
-            n = len(self.prompt(messages[-1:]))
+            n = len(self.prompt([*system, newest]))
+            beside = ", the system message included" if system else ""
             raise ConfigError(
-                f"this message takes {n} tokens, the model's context holds {context_length}; send a shorter one"
+                f"this message takes {n} tokens{beside}, the model's context holds {context_length}; send a shorter "
+                "one"
             )
-        return Fitted(self._cut(messages[-1], room), len(messages) - 1)
+        if len(self.prompt([*system, Message(newest.role, "")])) >= room:
+            system = []  # rather than all of what was said
+        return Fitted(self._cut(system, newest, room), len(messages) - 1 - len(system))
 
-    def _cut(self, message: Message, room: int) -> list[int]:
-        """Return the prompt of the longest end of a message that fits."""
-        begin, end = 0, len(message.content)
+    def _cut(self, system: Sequence[Message], newest: Message, room: int) -> list[int]:
+        """Return the prompt of the longest end of a message that fits beside others."""
+
+        def prompt(begin: int) -> list[int]:
+            return self.prompt([*system, Message(newest.role, newest.content[begin:])])
+
+        begin, end = 0, len(newest.content)
         while begin < end:
             middle = (begin + end) // 2
-            if len(self.prompt([Message(message.role, message.content[middle:])])) <= room:
+            if len(prompt(middle)) <= room:
                 end = middle
             else:
                 begin = middle + 1
-        return self.prompt([Message(message.role, message.content[begin:])])[-room:]
+        return prompt(begin)[-room:]
 
 
 @dataclass(frozen=True)
@@ -191,6 +201,9 @@ class ControlTemplate(ChatTemplate):
         head: list[Message] = []
         while len(head) < begin and messages[len(head)].role == "system":
             head.append(messages[len(head)])
+        # Not a system message from the middle: it would be taken for one in front.
+        while len(head) < begin < len(messages) - 1 and messages[begin].role != "user":
+            begin += 1
         fitted = super().fit([*head, *messages[begin:]], context_length, reply_tokens, cut=cut)
         return Fitted(fitted.ids, fitted.dropped + begin - len(head))
 
