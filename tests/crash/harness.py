@@ -47,6 +47,7 @@ from mynah.train import checkpoint
 from mynah.train.checkpoint import Checkpoints
 from mynah.train.distributed.world import World
 from mynah.train.loop import Step
+from mynah.train.precision import Precision
 from mynah.train.state import TrainState
 
 #: What is taken out of the product to see whether the harness notices.
@@ -279,7 +280,9 @@ class Harness:
                 path.write_bytes(changed)
                 what = f"a bit of {path.name} flipped at byte {place}"
             said: list[str] = []
-            state = TrainState(new_model(_shape(former), 1), CONFIG)
+            state = TrainState(
+                new_model(_shape(former), 1), CONFIG, Precision("float32", torch.device("cpu"))
+            )
             loaded = Checkpoints(directory / artifacts.CHECKPOINTS, said.append, World()).load(state)
             self.check(loaded == former, f"{what}: {loaded} was loaded")
             self.check(
