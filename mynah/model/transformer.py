@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from mynah.model.attention import Attention, Past, record_mask
+from mynah.model.attention import Attention, Past, mixed_on_cpu, record_mask
 from mynah.model.config import ModelConfig
 from mynah.model.fused import only_plain, rms_norm, squared_relu
 from mynah.model.loss import loss_in_pieces
@@ -140,7 +140,8 @@ class Transformer(nn.Module):
         T = tokens.shape[1]
         x = self.embed(tokens)
         kind = tokens.device.type  # on which autocast may make queries of another type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else x.dtype
+        mixed = torch.is_autocast_enabled(kind) and not mixed_on_cpu(x)
+        dtype = torch.get_autocast_dtype(kind) if mixed else x.dtype
         masks: dict[int, Tensor | None] = {}
         positions: Tensor | int = T  # the first T
         if past is not None:

@@ -302,7 +302,9 @@ def scatter(contexts, table, beyond, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def _scatter_following(contexts, offsets, offset_bits, tokens, token_bits, values, codes, least, step, beyond, out):
+def _scatter_following(
+    contexts, offsets, offset_bits, tokens, token_bits, values, codes, least, step, beyond, out
+):
     offset_bits, token_bits = np.uint64(offset_bits), np.uint64(token_bits)
     for b in range(len(contexts)):
         if contexts[b] == _NONE:
