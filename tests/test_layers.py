@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -139,3 +141,11 @@ def test_data_and_tokenizer_do_not_import_torch() -> None:
 def test_files_are_of_readable_length() -> None:
     long = [p for p in ROOT.rglob("*.py") if len(p.read_text(encoding="utf-8").splitlines()) > 450]
     assert not long
+
+
+def test_importing_training_leaves_logging_as_it_is() -> None:
+    code = (
+        "import logging; name = 'torch.distributed.tensor._redistribute'; before = logging.getLogger(name).level; "
+        "import mynah.train.distributed.dtensors, mynah.train.loop; assert logging.getLogger(name).level == before"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -17,6 +17,7 @@ from mynah.evaluate.language_model import (
     summarise,
 )
 from mynah.evaluate.replies import exchanges, holds_facts, look_up, read_questions
+from mynah.model.loss import AT_ONCE
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.ngram import NGramModel
@@ -69,6 +70,26 @@ def test_windows_score_each_token_once_with_the_right_context(made: tuple[Tokeni
             expected = torch.log_softmax(logits, 0)[ids[t]]
             assert scores.log_probs[first + t] == pytest.approx(float(expected), abs=1e-4)
             assert scores.hits[first + t] == (int(logits.argmax()) == ids[t])
+
+
+def test_scoring_makes_few_logits_at_once(
+    made: tuple[Tokenizer, TokenSet], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer, data = made
+    model = new_model(preset("nano", tokenizer.vocab_size, n_layer=1, n_embd=32), 0)
+    whole = score_network(model, data, 64)
+    seen: list[int] = []
+    real = model.logits
+
+    def logits(hidden: torch.Tensor, given: torch.Tensor | None = None) -> torch.Tensor:
+        seen.append(hidden.numel() // hidden.shape[-1])
+        return real(hidden, given)
+
+    monkeypatch.setattr(model, "logits", logits)
+    monkeypatch.setitem(AT_ONCE, "cpu", 5 * tokenizer.vocab_size)  # as if the vocabulary were large
+    pieces = score_network(model, data, 64)
+    assert max(seen) == 5
+    assert pieces.log_probs == pytest.approx(whole.log_probs, abs=1e-5)
 
 
 def test_ngram_scores(made: tuple[Tokenizer, TokenSet]) -> None:

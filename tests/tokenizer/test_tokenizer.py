@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,12 @@ def test_transformers_renders_token_for_token(tokenizer: Tokenizer, tmp_path: Pa
     messages = [{"role": m.role, "content": m.content} for m in TALK.messages]
     ids = theirs.apply_chat_template(messages, add_generation_prompt=True)["input_ids"]
     assert list(ids) == tokenizer.template.prompt(TALK.messages)
+    assert set(theirs("a text")) == {
+        "input_ids",
+        "attention_mask",
+    }  # no token_type_ids, which GPT-2 would add up
+    saved = json.loads((tmp_path / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert saved["model_input_names"] == ["input_ids", "attention_mask"]
     for text in TEXTS[:3]:
         assert theirs.encode(text, add_special_tokens=False) == tokenizer.encode(text)
     with pytest.raises(Exception, match="control token"):
