@@ -74,7 +74,7 @@ def run(
 
 def decoding(path: Path, order: int, vocab_size: int = 2048) -> None:
     """Print tokens a second of one network without and with a prior, in turn: a reply at a time, and sixteen."""
-    from mynah.generate.engine import decode
+    from mynah.generate.engine import Request, decode
     from mynah.generate.settings import SamplingConfig
     from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -96,13 +96,13 @@ def decoding(path: Path, order: int, vocab_size: int = 2048) -> None:
     print(f"\ndecoding, {size:.1f}M parameters, {tokenizer.vocab_size:,} tokens, prior of order {order}")
     config = SamplingConfig(temperature=0.8, max_tokens=200, seed=1)
     for rows in (1, 16):
-        prompts = torch.tensor([ids[:20]] * rows)
+        requests = [Request(ids[:20], config)] * rows
         speeds: list[list[float]] = [[], []]
         for _ in range(5):
             for model, found in zip(models, speeds, strict=True):
                 begun = time.perf_counter()
-                drawn = sum(1 for _ in decode(model, prompts, config))
-                found.append(rows * drawn / (time.perf_counter() - begun))
+                drawn = sum(1 for _ in decode(model, requests))
+                found.append(drawn / (time.perf_counter() - begun))
         plain, mixed = (statistics.median(found) for found in speeds)
         print(
             f"  {rows:>2} rows: {plain:,.0f} tokens/s alone, {mixed:,.0f} with the prior ({mixed / plain:.0%})"

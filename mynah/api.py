@@ -230,7 +230,10 @@ class GPT3:
     ) -> None:
         """Train in place; stop where what is held out gains no more, and say so."""
         assert self.model is not None
-        data, held_out = set_apart(data)
+        whole = data
+        data, held_out = set_apart(whole)
+        if whole.reply.any() and not data.reply.any():  # the few replies that there are must be learned
+            data, held_out = whole, None
         config = self._config(data, epochs, learning_rate)
         available, count = available_memory(self.device), TrainedCount.of(self.model)
         preset_name = self.name if self.name in PRESETS else None
@@ -239,8 +242,8 @@ class GPT3:
         if held_out is not None and done.best_step < done.step:
             best = epochs * done.best_step / config.steps
             warnings.warn(
-                f"the weights after {best:.1f} of {epochs:g} epochs are kept: beyond, the texts are learned by heart "
-                "(the loss of those held out rises)",
+                f"the weights after {best:.1f} of {epochs:g} epochs are kept: from there on the loss of texts held out "
+                "fell no further, and the others were only learned by heart",
                 stacklevel=3,
             )
 

@@ -6,6 +6,7 @@ import sys
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import TINY
@@ -20,7 +21,7 @@ from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
 from mynah.pipeline.open_run import open_run
-from mynah.tokenizer.dataset import encode_records
+from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.config import TrainConfig
 from mynah.train.state import Progress
@@ -216,3 +217,22 @@ def test_every_stage_is_a_call(chats: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "ngram").exists()
     with pytest.raises(mynah.MynahError, match="no stage of a build"):
         mynah.build([chats], TINY, tmp_path / "run", until="token")
+
+
+def test_the_only_reply_is_learned_and_not_held_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[TokenSet, TokenSet | None]] = []
+
+    def look(model: object, data: TokenSet, held_out: TokenSet | None, config: object) -> Progress:
+        seen.append((data, held_out))
+        return Progress()
+
+    def held(data: TokenSet) -> np.ndarray:
+        return np.where(data.kind == 0, 0.0, 0.5)  # as if every conversation were drawn
+
+    monkeypatch.setattr(api, "tune", look)
+    monkeypatch.setattr(api, "draw_order", held)
+    texts = [f"a text number {i}" for i in range(60)]
+    GPT3ChatBot.from_pretrained("nano").train([*texts, ("who?", "me")], epochs=1)
+    ((data, held_out),) = seen
+    assert data.reply.any()
+    assert held_out is None

@@ -106,9 +106,8 @@ class DecodingState:
             return self.add([prompt])
         self.keep([0])
         known = 0
-        for mine, wanted in zip(
-            self.tokens[0], prompt[:-1], strict=False
-        ):  # one is read in any case, for its logits
+        # One is read in any case, for its logits.
+        for mine, wanted in zip(self.tokens[0], prompt[:-1], strict=False):
             if mine != wanted:
                 break
             known += 1
