@@ -8,10 +8,11 @@ in the same plain loop where it is installed (rotary positions: it has no learne
 own optimizer and the steps of its own loop where NANOGPT names a folder with its model.py. All have the exact GELU,
 which is what nanoGPT trains with; the tanh form that OpenAI used is slower on a CPU for everyone.
 
-speed: the trainers take turns, a few steps at a time; the median over all turns is quoted with the spread. FLOP/s are
-the formula's (6 for each parameter that multiplies every token, plus attention), as a share of the float32
-matrix-product rate measured in the same run. memory: each trainer in a process of its own, which loads what that one
-needs and no more. growth: time against tokens and against context.
+speed: the trainers take turns, a few steps at a time; the median over all turns is quoted with the spread. Where
+Mynah takes bfloat16 by itself, the peers' plain loops run in it as well (by autocast) and Mynah in float32 too.
+FLOP/s are the formula's (6 for each parameter that multiplies every token, plus attention), as a share of the
+matrix-product rate in the same numbers, measured in the same run. memory: each trainer in a process of its own, which
+loads what that one needs and no more. growth: time against tokens and against context.
 """
 
 from __future__ import annotations
@@ -114,29 +115,34 @@ def speed(name: str) -> None:
     shape = SHAPES[name]
     config, tokens = shape.config(), shape.rows * shape.context
     steps = 4 if shape.n_embd > 200 else 30
-    turns = {key: make(shape) for key, make in TRAINERS.items()}
+    turns = {key: make(shape) for key, make in TRAINERS.items() if mixed() or "float" not in key}
     times: dict[str, list[float]] = {key: [] for key in turns}
-    rates = []
+    rates: dict[torch.dtype, list[float]] = {torch.float32: [], torch.bfloat16: []}
     for _ in range(TURNS):
         for key, turn in turns.items():
-            rates.append(matmul_rate(repeats=3))
+            for dtype, seen in rates.items():
+                seen.append(matmul_rate(repeats=3, dtype=dtype))
             times[key].append(turn(steps))
-    peak = statistics.median(rates)
+    peaks = {dtype: statistics.median(seen) for dtype, seen in rates.items()}
     flops = training_flops_per_token(config, shape.context) * tokens
     print(
         f"\n{name}: {config.n_params():,} parameters ({config.n_layer} layers, {config.n_embd} wide, vocabulary "
-        f"{config.vocab_size}), {shape.rows} x {shape.context} tokens a step; matmul {peak / 1e9:.0f} GFLOP/s "
-        f"({min(rates) / 1e9:.0f} to {max(rates) / 1e9:.0f}), {TURNS} turns of {steps} steps each"
+        f"{config.vocab_size}), {shape.rows} x {shape.context} tokens a step; matmul "
+        + ", ".join(
+            f"{peaks[dtype] / 1e9:.0f} GFLOP/s ({min(seen) / 1e9:.0f} to {max(seen) / 1e9:.0f}) in {str(dtype)[6:]}"
+            for dtype, seen in rates.items()
+        )
+        + f", {TURNS} turns of {steps} steps each"
     )
     print(
-        f"{'':<22} {'ms a step':>10} {'least':>8} {'most':>8} {'tokens/s':>10} {'of matmul':>10} {'mynah is':>20}"
+        f"{'':<30} {'ms a step':>10} {'least':>8} {'most':>8} {'tokens/s':>10} {'of matmul':>10} {'mynah is':>20}"
     )
     for key, values in times.items():
         middle = statistics.median(values)
         ratios = [other / own for own, other in zip(times["mynah, AdamW"], values, strict=True)]
         print(
-            f"{key:<22} {1e3 * middle:>10.1f} {1e3 * min(values):>8.1f} {1e3 * max(values):>8.1f} "
-            f"{tokens / middle:>10,.0f} {flops / middle / peak:>10.1%} "
+            f"{key:<30} {1e3 * middle:>10.1f} {1e3 * min(values):>8.1f} {1e3 * max(values):>8.1f} "
+            f"{tokens / middle:>10,.0f} {flops / middle / peaks[dtype_of(key)]:>10.1%} "
             f"{statistics.median(ratios):>7.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})"
         )
 
@@ -225,6 +231,21 @@ def gpt2_of(shape: Shape) -> Any:
         eos_token_id=0,
     )
     return GPT2LMHeadModel(config)
+
+
+def in_bfloat16(turn_of: Callable[[Shape], Turn]) -> Callable[[Shape], Turn]:
+    """Return the same trainer under autocast, the backward pass as well: it goes by what the forward pass did."""
+
+    def make(shape: Shape) -> Turn:
+        turn = turn_of(shape)
+
+        def mixed(steps: int) -> float:
+            with torch.autocast("cpu", torch.bfloat16):
+                return turn(steps)
+
+        return mixed
+
+    return make
 
 
 def plain_turn(model: Any, loss_of: Callable[[], torch.Tensor], optimizer: Any = None) -> Turn:
@@ -331,6 +352,21 @@ def nanogpt_turn(shape: Shape) -> Turn:
     return plain_turn(model, lambda: model(tokens, targets)[1], optimizer)
 
 
+def mixed() -> bool:
+    """Whether Mynah takes bfloat16 here by itself."""
+    from mynah.train.precision import LEAST_GAIN, gain_of_bfloat16
+
+    return gain_of_bfloat16(2048, 384, 1536) >= LEAST_GAIN
+
+
+def dtype_of(key: str) -> torch.dtype:
+    """Return in which numbers a trainer multiplies."""
+    if "float32" in key or not (key.startswith("mynah") or BF16 in key):
+        return torch.float32
+    return torch.bfloat16 if mixed() else torch.float32
+
+
+BF16 = ", bfloat16"
 TRAINERS: dict[str, Callable[[Shape], Turn]] = {
     "mynah, AdamW": lambda shape: mynah_turn(shape, "adamw"),
     "transformers, plain": transformers_turn,
@@ -339,6 +375,9 @@ TRAINERS: dict[str, Callable[[Shape], Turn]] = {
     **({"nanoGPT": nanogpt_turn} if NANOGPT else {}),
     "mynah, Muon in turns": lambda shape: mynah_turn(shape, "muon", matrix_every=4),
     "mynah, Muon at once": lambda shape: mynah_turn(shape, "muon", matrix_every=1),
+    "mynah, AdamW, float32": lambda shape: mynah_turn(shape, "adamw", precision="float32"),
+    f"transformers, plain{BF16}": in_bfloat16(transformers_turn),
+    **({f"nanoGPT{BF16}": in_bfloat16(nanogpt_turn)} if NANOGPT else {}),
 }
 
 if __name__ == "__main__":

@@ -52,6 +52,9 @@ def main() -> None:
     parser.add_argument("before", type=Path)
     parser.add_argument("data", type=Path)
     parser.add_argument("--minutes", type=float, default=1.0)
+    parser.add_argument(
+        "--sets", nargs="*", default=["demo", *CHOSEN], choices=["demo", *SETS], metavar="SET"
+    )
     chosen = parser.parse_args()
     versions = {"before": chosen.before, "now": Path(__file__).parents[1]}
     commits = {
@@ -63,12 +66,14 @@ def main() -> None:
     print(f"$ python benchmarks/version_builds.py {commits['before']} DATA_DIR --minutes {chosen.minutes:g}")
     print(f"{describe()}; {', '.join(f'{name} {commit}' for name, commit in commits.items())}", flush=True)
     sources = {"demo": ["--sample", "en"]}
-    for name in CHOSEN:
-        sources[name] = [str(path) for pattern in SETS[name] for path in sorted(chosen.data.glob(pattern))]
+    for name, patterns in SETS.items():
+        sources[name] = [str(path) for pattern in patterns for path in sorted(chosen.data.glob(pattern))]
     with tempfile.TemporaryDirectory() as runs:
-        for name, given in sources.items():
+        for name in chosen.sets:
             for version, checkout in versions.items():
-                figures = built(checkout.resolve(), given, chosen.minutes, Path(runs) / f"{name}-{version}")
+                figures = built(
+                    checkout.resolve(), sources[name], chosen.minutes, Path(runs) / f"{name}-{version}"
+                )
                 print(f"{name:<26} {version:<7} {figures}", flush=True)
 
 

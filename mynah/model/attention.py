@@ -6,7 +6,6 @@ B rows, T tokens, H query heads, G key/value heads, D width of a head, C width o
 from __future__ import annotations
 
 import math
-from contextlib import nullcontext
 from typing import Protocol
 
 import torch
@@ -18,6 +17,9 @@ from mynah.model.config import ModelConfig
 from mynah.model.fused import only_plain, rms_norm, rotate
 from mynah.model.points import Point
 from mynah.model.roles import Role, mark
+
+#: Under autocast on a CPU, attention of shorter rows is faster in float32 (docs/log.md).
+LONG_ON_CPU = 512
 
 
 class Past(Protocol):
@@ -128,9 +130,6 @@ class Attention(nn.Module):
             if mask is not None:
                 mask = mask.repeat(1, 1, self.shared, 1)  # (B, 1, shared * T, S)
             return _attend(q, k, v, mask).reshape(B, H, T, D)
-        if self.shared > 1:
-            k = k.repeat_interleave(self.shared, dim=1)  # (B, H, S, D)
-            v = v.repeat_interleave(self.shared, dim=1)
         if 0 < self.window < S:
             return banded_attention(q, k, v, self.window, dropout, mask)
         return _attend(q, k, v, mask, causal=mask is None and T > 1, dropout=dropout)
@@ -154,7 +153,7 @@ class Attention(nn.Module):
 
 
 def mixed_on_cpu(x: Tensor) -> bool:
-    """Whether products run in half precision on a CPU: attention, norms and turns are faster in float32 there.
+    """Whether products run in half precision on a CPU: norms, turns and short attention are faster in float32 there.
 
     Of 8 rows of 128 tokens and 6 heads, forward and backward take 18 ms in bfloat16 and 10 in float32, casts counted.
     """
@@ -164,10 +163,30 @@ def mixed_on_cpu(x: Tensor) -> bool:
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False, dropout: float = 0.0
 ) -> Tensor:
-    """Return `scaled_dot_product_attention`, or what it is made of: forward-mode derivatives of it there are none."""
+    """Return `scaled_dot_product_attention`, or what it is made of: forward-mode derivatives of it there are none.
+
+    Args:
+        q: (B, H, T, D).
+        k, v: (B, G, S, D), each for H / G heads of queries.
+        mask: added to the scores.
+        causal: a query sees what is not after it, of S = T.
+        dropout: of the pattern.
+    """
+    shared = q.shape[1] // k.shape[1]
+    repeats = shared > 1 and (
+        only_plain() or (q.is_cuda and mask is not None)
+    )  # PyTorch's kernel would be the slow one
+    if repeats:
+        k, v = k.repeat_interleave(shared, dim=1), v.repeat_interleave(shared, dim=1)
     if not only_plain():
-        with torch.autocast("cpu", enabled=False) if mixed_on_cpu(q) else nullcontext():
-            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal)
+        gqa = shared > 1 and not repeats
+        if not mixed_on_cpu(q):
+            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, enable_gqa=gqa)
+        if q.shape[2] >= LONG_ON_CPU:
+            q, k, v = (x.to(torch.get_autocast_dtype("cpu")) for x in (q, k, v))
+            mask = mask.to(q.dtype) if mask is not None else None
+        with torch.autocast("cpu", enabled=False):
+            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, enable_gqa=gqa)
     scores = q @ k.mT / math.sqrt(q.shape[-1])
     if causal:
         mask = _added(causal_mask(q.shape[2], k.shape[2], q.device)[None], q.dtype)
@@ -237,7 +256,8 @@ def banded_attention(
     before it, nothing else, so time and memory grow with T * window and not with T * T.
 
     Args:
-        q, k, v: (B, H, T, D), of one length.
+        q: (B, H, T, D).
+        k, v: (B, G, T, D).
         mask: (B N, 1, window, 2 window), added to the scores of the keys of the two blocks; None: all of its window.
 
     Returns:

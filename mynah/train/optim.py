@@ -16,6 +16,7 @@ from mynah.model.roles import Role
 from mynah.model.tensor_files import TensorFiles
 from mynah.train.config import TrainConfig
 from mynah.train.distributed.dtensors import is_sharded, layout, local, locals_of, own, part_of, whole
+from mynah.train.precision import coarse_products
 from mynah.train.trained import trained_parameters, trained_roles
 
 #: Coefficients of the odd quintic polynomials, one after the other, that bring singular values between 0.03 and 1
@@ -31,7 +32,7 @@ def orthogonalize(matrices: Tensor) -> Tensor:
     """Return the nearest (semi-)orthogonal matrix to each, approximately: U V^T of its U S V^T.
 
     In bfloat16 on a GPU, which is enough (Jordan et al. 2024); in float32 elsewhere, as on a CPU without units for it
-    bfloat16 is many times slower.
+    bfloat16 is many times slower, but by the quickest products there are (`coarse_products`).
 
     Args:
         matrices: (K, M, N) float32.
@@ -186,7 +187,8 @@ class Muon(Optimizer):
             rate = group["lr"] * self.every
             for chosen in together.values():
                 ahead = [whole(grad.lerp(mean, group["momentum"])) for _, grad, mean in chosen]  # Nesterov's
-                update = orthogonalize(torch.stack(ahead))
+                with coarse_products():
+                    update = orthogonalize(torch.stack(ahead))
                 # Tall matrices move more, so that the change of their output has the size of a square one's.
                 further = rate * max(1.0, update.shape[1] / update.shape[2]) ** 0.5
                 for (p, _, _), u in zip(chosen, update, strict=True):
