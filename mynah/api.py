@@ -37,6 +37,7 @@ from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.evaluate.language_model import draw_order
 from mynah.generate.chat import ChatSession, continue_text
 from mynah.generate.settings import SamplingConfig
+from mynah.interop.bases import find_base
 from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
@@ -85,14 +86,14 @@ class GPT3:
         """Open a model.
 
         Args:
-            source: a run of `mynah build`, a folder made by `save`, a Hugging Face directory (of `FAMILIES`),
-                another model, or a preset's name. "gpt3" is the family: its size follows the data. OpenAI
-                never published GPT-3's weights, so a name starts from random ones, and says so once.
+            source: a run of `mynah build`, a folder made by `save`, a Hugging Face directory (of `FAMILIES`), a base
+                of `mynah base list`, another model, or a preset's name. "gpt3" is the family: its size follows the
+                data. OpenAI never published GPT-3's weights, so a name starts from random ones, and says so once.
             seed: of random weights and of training.
             device: "auto", "cpu", "cuda" or "mps".
 
         Raises:
-            ConfigError: if `source` is neither a folder nor a preset.
+            ConfigError: if `source` is neither a folder, a base nor a preset.
             ArtifactError: if the folder is damaged.
         """
         if isinstance(source, GPT3):
@@ -103,17 +104,20 @@ class GPT3:
             adopted._from_folder = source._from_folder
             adopted.talks, adopted.sampling, adopted.cleaning = source.talks, source.sampling, source.cleaning
             return adopted
+        name = str(source)
+        if not Path(source).is_dir() and name != "gpt3" and name not in PRESETS:
+            try:
+                source = find_base(name)
+            except ConfigError as error:
+                raise ConfigError(
+                    f"{name!r} is neither a folder nor a preset (gpt3, {', '.join(PRESETS)}): {error}"
+                ) from None
         if Path(source).is_dir():
             run = open_run(Path(source), pick_device(device))
             opened = cls(run.model, run.tokenizer, str(source), seed, device)
             opened.talks, opened._from_folder = run.talks, True
             opened.sampling, opened.cleaning = run.sampling, run.clean
             return opened
-        name = str(source)
-        if name != "gpt3" and name not in PRESETS:
-            raise ConfigError(
-                f"{name!r} is neither a folder nor a preset; presets: gpt3, {', '.join(PRESETS)}"
-            )
         _say_random(name)
         return cls(None, None, name, seed, device)
 

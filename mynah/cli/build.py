@@ -33,8 +33,8 @@ class Flags:
     "A TOML recipe; flags override it. The resolved one is saved in the run."
     runs: Annotated[Path, Parameter(group=_DIAL)] = Path("runs")
     "Folder for runs."
-    base: Annotated[Path | None, Parameter(group=_DIAL)] = None
-    "Start from a trained model: a Hugging Face directory (GPT-2, GPT-Neo, Llama, Qwen3)."
+    base: Annotated[str | None, Parameter(group=_DIAL)] = None
+    "Start from a trained model: a name of mynah base list, or a Hugging Face directory."
     prior: Annotated[Literal["none", "ngram"] | None, Parameter(group=_DIAL)] = None
     "ngram: the network learns what an n-gram model misses, and goes on from it. Default: none."
     sample: Annotated[str | None, Parameter(group=_DIAL)] = None
@@ -54,7 +54,7 @@ class Flags:
         return {
             "seed": self.seed,
             "device": self.device,
-            "base": str(self.base) if self.base else None,
+            "base": self.base,
             "prior": {"kind": self.prior},
             "plan": {"minutes": self.minutes, "size": self.size},
             "evaluate": {"questions": str(self.questions) if self.questions else None},

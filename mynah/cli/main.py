@@ -38,6 +38,29 @@ mynah train recipe.toml -o runs/large --processes 4 --elastic
 mynah train --dry-run --world 64
 torchrun --nproc-per-node 8 -m mynah.train recipe.toml -o runs/large""",
     ),
+    "base list": (
+        "mynah.cli.base:list_",
+        "Open models that can be started from: those here, and those known.",
+        "mynah base list",
+    ),
+    "base add": (
+        "mynah.cli.base:add",
+        "Fetch an open model once, check it, and keep it.",
+        """mynah base add smollm2
+mynah base add model.gguf --name mine
+mynah base add folder-with-config-and-safetensors
+mynah base add HuggingFaceTB/SmolLM2-360M-Instruct@main""",
+    ),
+    "base show": (
+        "mynah.cli.base:show",
+        "Where a base came from, its licence and shape; its files against their hashes.",
+        "mynah base show smollm2",
+    ),
+    "base remove": (
+        "mynah.cli.base:remove",
+        "Remove a base from this machine.",
+        "mynah base remove smollm2",
+    ),
     "collect": (
         "mynah.cli.data:collect",
         "Read sources of any kind into records, and account for every row.",
@@ -146,10 +169,14 @@ mynah generate runs/book --prompt "It was a" --temperature 0 --max-tokens 40""",
 
 #: commands of two words -> one line about the first
 GROUPS = {
+    "base": "Open models to start from: list, add, show, remove.",
     "data": "Look at records: report, show, diff.",
     "ngram": "N-gram language models: train, score, generate, query, prune, convert, info.",
 }
 GROUP_EXAMPLES = {
+    "base": """mynah base list
+mynah base add smollm2
+mynah build chats.csv --base smollm2""",
     "data": """mynah data report data/clean
 mynah data show data/clean --dropped
 mynah data diff data/clean data/clean-near""",

@@ -37,9 +37,11 @@ def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
 
 def text_request(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SamplingConfig) -> Request:
     """Return how a text goes on; one beyond the context loses its beginning, but not what begins every text."""
-    begin, room = [tokenizer.control.bos], room_for_prompt(model.config.context_length, config.max_tokens)
-    ids = tokenizer.encode(prompt)
-    ids = [*begin, *ids[max(0, len(ids) - room + 1) :]] if room > 1 else begin
+    room = room_for_prompt(model.config.context_length, config.max_tokens)
+    ids = tokenizer.begin(prompt)
+    kept = len(ids) - len(tokenizer.encode(prompt))  # before the text itself
+    if len(ids) > room:
+        ids = [*ids[:kept], *ids[len(ids) - max(0, room - kept) :]][:room]
     stop = tokenizer.template.stop_ids | {tokenizer.control.bos}  # the next text begins: this one is over
     return Request(ids, config, stop, tokenizer.template.forbidden_ids - stop)
 

@@ -20,6 +20,7 @@ from mynah.model.config import ModelConfig
 from mynah.model.tensor_files import write_tensors
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_tensors, model_tensors, read_tensors
+from mynah.tokenizer.foreign import CHAT_TEMPLATE, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from mynah.tokenizer.tokenizer import Tokenizer
 
 #: Ours; theirs are apart, or one after another.
@@ -29,23 +30,20 @@ _NOT_SAID = {"init", "dropout"}
 
 
 def from_hugging_face(directory: Path) -> tuple[Transformer, Tokenizer]:
-    """Read a directory's model and tokenizer; control tokens it lacks are added to both.
-
-    New rows of the embedding and the head begin as the mean of the old ones.
+    """Read a directory's model and tokenizer.
 
     Raises:
-        ArtifactError: if files are missing or the tensors are not those of the config.
+        ArtifactError: if files are missing, the tensors are not those of the config, or the tokenizer has tokens that
+            the model has no row for.
         ConfigError: if the family is not one of `FAMILIES`.
     """
-    tokenizer = Tokenizer.from_hugging_face(directory)
+    tokenizer = Tokenizer.load(directory)
     config, tensors = read_hugging_face(directory)
     if tokenizer.vocab_size > config.vocab_size:
-        added = tokenizer.vocab_size - config.vocab_size
-        for name in ("embed.weight", "head.weight"):
-            if name in tensors:
-                mean = tensors[name].mean(dim=0, keepdim=True)
-                tensors[name] = torch.cat((tensors[name], mean.expand(added, -1)))
-        config = config.model_copy(update={"vocab_size": tokenizer.vocab_size})
+        raise ArtifactError(
+            f"{directory}: the tokenizer has {tokenizer.vocab_size:,} tokens, the model {config.vocab_size:,}; "
+            "expected the tokenizer that it was trained with"
+        )
     model = Transformer(config)
     load_tensors(model, tensors, directory)
     return model.eval(), tokenizer
@@ -57,6 +55,25 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
     Raises:
         ArtifactError, ConfigError: as `from_hugging_face`.
     """
+    config, family = _read_config(directory)
+    try:
+        return config, _from_foreign(_read_weights(directory), family, config)
+    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
+        raise ArtifactError(
+            f"{directory}: a tensor is missing, or of another kind or shape: {error}"
+        ) from None
+
+
+def read_config(directory: Path) -> ModelConfig:
+    """Return a directory's config.
+
+    Raises:
+        ArtifactError, ConfigError: as `from_hugging_face`.
+    """
+    return _read_config(directory)[0]
+
+
+def _read_config(directory: Path) -> tuple[ModelConfig, Family]:
     path = directory / "config.json"
     if not path.is_file():
         raise ArtifactError(f"{directory}: no config.json; expected a Hugging Face model directory")
@@ -70,12 +87,9 @@ def read_hugging_face(directory: Path) -> tuple[ModelConfig, dict[str, Tensor]]:
         raise ConfigError(f"{directory}: weights are {kind}; expected them in float32, float16 or bfloat16")
     family = FAMILIES[name]
     try:
-        config = build_config(ModelConfig, family.read(foreign, directory), str(path))
-        return config, _from_foreign(_read_weights(directory), family, config)
-    except (KeyError, TypeError, AttributeError, RuntimeError) as error:
-        raise ArtifactError(
-            f"{directory}: a key or tensor is missing, or of another kind or shape: {error}"
-        ) from None
+        return build_config(ModelConfig, family.read(foreign, directory), str(path)), family
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ArtifactError(f"{path}: a key is missing, or of another kind: {error}") from None
 
 
 def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *, talks: bool = True) -> None:
@@ -224,7 +238,7 @@ def _turned(tensor: Tensor, ours: str, family: Family) -> Tensor:
 
 def hash_of_directory(base: Path) -> str:
     """Return a hash over the files of a base directory that decide what is loaded."""
-    names = ["config.json", "tokenizer.json", "tokenizer_config.json"]
+    names = ["config.json", TOKENIZER, TOKENIZER_CONFIG, GENERATION_CONFIG, CHAT_TEMPLATE]
     files = [base / name for name in names] + sorted(base.glob("*.safetensors"))
     return artifacts.sha256_of_json(
         {path.name: artifacts.sha256_of_file(path) for path in files if path.is_file()}

@@ -71,8 +71,10 @@ def build(
             check_exists(Path(source))
     if recipe.evaluate.questions is not None:
         read_questions(Path(recipe.evaluate.questions))  # and a wrong one before an hour of training
-    if recipe.base is not None and (recipe.plan.size or recipe.plan.model):
-        raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
+    if recipe.base is not None:
+        if recipe.plan.size or recipe.plan.model:
+            raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
+        _check_base(recipe.base)
     stages = Stages(directory, recipe.seed, reporter or Silent())
     with artifacts.locked(directory):
         try:
@@ -89,6 +91,17 @@ def build(
             write_report(paths, stages.timings())
         evaluation: dict[str, Any] = artifacts.read_json(paths.evaluation)
         return evaluation
+
+
+def _check_base(name: str) -> None:
+    """Raise what is wrong with a base, all but its weights."""
+    from mynah.interop.bases import find_base
+    from mynah.interop.huggingface import read_config
+    from mynah.tokenizer.tokenizer import Tokenizer
+
+    directory = find_base(name)
+    read_config(directory)
+    Tokenizer.load(directory)
 
 
 def _run(made: Build, stages: Sequence[Stage]) -> None:

@@ -44,21 +44,22 @@ def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
     """Open the newest model of a run (fine-tuned if there is one), every file checked against its hash.
 
     Args:
-        directory: a run, a folder that `GPT3.save` or `mynah train` wrote, or a Hugging Face directory.
+        directory: a run, a folder that `GPT3.save` or `mynah train` wrote, a Hugging Face directory, or the name of a
+            base (`mynah base list`).
         device: where the model is to be, or the name of it.
 
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
     """
-    directory = Path(directory)
+    directory = _folder_of(Path(directory))
     device = pick_device(device) if isinstance(device, str) else device
     if not directory.exists():
-        raise ArtifactError(f"{directory}: no such run; make one with: mynah build FILE")
+        raise ArtifactError(
+            f"{directory}: no such run and no base of that name; run: mynah build FILE, or: mynah base list"
+        )
     if (directory / "config.json").is_file():
         model, tokenizer = from_hugging_face(directory)
-        return Run(
-            model.to(device), tokenizer, tokenizer.is_template_of(directory), SamplingConfig(), CleanConfig()
-        )
+        return Run(model.to(device), tokenizer, tokenizer.brings_template, SamplingConfig(), CleanConfig())
     if is_saved(directory):
         return _open_saved(directory, device)
     if not (directory / "recipe.toml").is_file():
@@ -83,6 +84,16 @@ def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
     tokenizer = Tokenizer.load(paths.tokenizer)
     model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos)
     return Run(model.to(device), tokenizer, talks, recipe.sampling, recipe.clean)
+
+
+def _folder_of(directory: Path) -> Path:
+    """Return where a run or a base is: a name without a folder may be that of a base."""
+    if directory.exists() or len(directory.parts) != 1:
+        return directory
+    from mynah.interop.bases import bases_folder
+
+    base = bases_folder() / directory.name
+    return base if (base / artifacts.MANIFEST).is_file() else directory
 
 
 def is_saved(directory: Path) -> bool:

@@ -37,7 +37,9 @@ class Recipe(Config):
 
     seed: int = Field(0, ge=0, lt=1 << 40)
     device: str = "auto"
-    base: str | None = Field(None, description="a Hugging Face directory to start from")
+    base: str | None = Field(
+        None, description="the model to start from: a name of mynah base list, or a Hugging Face directory"
+    )
     collect: CollectConfig = CollectConfig()
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()

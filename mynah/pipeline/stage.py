@@ -65,21 +65,30 @@ class Build:
         return with_prior(data, held_out, self.paths, self.recipe.ngram)
 
     @cached_property
+    def base(self) -> Path | None:
+        """The directory of the model to start from, if there is one."""
+        if self.recipe.base is None:
+            return None
+        from mynah.interop.bases import find_base
+
+        return find_base(self.recipe.base)
+
+    @cached_property
     def base_hash(self) -> dict[str, str]:
         """The hash of the model to start from, if there is one, as the input of a stage."""
-        if self.recipe.base is None:
+        if self.base is None:
             return {}
         from mynah.interop.huggingface import hash_of_directory
 
-        return {"base": hash_of_directory(Path(self.recipe.base))}
+        return {"base": hash_of_directory(self.base)}
 
     def base_model(self) -> Transformer | None:
         """Return the model to start from, read anew; None without one."""
-        if self.recipe.base is None:
+        if self.base is None:
             return None
         from mynah.interop.huggingface import from_hugging_face
 
-        return from_hugging_face(Path(self.recipe.base))[0]
+        return from_hugging_face(self.base)[0]
 
 
 def _nothing(build: Build) -> dict[str, Any]:

@@ -23,16 +23,17 @@ PARTS = ("train", "held_out")
 
 
 def _tokenizer(build: Build, out: Path) -> Counts:
-    recipe = build.recipe
-    if recipe.base is not None:
-        tokenizer = Tokenizer.from_hugging_face(Path(recipe.base))
+    if build.base is not None:
+        tokenizer = Tokenizer.load(build.base)
     else:
 
         def texts() -> Iterator[str]:
             for record in read_records(build.paths.records_of("train")):
                 yield from as_conversation(record).texts
 
-        size = recipe.tokenizer.vocab_size or choose_vocab_size(sum(len(text.encode()) for text in texts()))
+        size = build.recipe.tokenizer.vocab_size or choose_vocab_size(
+            sum(len(text.encode()) for text in texts())
+        )
         tokenizer = Tokenizer.train(texts(), size)
     tokenizer.save(out)
     return {"vocab_size": tokenizer.vocab_size}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,8 +26,8 @@ class TemplateSource:
     text: str
     #: what it may ask for: "bos_token", "eos_token", ...
     tokens: dict[str, str]
-    #: what ends a reply, as text; the end-of-text token alone if empty
-    stops: tuple[str, ...] = ()
+    #: ids that end a reply
+    stops: tuple[int, ...]
 
 
 class JinjaTemplate(ChatTemplate):
@@ -55,8 +56,11 @@ class JinjaTemplate(ChatTemplate):
         self.source = source
         added = self.backend.get_added_tokens_decoder()
         self.special = {token.content: number for number, token in added.items() if token.special}
-        stops = source.stops or tuple(t for t in (source.tokens.get("eos_token"),) if t)
-        self.stop_ids = frozenset(self.special[stop] for stop in stops if stop in self.special)
+        #: finds control tokens, and the tokenizer that spells them out
+        self._control = re.compile("|".join(map(re.escape, sorted(self.special, key=len, reverse=True))))
+        self._spelling = Backend.from_str(self.backend.to_str())
+        self._spelling.encode_special_tokens = True
+        self.stop_ids = frozenset(source.stops)
         self.forbidden_ids = frozenset(self.special.values()) - self.stop_ids
         try:
             self._template = _environment().from_string(source.text)
@@ -67,15 +71,10 @@ class JinjaTemplate(ChatTemplate):
         """Return a conversation as the template writes it.
 
         Raises:
-            DataError: if a message holds a control token, which would forge a turn, or the template refuses.
+            DataError: if the template refuses it.
         """
         from jinja2 import TemplateError
 
-        for number, message in enumerate(messages, 1):
-            if any(token in message.content for token in self.special):
-                raise DataError(
-                    f"message {number} holds a control token of this model; expected text without one"
-                )
         turns = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return self._template.render(
@@ -86,6 +85,7 @@ class JinjaTemplate(ChatTemplate):
 
     def render(self, messages: Sequence[Message]) -> Rendered:
         """Return a whole conversation, for training."""
+        messages, spelled = self._without_control_tokens(messages)
         whole = self.text(messages, prompt=False)
         said: list[tuple[int, int]] = []
         heard: list[tuple[int, int]] = []
@@ -96,7 +96,7 @@ class JinjaTemplate(ChatTemplate):
                 begin = _common(whole, self.text(messages[: count - 1], prompt=True))
             done = _common(whole, self.text(messages[:count], prompt=False))
             (said if message.role == "assistant" else heard).append((begin, done))
-        encoded = self.backend.encode(whole, add_special_tokens=False)
+        ids, spans = self._encode(whole, spelled)
         control = set(self.special.values())
         ended = set[tuple[int, int]]()
 
@@ -109,12 +109,56 @@ class JinjaTemplate(ChatTemplate):
                 return SAID
             return HEARD if _around(span, heard) and token not in control else LAYOUT
 
-        parts = [part(token, span) for token, span in zip(encoded.ids, encoded.offsets, strict=True)]
-        return Rendered(list(encoded.ids), parts)
+        return Rendered(ids, [part(token, span) for token, span in zip(ids, spans, strict=True)])
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return a history's ids, ready for the assistant's next turn."""
-        return list(self.backend.encode(self.text(messages, prompt=True), add_special_tokens=False).ids)
+        messages, spelled = self._without_control_tokens(messages)
+        return self._encode(self.text(messages, prompt=True), spelled)[0]
+
+    def _without_control_tokens(
+        self, messages: Sequence[Message]
+    ) -> tuple[Sequence[Message], dict[str, str]]:
+        """Put a character that occurs nowhere for each control token that people wrote; return which for which.
+
+        They would forge turns; with these in their place the template writes the same, and they are spelled out when
+        it is encoded.
+        """
+        written = [token for token in self.special if any(token in message.content for message in messages)]
+        if not written:
+            return messages, {}
+        taken = set[str]().union(*(message.content for message in messages))
+        free = (c for c in map(chr, range(0xF0000, 0x10FFFE)) if c not in taken)  # private use
+        stand_ins = dict(zip(sorted(written, key=len, reverse=True), free, strict=False))
+        changed = []
+        for message in messages:
+            content = message.content
+            for token, stand_in in stand_ins.items():  # the longest first: one may hold another
+                content = content.replace(token, stand_in)
+            changed.append(Message(message.role, content))
+        return changed, {stand_in: token for token, stand_in in stand_ins.items()}
+
+    def _encode(self, text: str, spelled: dict[str, str]) -> tuple[list[int], list[tuple[int, int]]]:
+        """Return ids and where each stands in a text, characters in `spelled` read as the texts they stand for."""
+        if not spelled:
+            encoded = self.backend.encode(text, add_special_tokens=False)
+            return list(encoded.ids), list(encoded.offsets)
+        ids: list[int] = []
+        spans: list[tuple[int, int]] = []
+        begin = 0
+        for found in [*self._control.finditer(text), None]:
+            piece = text[begin : found.start() if found else len(text)]
+            origin = [begin + i for i, c in enumerate(piece) for _ in spelled.get(c, c)]
+            encoded = self._spelling.encode(
+                "".join(spelled.get(c, c) for c in piece), add_special_tokens=False
+            )
+            ids += encoded.ids
+            spans += [(origin[i], origin[j - 1] + 1) if i < j else (begin, begin) for i, j in encoded.offsets]
+            if found:
+                ids.append(self.special[found[0]])
+                spans.append(found.span())
+                begin = found.end()
+        return ids, spans
 
 
 def _around(span: tuple[int, int], turns: Sequence[tuple[int, int]]) -> tuple[int, int] | None:

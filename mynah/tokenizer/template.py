@@ -141,11 +141,19 @@ class ChatTemplate(ABC):
 
 
 @dataclass(frozen=True)
-class ControlIds:
-    """Ids of the control tokens."""
+class SpecialIds:
+    """Ids that every tokenizer has."""
 
+    #: begins every text
     bos: int
+    #: ends a text or a reply
     end: int
+
+
+@dataclass(frozen=True)
+class ControlIds(SpecialIds):
+    """Ids of Mynah's own control tokens."""
+
     user: int
     assistant: int
     system: int

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,8 @@ from pydantic import Field
 from mynah import artifacts
 from mynah.config import Config
 from mynah.errors import ArtifactError, DataError
+from mynah.tokenizer.foreign import PLAIN_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, Foreign, read_foreign
+from mynah.tokenizer.jinja import JinjaTemplate, TemplateSource
 from mynah.tokenizer.template import (
     ASSISTANT,
     BOS,
@@ -24,6 +26,7 @@ from mynah.tokenizer.template import (
     ChatTemplate,
     ControlIds,
     ControlTemplate,
+    SpecialIds,
     jinja_template,
 )
 
@@ -58,26 +61,48 @@ def choose_vocab_size(text_bytes: int) -> int:
 
 
 class Tokenizer:
-    """Text to ids and back.
+    """Text to ids and back, by Mynah's own vocabulary or by that of a model to start from.
 
     Control tokens have ids of their own that `encode` never returns, whatever the text says: a user
     who types `<|end|>` gets the seven characters spelled out.
     """
 
-    def __init__(self, backend: tokenizers.Tokenizer, bos: str = BOS) -> None:
-        """Wrap a `tokenizers.Tokenizer` that knows the control tokens; `bos` begins every record."""
+    def __init__(self, backend: tokenizers.Tokenizer, bos: str = BOS, foreign: Foreign | None = None) -> None:
+        """Wrap a `tokenizers.Tokenizer`.
+
+        Args:
+            backend: knows the control tokens, unless it is somebody else's.
+            bos: begins every record, of Mynah's own.
+            foreign: what came with somebody else's.
+
+        Raises:
+            ArtifactError: if a control token is missing.
+            DataError: if the foreign template is not Jinja.
+        """
         # With this switch added tokens in running text are spelled like any other text.
         backend.encode_special_tokens = True
         self.backend = backend
+        self.foreign = foreign
+        self.template: ChatTemplate
+        if foreign is not None:
+            #: the tokens that every tokenizer has; Mynah's own has more
+            self.control: SpecialIds = SpecialIds(foreign.bos, foreign.eos)
+            #: how conversations become tokens
+            self.template = JinjaTemplate(
+                backend,
+                TemplateSource(foreign.template or PLAIN_TEMPLATE, foreign.named, foreign.stops),
+            )
+            return
         self.bos_token = bos
         ids = []
         for name in (bos, END, USER, ASSISTANT, SYSTEM):
             if (value := backend.token_to_id(name)) is None:
                 raise ArtifactError(f"tokenizer.json lacks the control token {name}")
             ids.append(value)
-        self.control = ControlIds(*ids)
-        #: how conversations become tokens
-        self.template: ChatTemplate = ControlTemplate(self, self.control)
+        control = ControlIds(*ids)
+        self.control = control
+        self._came_with_template = True
+        self.template = ControlTemplate(self, control)
 
     @cached_property
     def longest_token(self) -> int:
@@ -88,6 +113,16 @@ class Tokenizer:
     def vocab_size(self) -> int:
         """Number of ids, control tokens included."""
         return int(self.backend.get_vocab_size(with_added_tokens=True))
+
+    def begin(self, text: str) -> list[int]:
+        """Return the ids of a text that a model is to continue: with what its training put before each, if anything.
+
+        Mynah's own texts, and an empty one, begin with `control.bos`.
+        """
+        ids = self.encode(text)
+        if self.foreign is None or not ids:
+            return [self.control.bos, *ids]
+        return [*self.foreign.begins, *ids]
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text; never a control token."""
@@ -161,20 +196,23 @@ class Tokenizer:
         return cls(backend)
 
     def save(self, directory: Path, *, talks: bool = True) -> None:
-        """Write `tokenizer.json` and `tokenizer_config.json`, which `transformers` reads too.
+        """Write `tokenizer.json` and its config, which `transformers` reads too; foreign ones as they were.
 
         Args:
             directory: where.
-            talks: whether its model knows what a conversation is; if not, no chat template is written.
+            talks: whether its model knows what a conversation is; if not, no chat template of Mynah's is written.
 
         Raises:
             ArtifactError: if they cannot be written.
         """
-        artifacts.write_text(directory / "tokenizer.json", self.backend.to_str(pretty=True) + "\n")
+        if self.foreign is not None:  # as it came in
+            self.foreign.save(directory)
+            return
+        artifacts.write_text(directory / TOKENIZER, self.backend.to_str(pretty=True) + "\n")
         config = self.transformers_config()
         if not talks:
             del config["chat_template"]
-        artifacts.write_json(directory / "tokenizer_config.json", config)
+        artifacts.write_json(directory / TOKENIZER_CONFIG, config)
 
     def _special_tokens(self) -> list[str]:
         added = self.backend.get_added_tokens_decoder()
@@ -193,31 +231,45 @@ class Tokenizer:
             "model_input_names": ["input_ids", "attention_mask"],
         }
 
-    def is_template_of(self, directory: Path) -> bool:
-        """Whether a Hugging Face directory's chat template is Mynah's own: its model talks as Mynah's do."""
-        path = directory / "tokenizer_config.json"
-        config = artifacts.read_json(path) if path.is_file() else {}
-        return isinstance(config, dict) and config.get("chat_template") == jinja_template(
-            self._special_tokens()
-        )
+    @property
+    def brings_template(self) -> bool:
+        """Whether a chat template came with it: Mynah's own, or that of a model that was taught to talk by it."""
+        if self.foreign is None:
+            return self._came_with_template
+        return self.foreign.template is not None
 
     @classmethod
     def load(cls, directory: Path) -> Tokenizer:
-        """Read what `save` wrote.
+        """Read what `save` wrote, or the tokenizer of a Hugging Face directory.
 
         Raises:
-            ArtifactError: if a file is missing or is not a tokenizer with control tokens.
+            ArtifactError: if a file is missing or is not a tokenizer.
         """
         from tokenizers import Tokenizer as Backend
 
-        path = directory / "tokenizer.json"
+        path = directory / TOKENIZER
         if not path.is_file():
-            raise ArtifactError(f"{path}: missing")
-        config = artifacts.read_json(directory / "tokenizer_config.json")
+            raise ArtifactError(
+                f"{path}: missing; Mynah reads fast tokenizers (save yours with transformers)"
+            )
         try:
-            return cls(Backend.from_file(str(path)), config["bos_token"])
+            backend = Backend.from_file(str(path))
+            begins = tuple(backend.encode("").ids)
+            backend.post_processor = None  # Mynah places the control tokens itself
+            backend.no_truncation()
+            backend.no_padding()
         except Exception as error:  # `tokenizers` raises bare Exceptions for damaged files
             raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
+        if any(backend.token_to_id(name) is None for name in (END, USER, ASSISTANT, SYSTEM)):
+            foreign = read_foreign(directory, backend.token_to_id, backend.id_to_token)
+            return cls(backend, foreign=replace(foreign, begins=begins))
+        config = artifacts.read_json(directory / TOKENIZER_CONFIG)
+        bos = config.get("bos_token") if isinstance(config, dict) else None
+        if not isinstance(bos, str):
+            raise ArtifactError(f"{directory / TOKENIZER_CONFIG}: no bos_token")
+        own = cls(backend, bos)
+        own._came_with_template = config.get("chat_template") == jinja_template(own._special_tokens())
+        return own
 
     @classmethod
     def open(cls, folder: Path) -> Tokenizer:
@@ -228,51 +280,6 @@ class Tokenizer:
         """
         if (folder / "tokenizer" / "tokenizer.json").is_file():
             return cls.load(folder / "tokenizer")
-        if (folder / "tokenizer.json").is_file():
-            foreign = (folder / "config.json").is_file()
-            return cls.from_hugging_face(folder) if foreign else cls.load(folder)
+        if (folder / TOKENIZER).is_file():
+            return cls.load(folder)
         raise ArtifactError(f"{folder}: no tokenizer in it; expected a run or a Hugging Face directory")
-
-    @classmethod
-    def from_hugging_face(cls, directory: Path) -> Tokenizer:
-        """Adopt a Hugging Face directory's tokenizer; control tokens it lacks get new ids at the end.
-
-        Raises:
-            ArtifactError: if there is no `tokenizer.json`.
-        """
-        from tokenizers import AddedToken
-        from tokenizers import Tokenizer as Backend
-
-        path = directory / "tokenizer.json"
-        if not path.is_file():
-            raise ArtifactError(
-                f"{path}: missing; Mynah reads fast tokenizers (save yours with transformers)"
-            )
-        try:
-            backend = Backend.from_file(str(path))
-            backend.post_processor = None  # Mynah places the control tokens itself
-            backend.no_truncation()
-            backend.no_padding()
-        except Exception as error:
-            raise ArtifactError(f"{path}: not a tokenizer: {error}") from None
-        bos = _bos_of(directory, backend)
-        wanted = [bos, END, USER, ASSISTANT, SYSTEM]
-        new = [name for name in wanted if backend.token_to_id(name) is None]
-        backend.add_special_tokens([AddedToken(n, special=True, normalized=False) for n in wanted])
-        assert all(backend.token_to_id(name) is not None for name in new)
-        return cls(backend, bos)
-
-
-def _bos_of(directory: Path, backend: tokenizers.Tokenizer) -> str:
-    """Return the token that began every text in the base model's training."""
-    path = directory / "tokenizer_config.json"
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        config = {}
-    for key in ("bos_token", "eos_token"):
-        value = config.get(key)
-        value = value.get("content") if isinstance(value, dict) else value
-        if isinstance(value, str) and backend.token_to_id(value) is not None:
-            return value
-    return BOS

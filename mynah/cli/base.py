@@ -1,0 +1,127 @@
+"""`mynah base`: open models to start from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from cyclopts import Parameter
+
+if TYPE_CHECKING:
+    from mynah.interop.bases import Base
+
+#: Bytes a parameter: to talk in float32; to fine-tune all of it, with gradients, two means and a copy of the best.
+_TO_TALK, _TO_TUNE = 4, 20
+
+
+def add(
+    base: str,
+    *,
+    name: str | None = None,
+    offline: Annotated[bool, Parameter(negative="")] = False,
+) -> None:
+    """Fetch a base once, check it, and keep it; the only command of these that opens a connection.
+
+    Parameters
+    ----------
+    base: str
+        A name of mynah base list, a Hugging Face directory, a GGUF file, or OWNER/NAME[@revision] of the hub.
+    name: str
+        What to call it. Default: as it is called where it came from.
+    offline: bool
+        Open no connection: take files that are at hand only.
+    """
+    from mynah.interop.bases import add_base
+
+    added = add_base(base, name=name, offline=offline)
+    _print(added)
+    print(
+        f"talk       mynah chat {added.name}"
+        if added.talks
+        else f"try        mynah generate {added.name} --prompt Dear"
+    )
+    print(f"start      mynah build FILE --base {added.name}")
+
+
+def list_() -> None:
+    """Show the bases that are here, and those that Mynah knows by name: size, languages, licence, memory."""
+    from mynah.device import free_memory
+    from mynah.interop.bases import KNOWN, bases_folder, list_bases
+
+    here = {base.name: base for base in list_bases()}
+    free = free_memory()
+    rows: list[tuple[str, ...]] = [("", "parameters", "languages", "licence", "to talk", "to fine-tune all")]
+    for name, base in here.items():
+        rows.append(_row(f"* {name}", base.config.n_params(), base.languages, base.licence, free))
+    for name, known in KNOWN.items():
+        if name not in here:
+            rows.append(_row(f"  {name}", known.parameters * 10**6, known.languages, known.licence, free))
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"\n* is here, in {bases_folder()}; the others: mynah base add NAME")
+    if free is not None:
+        print(f"memory free: {_gigabytes(free)}")
+
+
+def show(name: str) -> None:
+    """Show where a base came from, its licence and its shape, and compare every file with its hash.
+
+    Parameters
+    ----------
+    name: str
+        A base that is here.
+    """
+    from mynah.interop.bases import show_base
+
+    _print(show_base(name, verify=True))
+
+
+def remove(name: str) -> None:
+    """Remove a base from this machine; runs that were made from it stay as they are.
+
+    Parameters
+    ----------
+    name: str
+        A base that is here.
+    """
+    from mynah.interop.bases import remove_base
+
+    print(f"removed    {name}: {_gigabytes(remove_base(name))} free again")
+
+
+def _print(base: Base) -> None:
+    config = base.config
+    print(f"base       {base.name} in {base.directory}, {_gigabytes(base.size)}")
+    print(f"source     {base.source}")
+    print(f"licence    {base.licence}")
+    print(f"languages  {_languages(base.languages)}")
+    print(
+        f"model      {config.n_params():,} parameters, {config.n_layer} layers, {config.n_embd} wide, vocabulary "
+        f"{config.vocab_size:,}, context {config.context_length:,}"
+    )
+    print(f"talks      {'yes, by its own chat template' if base.talks else 'no, it continues text'}")
+
+
+def _row(
+    name: str, parameters: int, languages: tuple[str, ...], licence: str, free: int | None
+) -> tuple[str, ...]:
+    def memory(each: int) -> str:
+        needed = each * parameters
+        return _gigabytes(needed) + ("" if free is None or needed < free else " (too much here)")
+
+    return (
+        name,
+        f"{parameters / 1e6:,.0f}M",
+        _languages(languages),
+        licence,
+        memory(_TO_TALK),
+        memory(_TO_TUNE),
+    )
+
+
+def _languages(codes: tuple[str, ...]) -> str:
+    return ", ".join("many more" if code == "*" else code for code in codes) or "not said"
+
+
+def _gigabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB"

