@@ -71,7 +71,8 @@ class _InPieces(torch.autograd.Function):
             total += loss.detach()
             to_hidden[done : done + len(rows)] = made[0]
             done += len(rows)
-            torch._foreach_add_(to_parameters, made[1:])
+            if trained:
+                torch._foreach_add_(to_parameters, made[1:])
         ctx.save_for_backward(to_hidden, *to_parameters)
         ctx.trained = [p.requires_grad for p in parameters]
         return total
@@ -79,6 +80,6 @@ class _InPieces(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
         to_hidden, *to_parameters = ctx.saved_tensors
-        scaled = iter(torch._foreach_mul(to_parameters, float(grad)))
+        scaled = iter(torch._foreach_mul(to_parameters, float(grad)) if to_parameters else ())
         back = [next(scaled) if wanted else None for wanted in ctx.trained]
         return None, None, to_hidden.mul_(grad.to(to_hidden.dtype)), *back

@@ -23,6 +23,8 @@ class Role(Enum):
     INTO_STREAM = "into stream"
     #: rows that are looked up by token, position or pair of tokens; and the head
     TABLE = "table"
+    #: one of two thin matrices whose product is added to a matrix: an adapter's, for AdamW
+    LOW_RANK = "low rank"
     #: scales, shifts and biases: no weight decay
     VECTOR = "vector"
     #: a vector that all heads of a layer share

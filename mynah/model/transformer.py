@@ -217,14 +217,14 @@ class Transformer(nn.Module):
         if only_plain():  # which positions count must not decide what is computed
             every = torch.arange(len(flat), device=flat.device)
             logits = self.logits(hidden, prior(every) if prior is not None else None)
-            return F.cross_entropy(logits, flat, ignore_index=IGNORE, reduction="sum")
+            return F.cross_entropy(_wide(logits), flat, ignore_index=IGNORE, reduction="sum")
         counted = torch.nonzero(flat != IGNORE)[:, 0]
         if len(counted) < len(flat):
             hidden, flat = hidden[counted], flat[counted]
 
         def piece(hidden: Tensor, targets: Tensor, positions: Tensor) -> Tensor:
             given = prior(positions) if prior is not None else None
-            return F.cross_entropy(self.logits(hidden, given), targets, reduction="sum")
+            return F.cross_entropy(_wide(self.logits(hidden, given)), targets, reduction="sum")
 
         head = [self.head.weight, *(self.gate.parameters() if self.gate is not None else ())]
         return loss_in_pieces(piece, hidden, flat, counted, self.config.vocab_size, head)
@@ -232,6 +232,11 @@ class Transformer(nn.Module):
 
 def _table(rows: int, width: int) -> nn.Embedding:
     return mark(nn.Embedding(rows, width), weight=Role.TABLE)
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """Return logits in float32 at least: a sum of losses in bfloat16, of a model that is, would have two digits."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:

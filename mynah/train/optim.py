@@ -199,11 +199,11 @@ class Optimizers:
     """All optimizers of a model as one, driven by a common rate factor."""
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
-        """Sort what is trained by its role: matrices of the blocks, tables, and scales, shifts and biases."""
+        """Sort what is trained by its role: matrices of the blocks; tables and adapters; scales, shifts and biases."""
         trained, roles = trained_parameters(model), trained_roles(model)
         self.names = {p: name for name, p in trained.items()}
         blocks = [p for name, p in trained.items() if roles[name].is_matrix]
-        tables = [p for name, p in trained.items() if roles[name] is Role.TABLE]
+        tables = [p for name, p in trained.items() if roles[name] in (Role.TABLE, Role.LOW_RANK)]
         scales = [p for name, p in trained.items() if roles[name] in (Role.VECTOR, Role.OF_HEADS)]
         rate, decay = config.learning_rate, config.weight_decay
         muon = config.optimizer == "muon"
