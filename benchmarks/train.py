@@ -354,7 +354,7 @@ def nanogpt_turn(shape: Shape) -> Turn:
 
 def mixed() -> bool:
     """Whether Mynah takes bfloat16 here by itself."""
-    from mynah.train.precision import LEAST_GAIN, gain_of_bfloat16
+    from mynah.model.gain import LEAST_GAIN, gain_of_bfloat16
 
     return gain_of_bfloat16(2048, 384, 1536) >= LEAST_GAIN
 

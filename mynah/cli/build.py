@@ -35,6 +35,8 @@ class Flags:
     "Folder for runs."
     base: Annotated[str | None, Parameter(group=_DIAL)] = None
     "Start from a trained model: a name of mynah base list, or a Hugging Face directory."
+    full: Annotated[bool | None, Parameter(group=_DIAL, negative="")] = None
+    "Train all weights of the base. Default: an adapter (LoRA) beside them, which is quicker and smaller."
     prior: Annotated[Literal["none", "ngram"] | None, Parameter(group=_DIAL)] = None
     "ngram: the network learns what an n-gram model misses, and goes on from it. Default: none."
     sample: Annotated[str | None, Parameter(group=_DIAL)] = None
@@ -55,6 +57,7 @@ class Flags:
             "seed": self.seed,
             "device": self.device,
             "base": self.base,
+            "full": self.full,
             "prior": {"kind": self.prior},
             "plan": {"minutes": self.minutes, "size": self.size},
             "evaluate": {"questions": str(self.questions) if self.questions else None},

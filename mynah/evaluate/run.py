@@ -22,8 +22,8 @@ from mynah.evaluate.replies import (
     reply_to_all,
 )
 from mynah.generate.chat import continue_text
-from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
+from mynah.interop.loading import load_trained
 from mynah.model.transformer import Transformer
 from mynah.ngram.model import NGramModel
 from mynah.stages import RunPaths
@@ -53,7 +53,7 @@ def evaluate_run(
     tokenizer = Tokenizer.load(paths.tokenizer)
     held_out = drawn_records(TokenSet.load(paths.tokens_of("held_out")), max_tokens)
     ngram = artifacts.read_json(paths.ngram_scores)
-    base = load_trained(paths.pretrained, paths.prior, tokenizer.control.bos).to(device)
+    base = load_trained(paths.pretrained, paths.prior, tokenizer.control.bos, device)
     context = base.config.context_length
     scores = score_network(base, held_out, context)
     baseline = score_ngram(NGramModel.load(paths.ngram_model), held_out)
@@ -69,7 +69,7 @@ def evaluate_run(
     }
     talker = base
     if tuned:
-        talker = load_trained(paths.tuned, paths.prior, tokenizer.control.bos).to(device)
+        talker = load_trained(paths.tuned, paths.prior, tokenizer.control.bos, device)
         said = score_network(talker, held_out, context)
         result["chat"] = _parts(None, summarise(said, held_out, replies_only=True))
     chosen = _chosen(paths.records_of("held_out"), samples, tuned)

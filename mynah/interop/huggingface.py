@@ -73,6 +73,15 @@ def read_config(directory: Path) -> ModelConfig:
     return _read_config(directory)[0]
 
 
+def read_family(directory: Path) -> Family:
+    """Return the family of a directory's model.
+
+    Raises:
+        ArtifactError, ConfigError: as `from_hugging_face`.
+    """
+    return _read_config(directory)[1]
+
+
 def _read_config(directory: Path) -> tuple[ModelConfig, Family]:
     path = directory / "config.json"
     if not path.is_file():

@@ -139,9 +139,11 @@ class Transformer(nn.Module):
         """
         T = tokens.shape[1]
         x = self.embed(tokens)
-        kind = tokens.device.type  # on which autocast may make queries of another type
-        mixed = torch.is_autocast_enabled(kind) and not mixed_on_cpu(x)
-        dtype = torch.get_autocast_dtype(kind) if mixed else x.dtype
+        kind = tokens.device.type
+        dtype = x.dtype  # of queries
+        if torch.is_autocast_enabled(kind):
+            x = x.float()  # the stream, of a base whose frozen weights are in half precision too
+            dtype = x.dtype if mixed_on_cpu(x) else torch.get_autocast_dtype(kind)
         masks: dict[int, Tensor | None] = {}
         positions: Tensor | int = T  # the first T
         if past is not None:

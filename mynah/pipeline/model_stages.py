@@ -13,6 +13,8 @@ from mynah.artifacts import Manifest
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run
+from mynah.interop.loading import Adapter, open_adapter, save_adapter
+from mynah.model.lora import adapted
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
@@ -63,6 +65,8 @@ def _plan(build: Build, out: Path) -> Counts:
         seconds=max(2.0, total - spent),
         device=build.device,
         seed=recipe.seed,
+        adapter=build.adapts,
+        talks=build.base is not None and build.tokenizer.brings_template,
         ahead=_ahead(build),
         available=available,
     )
@@ -71,9 +75,10 @@ def _plan(build: Build, out: Path) -> Counts:
             check_memory(recipe.plan.size, plan.model, config, available)
     if plan.seconds is not None and spent + plan.seconds > TOLERANCE * total:
         needed = math.ceil((spent + plan.seconds) / 6) / 10
+        steps = sum(config.steps for config in (plan.pretrain, plan.tune) if config is not None)
         raise ConfigError(
             f"{total / 60:g} minutes are too few: here this build takes about {needed:g}, of which "
-            f"{(plan.pretrain.steps + (plan.tune.steps if plan.tune else 0)):,} steps are the least that teach "
+            f"{steps:,} steps are the least that teach "
             f"anything; run it with --minutes {needed:g}, or choose a smaller model"
         )
     artifacts.write_json(out / build.paths.plan.name, plan.to_json())
@@ -94,16 +99,34 @@ def _pretrain(build: Build, out: Path) -> Counts:
     data, held_out = build.texts
     plan = plan_of(build)
     model = build.base_model() or new_model(plan.model, build.recipe.seed)
+    if plan.pretrain is None:  # the base as it is, for comparison
+        return _keep(build, model, None, out)
     done = pretrain(model.to(build.device), data, held_out, plan.pretrain, _session(build, "pretrain", out))
-    return keep(model, done, out)
+    return _keep(build, model, done, out)
 
 
 def _tune(build: Build, out: Path) -> Counts:
     data, held_out = build.texts
     config = plan_of(build).tune
     assert config is not None
-    model = load_model(build.paths.pretrained).to(build.device)
-    return keep(model, tune(model, data, held_out, config, _session(build, "tune", out)), out)
+    if build.adapts:
+        model, _ = open_adapter(build.paths.pretrained, build.device)
+    else:
+        model = load_model(build.paths.pretrained).to(build.device)
+    return _keep(build, model, tune(model, data, held_out, config, _session(build, "tune", out)), out)
+
+
+def _keep(build: Build, model: Transformer, done: Progress | None, out: Path) -> Counts:
+    """Write a trained model, or its adapter alone; return the counts of the manifest."""
+    if not build.adapts:
+        assert done is not None
+        return keep(model, done, out)
+    assert build.base is not None
+    lora = next(iter(adapted(model).values())).config
+    # By its name, or by a path that holds wherever the run is opened from.
+    name = build.recipe.base if not Path(str(build.recipe.base)).is_dir() else str(build.base.resolve())
+    save_adapter(model, Adapter(lora, str(name), build.base_hash["base"]), out)
+    return counts_of(done or Progress())
 
 
 def keep(model: Transformer, done: Progress, out: Path) -> Counts:
@@ -134,7 +157,13 @@ def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
 
 def _pretrain_settings(build: Build) -> dict[str, Any]:
     plan = plan_of(build)
-    return {"model": plan.model.model_dump(mode="json"), "train": plan.pretrain.deciding()}
+    train = plan.pretrain.deciding() if plan.pretrain is not None else None
+    return {"model": plan.model.model_dump(mode="json"), "train": train, **_adapter(build)}
+
+
+def _adapter(build: Build) -> dict[str, Any]:
+    """Return what is trained of a base, as a setting."""
+    return {"adapter": build.recipe.adapter.model_dump(mode="json")} if build.adapts else {}
 
 
 def _tune_settings(build: Build) -> dict[str, Any]:
@@ -177,7 +206,7 @@ PLAN = Stage(
     "choosing model and steps",
     _plan,
     needs=("tokens", "prior"),
-    settings=lambda build: build.recipe.plan.model_dump(mode="json"),
+    settings=lambda build: {**build.recipe.plan.model_dump(mode="json"), **_adapter(build)},
     files=lambda build: build.base_hash,
     say=_say_plan,
     seeded=True,

@@ -12,9 +12,9 @@ from mynah.config import build_config
 from mynah.data.clean.config import CleanConfig
 from mynah.device import pick_device
 from mynah.errors import ArtifactError
-from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face
+from mynah.interop.loading import load_trained
 from mynah.model.transformer import Transformer
 from mynah.pipeline.build import STAGES
 from mynah.pipeline.model_stages import TUNE
@@ -82,8 +82,8 @@ def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
             )
         outputs[stage.name] = manifest.output
     tokenizer = Tokenizer.load(paths.tokenizer)
-    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos)
-    return Run(model.to(device), tokenizer, talks, recipe.sampling, recipe.clean)
+    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos, device)
+    return Run(model, tokenizer, talks, recipe.sampling, recipe.clean)
 
 
 def _folder_of(directory: Path) -> Path:

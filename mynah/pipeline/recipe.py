@@ -13,6 +13,7 @@ from mynah.data.engine import EngineConfig
 from mynah.data.sources import CollectConfig
 from mynah.data.split.split import SplitConfig
 from mynah.generate.settings import SamplingConfig
+from mynah.model.lora import LoRAConfig
 from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
@@ -40,6 +41,8 @@ class Recipe(Config):
     base: str | None = Field(
         None, description="the model to start from: a name of mynah base list, or a Hugging Face directory"
     )
+    full: bool = Field(False, description="train all weights of the base, not an adapter beside them")
+    adapter: LoRAConfig = Field(LoRAConfig(), description="the adapter, over a base")
     collect: CollectConfig = CollectConfig()
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()

@@ -82,12 +82,20 @@ class Build:
 
         return {"base": hash_of_directory(self.base)}
 
+    @property
+    def adapts(self) -> bool:
+        """Whether an adapter is trained, and the base left as it is."""
+        return self.base is not None and not self.recipe.full
+
     def base_model(self) -> Transformer | None:
-        """Return the model to start from, read anew; None without one."""
+        """Return the model to start from, read anew, with a new adapter if one is to be trained; None without one."""
         if self.base is None:
             return None
         from mynah.interop.huggingface import from_hugging_face
+        from mynah.interop.loading import adapted_base
 
+        if self.adapts:
+            return adapted_base(self.base, self.recipe.adapter, self.recipe.seed, self.device)[0]
         return from_hugging_face(self.base)[0]
 
 

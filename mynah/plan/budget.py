@@ -50,6 +50,8 @@ TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 #: Measurements without gain after which fine-tuning's rate falls at once; 0: never. What people say once is soon
 #: learned by heart; of replies that repeat, fewer questions are answered right the sooner it falls (docs/log.md).
 STALL = {"repeating": 0, "new": 4}
+#: Tokens of an adapter's step.
+ADAPTER_TOKENS = 256
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -61,7 +63,8 @@ class Plan:
     """What will be trained, for how long, and why."""
 
     model: ModelConfig
-    pretrain: TrainConfig
+    #: on all text; None: a base that talks goes straight to the replies
+    pretrain: TrainConfig | None
     tune: TrainConfig | None
     reasons: list[str] = field(default_factory=list)
     #: seconds that training, evaluation and report are to take; None: not measured
@@ -71,7 +74,7 @@ class Plan:
         """Return the plan as plain values."""
         return {
             "model": self.model.model_dump(mode="json"),
-            "pretrain": self.pretrain.model_dump(mode="json"),
+            "pretrain": self.pretrain.model_dump(mode="json") if self.pretrain else None,
             "tune": self.tune.model_dump(mode="json") if self.tune else None,
             "reasons": self.reasons,
             "seconds": self.seconds,
@@ -84,11 +87,14 @@ class Plan:
         Raises:
             ConfigError: if a field is unknown or out of range.
         """
-        tune = value["tune"]
+        pretrain, tune = (
+            build_config(TrainConfig, value[phase], source) if value[phase] else None
+            for phase in ("pretrain", "tune")
+        )
         return cls(
             build_config(ModelConfig, value["model"], source),
-            build_config(TrainConfig, value["pretrain"], source),
-            build_config(TrainConfig, tune, source) if tune else None,
+            pretrain,
+            tune,
             value["reasons"],
             value.get("seconds"),
         )
@@ -104,6 +110,8 @@ def make_plan(
     seconds: float,
     device: torch.device,
     seed: int,
+    adapter: bool = False,
+    talks: bool = False,
     ahead: Ahead = Ahead(),
     available: int | None = None,
 ) -> Plan:
@@ -114,10 +122,12 @@ def make_plan(
         data: the training tokens; with a prior along them, the model goes on from it.
         vocab_size: of the tokenizer.
         has_replies: whether there are conversations to fine-tune on.
-        base: a model to start from, whose shape is then given.
+        base: a model to start from, whose shape is then given; it is not to be used afterwards.
         seconds: what is left of the minutes.
         device: where it will run; it is measured there.
         seed: of the build.
+        adapter: whether of the base an adapter alone is trained.
+        talks: whether the base has learned to talk: it goes straight to the replies.
         ahead: what else the build does with a model in these seconds.
         available: free bytes; None: not known.
 
@@ -127,8 +137,12 @@ def make_plan(
     n_tokens = len(data.tokens)
     distinct = distinct_replies(data) if has_replies else 1.0
     kind = "repeating" if distinct <= DISTINCT_REPLIES else "new"
-    share = TUNE_SHARE[kind] if has_replies else 0.0
+    straight = adapter and talks and has_replies
+    share = 1.0 if straight else TUNE_SHARE[kind] if has_replies else 0.0
     shape = row_shape(data)
+    if adapter:  # many small steps teach an adapter more than few large ones (docs/log.md)
+        shape = max(1, ADAPTER_TOKENS // shape[1]), shape[1]
+    suited_to = partial(rates, from_base=base is not None, adapter=adapter)
     reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
     if has_replies:
         reasons.append(f"{distinct:.0%} of the replies are distinct: {share:.0%} of the time for fine-tuning")
@@ -145,11 +159,12 @@ def make_plan(
         rows = shape_for(model, shape, from_base=base is not None)
         reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
-        fits = partial(_fits, name=config.size, device=device, available=available, base=base is not None)
+        fits = partial(_fits, name=config.size, available=available, suited_to=suited_to)
         at_end = partial(evaluation_seconds, ahead, 1 + has_replies)
         model, in_budget, rows, step_seconds = _by_speed(
-            candidates, data, shape, seconds, share, device, base is not None, reasons, fits, at_end
-        )
+            candidates, data, shape, seconds, share, base, reasons, fits, at_end,
+            partial(measure_step, data=data, device=device, base=base, replies=straight), suited_to,
+        )  # fmt: skip
         in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
         learns_by_heart = kind == "new" and in_time > TEXT_PASSES  # of replies that repeat, that is the point
         if base is None and learns_by_heart and "bigram_buckets" not in config.model:
@@ -165,11 +180,11 @@ def make_plan(
     every = partial(steps_between, tokens_a_step=rows[0] * rows[1], ahead=ahead, token_seconds=per_token)
     pretrain = {"steps": steps, "eval_every": every(steps), **common, **config.pretrain}
     passes = passes_over(n_tokens, build_config(TrainConfig, pretrain, "[plan.pretrain]"))
-    suited = rates(model, base is not None, passes, config.pretrain.get("optimizer"))
+    suited = suited_to(model, passes=passes, optimizer=config.pretrain.get("optimizer"))
     built = build_config(TrainConfig, {**pretrain, **suited, **config.pretrain}, "[plan.pretrain]")
     tune = None
     if has_replies:
-        own_rates = rates(model, base is not None, optimizer=config.tune.get("optimizer"))
+        own_rates = suited_to(model, optimizer=config.tune.get("optimizer"))
         values = {"steps": tune_steps, "eval_every": every(tune_steps), **common, **own_rates}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
             gentle = {
@@ -177,36 +192,42 @@ def make_plan(
             }
             values |= {**gentle, "word_dropout": WORD_DROPOUT, "schedule": "wsd", "stall": STALL[kind]}
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
-    reasons.append(
-        f"{built.steps:,} steps of {rows[0]} x {rows[1]} tokens, {passes:.1f} passes over the data"
-        + (f", then {tune.steps:,} steps on replies" if tune else "")
-    )
-    usual = rates(model, base is not None, optimizer=suited["optimizer"])
-    if suited != usual and "learning_rate" not in config.pretrain:
+    of = f"steps of {rows[0]} x {rows[1]} tokens"
+    if straight and tune is not None:
+        passes = tune.steps * rows[0] * rows[1] / max(1, n_tokens)
+        reasons.append(
+            f"an adapter on the base, which talks already: {tune.steps:,} {of} on replies, {passes:.1f} passes"
+        )
+    else:
+        reasons.append(
+            f"{built.steps:,} {of}, {passes:.1f} passes over the data"
+            + (f", then {tune.steps:,} steps on replies" if tune else "")
+        )
+    usual = suited_to(model, optimizer=suited["optimizer"])
+    if not straight and suited != usual and "learning_rate" not in config.pretrain:
         reasons.append(
             f"so few passes leave the text new: embeddings and head at {NEW_FACTOR:g} times the rate"
         )
     taken = None
     if step_seconds is not None:
         taken = evaluation_seconds(ahead, 1 + has_replies, per_token)
-        for phase in (built, tune):
+        for phase in (None if straight else built, tune):
             if phase is not None:
                 tokens = phase.batch_size * phase.context_length
                 measuring = measuring_seconds(phase.steps, phase.eval_every, tokens, ahead, per_token)
                 taken += phase.steps * step_seconds + measuring
-    return Plan(model, built, tune, reasons, taken)
+    return Plan(model, None if straight else built, tune, reasons, taken)
 
 
 def _fits(
     model: ModelConfig,
     rows: tuple[int, int],
     name: str | None,
-    device: torch.device,
     available: int | None,
-    base: bool,
+    suited_to: Callable[[ModelConfig], dict[str, Any]],
 ) -> None:
     """Raise ConfigError if a model needs more memory to be trained than there is, before it is made."""
-    settings = {"batch_size": rows[0], "context_length": rows[1], **rates(model, base)}
+    settings = {"batch_size": rows[0], "context_length": rows[1], **suited_to(model)}
     check_memory(name, model, TrainConfig(steps=1, **settings), available)
 
 
@@ -261,22 +282,25 @@ def _by_speed(
     shape: tuple[int, int],
     seconds: float,
     share: float,
-    device: torch.device,
-    from_base: bool,
+    base: Transformer | None,
     reasons: list[str],
     fits: Callable[[ModelConfig, tuple[int, int]], None],
     at_end: Callable[[float], float],
+    measure: Callable[..., float],
+    suited_to: Callable[[ModelConfig], dict[str, Any]],
 ) -> tuple[ModelConfig, float, tuple[int, int], float]:
     """Return the largest model that makes enough passes in the seconds, its steps in them, row shape and a step's time.
 
     Args:
         fits: raises ConfigError if a model with such rows needs more memory than there is.
         at_end: the seconds of the evaluation, by those of a step's token.
+        measure: gives the seconds of a step.
+        suited_to: gives the settings of a shape's optimizer.
     """
     chosen: tuple[ModelConfig, float, tuple[int, int], float] | None = None
     begun = time.monotonic()
     for model in candidates:
-        rows = shape_for(model, shape, from_base=from_base)
+        rows = shape_for(model, shape, from_base=base is not None)
         try:
             fits(model, rows)
         except ConfigError:
@@ -284,11 +308,11 @@ def _by_speed(
                 raise
             reasons.append(f"{model.n_layer} layers {model.n_embd} wide: more than the memory that is free")
             break
-        plain_seconds = measure_step(model, data, rows, device, from_base=from_base)
+        plain_seconds = measure(model, rows=rows, settings=suited_to(model))
         step_seconds = MEASURING * plain_seconds
         reserved = at_end(plain_seconds / (rows[0] * rows[1]))
         left = max(1.0, seconds - (time.monotonic() - begun) - reserved)
-        tokens = (1 - share) * left / step_seconds * rows[0] * rows[1]
+        tokens = (1 - share if share < 1 else 1.0) * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
         per_param = tokens / model.n_params(embeddings=False)
         fed = epochs >= EPOCHS_FOR_NEXT or per_param >= TOKENS_PER_PARAM

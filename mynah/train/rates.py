@@ -24,6 +24,10 @@ MASKED = 512
 NEW_WITH_PAIRS, NEW_WITHOUT, NEW_FACTOR, NEW_WIDTH = 1.25, 3.25, 4.0, 192
 
 
+#: An adapter's rate, falling to nothing (docs/log.md).
+ADAPTER_RATE = 2e-3
+
+
 def passes_over(n_tokens: int, config: TrainConfig) -> float:
     """Return how many times a training goes over a text of so many tokens."""
     return ramp_of(config).before(config.steps) * config.context_length / max(1, n_tokens)
@@ -35,6 +39,7 @@ def rates(
     passes: float = math.inf,
     optimizer: str | None = None,
     context_length: int | None = None,
+    adapter: bool = False,
 ) -> dict[str, Any]:
     """Return the settings that suit a make: those of the small default, or AdamW as in the paper for GPT shapes.
 
@@ -44,7 +49,15 @@ def rates(
         passes: how many times it will see the text; by default, many.
         optimizer: the one asked for; None: what suits the make.
         context_length: tokens a row; None: as many as the model is made for.
+        adapter: whether the base is frozen, and an adapter beside it trained.
     """
+    if adapter:
+        return {
+            "optimizer": "adamw",
+            "learning_rate": ADAPTER_RATE,
+            "schedule": "linear",
+            "weight_decay": 0.0,
+        }
     if from_base:
         return {"optimizer": "adamw", "learning_rate": 5e-4, "schedule": "cosine", "final": 0.1}
     if model.positions == "learned" or optimizer == "adamw":

@@ -1,0 +1,103 @@
+"""A build over a base: an adapter is trained and kept, with the hash of its base, and the base stays as it was."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from mynah import build
+from mynah.data.records import Message
+from mynah.errors import ArtifactError
+from mynah.interop.huggingface import from_hugging_face, hash_of_directory, to_hugging_face
+from mynah.interop.loading import ABOUT, ADAPTER, open_adapter, read_adapter_of
+from mynah.model.lora import adapters_off
+from mynah.model.presets import preset
+from mynah.model.weights import new_model
+from mynah.pipeline.open_run import open_run
+from mynah.stages import RunPaths
+from mynah.tokenizer.tokenizer import Tokenizer
+
+SETTINGS: dict[str, Any] = {
+    "plan": {
+        "minutes": 1,
+        "pretrain": {"steps": 4, "eval_every": 2},
+        "tune": {"steps": 6, "eval_every": 3, "learning_rate": 0.01},
+    },
+    "ngram": {"order": 3},
+    "evaluate": {"samples": 2},
+    "sampling": {"max_tokens": 8},
+    "adapter": {"rank": 4, "alpha": 8},
+}
+
+
+@pytest.fixture
+def chats(tmp_path: Path) -> Path:
+    path = tmp_path / "chats.csv"
+    rows = "".join(f"where is order {i}?,order {i} is on its way to {i % 7}\n" for i in range(120))
+    path.write_text(f"question,answer\n{rows}", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    """A base that talks by Mynah's own template."""
+    tokenizer = Tokenizer.train(["where is order 12? it is on its way, and so on"], 320)
+    shape: dict[str, Any] = {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_kv_head": 2, "context_length": 64, "ffn_hidden": 48}
+    config = preset("tinyllama-1.1b", tokenizer.vocab_size, **shape)
+    to_hugging_face(new_model(config, 0), tokenizer, tmp_path / "base")
+    return tmp_path / "base"
+
+
+def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(chats: Path, base: Path, tmp_path: Path) -> None:
+    before = hash_of_directory(base)
+    result = build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
+    assert hash_of_directory(base) == before
+    paths = RunPaths(tmp_path / "run")
+    assert not list(paths.tuned.glob("model.safetensors"))
+    assert read_adapter_of(paths.tuned).base_hash == before
+    assert (paths.tuned / ADAPTER).stat().st_size < 200_000
+    untouched, _ = from_hugging_face(base)
+    tuned, _ = open_adapter(paths.tuned, torch.device("cpu"))
+    begun, _ = open_adapter(paths.pretrained, torch.device("cpu"))
+    ids = torch.tensor([[0, 5, 9, 30, 31, 40]])
+    dtype = tuned.embed.weight.dtype
+    with torch.no_grad():
+        expected = untouched.to(dtype).logits(untouched(ids))
+        # The base goes straight to the replies: what stands beside it for comparison is the base itself.
+        assert torch.equal(begun(ids), untouched(ids))
+        with adapters_off(tuned):
+            assert torch.equal(tuned.logits(tuned(ids)), expected)
+        assert not torch.equal(tuned.logits(tuned(ids)), expected)
+        opened = open_run(tmp_path / "run")
+        assert opened.talks
+        close = 0.05 if dtype == torch.bfloat16 else 1e-4
+        torch.testing.assert_close(
+            opened.model.logits(opened.model(ids)), tuned.logits(tuned(ids)), rtol=close, atol=close
+        )
+    assert result["chat"]["replies"]["bpb"] < result["base"]["replies"]["bpb"]
+
+    again = build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
+    assert again == result
+    (base / "generation_config.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(ArtifactError, match="have changed since; bring them back, or build the run anew"):
+        open_run(tmp_path / "run")
+    shutil.rmtree(base)
+    with pytest.raises(ArtifactError, match="an adapter of a base that is not here"):
+        open_run(tmp_path / "run")
+
+
+def test_text_is_learned_by_an_adapter_too_and_all_of_a_base_on_request(
+    base: Path, tmp_path: Path
+) -> None:
+    text = tmp_path / "book.txt"
+    text.write_text("\n\n".join(f"The order {i} went on its way to {i % 7}." * 4 for i in range(80)), encoding="utf-8")
+    result = build([text], {**SETTINGS, "base": str(base)}, tmp_path / "adapter")
+    assert (RunPaths(tmp_path / "adapter").pretrained / ABOUT).is_file()
+    assert result["base"]["all"]["bpb"] > 0
+    build([text], {**SETTINGS, "base": str(base), "full": True}, tmp_path / "full")
+    assert (RunPaths(tmp_path / "full").pretrained / "model.safetensors").is_file()
+    assert open_run(tmp_path / "full").tokenizer.template.prompt([Message("user", "x")])
