@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
+from mynah.generate.engine import Request, generate
+from mynah.generate.settings import SamplingConfig
 from mynah.model import loss
 from mynah.model.attention import join_heads, split_heads
 from mynah.model.config import ModelConfig
@@ -299,6 +301,25 @@ def test_merged_is_unmerged(config: LoRAConfig, tied: bool) -> None:
     load_tensors(other, merged, Path("merged"))
     torch.testing.assert_close(logits_of(other.eval()), logits_of(model), rtol=1e-4, atol=1e-5)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model_tensors(model).items())
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+def test_decoding_with_an_adapter_is_decoding_what_is_merged(config: LoRAConfig) -> None:
+    model = adapted_base(config)
+    merged = Transformer(model.config)
+    load_tensors(merged, merge_adapter(model), Path("merged"))
+    request = Request(TOKENS[0, :9].tolist(), SamplingConfig(max_tokens=12, temperature=1.0, seed=0))
+    drawn = [[d.token for d in generate(each.eval(), request)] for each in (model, merged)]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) > 3
+
+
+def test_it_can_be_compiled() -> None:
+    made = adapted_base(VARIANTS[0]).blocks[0].attention.query_key_value
+    compiled, x = torch.compile(made, backend="eager"), torch.randn(2, 5, 32)
+    torch.testing.assert_close(compiled(x), made(x))
+    with adapters_off(made):
+        torch.testing.assert_close(compiled(x), F.linear(x, made.weight, made.bias))
 
 
 @pytest.mark.parametrize("config", VARIANTS)
