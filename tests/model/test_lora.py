@@ -217,6 +217,20 @@ def test_written_gradients_are_those_of_finite_differences(config: LoRAConfig, b
     )
 
 
+def test_the_length_counts_as_a_constant() -> None:
+    made = LoRALinear(nn.Linear(5, 6), LoRAConfig(rank=2, dora=True), None, torch.Generator().manual_seed(0))
+    randomize(nn.Sequential(made))
+    magnitude, x = made.lora_magnitude, torch.randn(4, 5)
+    assert magnitude is not None
+    trained = [made.lora_a, made.lora_b, magnitude]
+    found = torch.autograd.grad(made(x).square().sum(), trained)
+    moved = made.weight + 16.0 * made.lora_b @ made.lora_a
+    factor = magnitude / moved.norm(dim=1).detach()
+    expected = torch.autograd.grad(F.linear(x, factor[:, None] * moved, made.bias).square().sum(), trained)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_strided_gradient_and_a_single_token() -> None:
     made = LoRALinear(nn.Linear(6, 4), LoRAConfig(rank=2), None, torch.Generator().manual_seed(0))
     nn.init.normal_(made.lora_b)
