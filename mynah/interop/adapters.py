@@ -110,12 +110,10 @@ def write_adapter(model: Transformer, config: LoRAConfig, directory: Path, base_
     if not maps:
         raise ConfigError("the model has no adapter to write")
     for name, module in maps.items():
-        found = module.lora_b.shape[1], module.scale
-        if found != (config.rank, config.scale):
-            raise ConfigError(
-                f"{name} has an adapter of rank {found[0]} and scale {found[1]:g}; expected that of the config, "
-                f"{config.rank} and {config.scale:g}"
-            )
+        for field in LoRAConfig.model_fields:
+            found, expected = getattr(module.config, field), getattr(config, field)
+            if found != expected:
+                raise ConfigError(f"{name} has an adapter with {field} {found}, the config says {expected}")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ArtifactError(f"{directory}: holds something already; name a new folder")
     family = family_of(model.config)

@@ -88,7 +88,7 @@ class LoRALinear(nn.Linear):
         # On the meta device, so that no memory is filled that the next line gives back.
         super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
-        self.scale, self.dropout = config.scale, config.dropout
+        self.config, self.scale, self.dropout = config, config.scale, config.dropout
         device = linear.weight.device
         pairs = 1 if owners is None else owners.shape[1]
         a = torch.empty(pairs * config.rank, linear.in_features)
@@ -142,8 +142,8 @@ class LoRALinear(nn.Linear):
     def _b(self) -> Tensor:
         """Return (N, R): of several pairs with zeros where a row belongs to another pair.
 
-        Three times the multiplications that are needed, but one product: three of a third the size, added to rows that
-        lie apart, take longer.
+        Three times the multiplications that are needed, but in one product, and as fast as three of a third the size
+        that are added to rows which lie apart (docs/log.md).
         """
         if self.owners is None:
             return self.lora_b

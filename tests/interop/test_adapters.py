@@ -337,8 +337,10 @@ def test_what_cannot_be_written(
     config = LoRAConfig(rank=2, targets=("qkv", "up"))
     with pytest.raises(ArtifactError, match="holds something already"):
         write_adapter(model, config, directory, "base")
-    with pytest.raises(ConfigError, match="of rank 2 and scale 16; expected that of the config, 4 and 8"):
-        write_adapter(model, LoRAConfig(rank=4), tmp_path / "new", "base")
+    with pytest.raises(ConfigError, match="query_key_value has an adapter with rank 2, the config says 4"):
+        write_adapter(model, config.model_copy(update={"rank": 4}), tmp_path / "new", "base")
+    with pytest.raises(ConfigError, match="with joint_qkv False, the config says True"):
+        write_adapter(model, config.model_copy(update={"joint_qkv": True}), tmp_path / "new", "base")
     with pytest.raises(ConfigError, match="no adapter"):
         write_adapter(ours_of(bases("llama")), config, tmp_path / "new", "base")
     assert not (tmp_path / "new").exists()

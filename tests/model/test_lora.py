@@ -12,6 +12,8 @@ from torch import Tensor, nn
 
 from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
+from mynah.generate.engine import Request, generate
+from mynah.generate.settings import SamplingConfig
 from mynah.model import loss
 from mynah.model.attention import join_heads, split_heads
 from mynah.model.config import ModelConfig
@@ -215,6 +217,20 @@ def test_written_gradients_are_those_of_finite_differences(config: LoRAConfig, b
     )
 
 
+def test_the_length_counts_as_a_constant() -> None:
+    made = LoRALinear(nn.Linear(5, 6), LoRAConfig(rank=2, dora=True), None, torch.Generator().manual_seed(0))
+    randomize(nn.Sequential(made))
+    magnitude, x = made.lora_magnitude, torch.randn(4, 5)
+    assert magnitude is not None
+    trained = [made.lora_a, made.lora_b, magnitude]
+    found = torch.autograd.grad(made(x).square().sum(), trained)
+    moved = made.weight + 16.0 * made.lora_b @ made.lora_a
+    factor = magnitude / moved.norm(dim=1).detach()
+    expected = torch.autograd.grad(F.linear(x, factor[:, None] * moved, made.bias).square().sum(), trained)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
 def test_a_strided_gradient_and_a_single_token() -> None:
     made = LoRALinear(nn.Linear(6, 4), LoRAConfig(rank=2), None, torch.Generator().manual_seed(0))
     nn.init.normal_(made.lora_b)
@@ -299,6 +315,25 @@ def test_merged_is_unmerged(config: LoRAConfig, tied: bool) -> None:
     load_tensors(other, merged, Path("merged"))
     torch.testing.assert_close(logits_of(other.eval()), logits_of(model), rtol=1e-4, atol=1e-5)
     assert all(torch.equal(tensor, before[name]) for name, tensor in model_tensors(model).items())
+
+
+@pytest.mark.parametrize("config", VARIANTS)
+def test_decoding_with_an_adapter_is_decoding_what_is_merged(config: LoRAConfig) -> None:
+    model = adapted_base(config)
+    merged = Transformer(model.config)
+    load_tensors(merged, merge_adapter(model), Path("merged"))
+    request = Request(TOKENS[0, :9].tolist(), SamplingConfig(max_tokens=12, temperature=1.0, seed=0))
+    drawn = [[d.token for d in generate(each.eval(), request)] for each in (model, merged)]
+    assert drawn[0] == drawn[1]
+    assert len(set(drawn[0])) > 3
+
+
+def test_it_can_be_compiled() -> None:
+    made = adapted_base(VARIANTS[0]).blocks[0].attention.query_key_value
+    compiled, x = torch.compile(made, backend="eager"), torch.randn(2, 5, 32)
+    torch.testing.assert_close(compiled(x), made(x))
+    with adapters_off(made):
+        torch.testing.assert_close(compiled(x), F.linear(x, made.weight, made.bias))
 
 
 @pytest.mark.parametrize("config", VARIANTS)
