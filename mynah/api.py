@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
+import torch
 
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
@@ -113,7 +114,7 @@ class GPT3:
                     f"{name!r} is neither a folder nor a preset (gpt3, {', '.join(PRESETS)}): {error}"
                 ) from None
         if Path(source).is_dir():
-            run = open_run(Path(source), pick_device(device))
+            run = open_run(Path(source), pick_device(device), torch.float32)  # it may be trained on
             opened = cls(run.model, run.tokenizer, str(source), seed, device)
             opened.talks, opened._from_folder = run.talks, True
             opened.sampling, opened.cleaning = run.sampling, run.clean

@@ -157,7 +157,8 @@ echo "Where is my parcel?" | mynah chat runs/chats""",
     "export": (
         "mynah.cli.export:export",
         "Write a model for other programs: a directory as transformers reads it.",
-        "mynah export runs/book -o book-hf",
+        """mynah export runs/book -o book-hf
+mynah export runs/chats -o chats-adapter --adapter""",
     ),
     "generate": (
         "mynah.cli.talk:generate",

@@ -46,16 +46,23 @@ def quick_dtype(model: Transformer, device: torch.device) -> torch.dtype:
 
 
 def adapted_base(
-    directory: Path, lora: LoRAConfig, seed: int, device: torch.device
+    directory: Path, lora: LoRAConfig, seed: int, device: torch.device, dtype: torch.dtype | None = None
 ) -> tuple[Transformer, LoRAConfig]:
     """Return a base, frozen, with an adapter that changes nothing yet, and the adapter's shape.
+
+    Args:
+        directory: of the base.
+        lora: the shape asked for; whether queries, keys and values share a pair follows from the base's family.
+        seed: of the adapter.
+        device: where it is to be.
+        dtype: of the frozen weights; None: `quick_dtype`.
 
     Raises:
         ArtifactError, ConfigError: if the base cannot be read, or has none of the targets.
     """
     model, _ = from_hugging_face(directory)
     config = lora.model_copy(update={"joint_qkv": not read_family(directory).qkv})
-    model = model.to(device, quick_dtype(model, device))
+    model = model.to(device, dtype or quick_dtype(model, device))
     add_adapter(model, config, seed)
     return model, config
 
@@ -89,8 +96,10 @@ def read_adapter_of(folder: Path) -> Adapter:
         raise ArtifactError(f"{folder / ABOUT}: damaged: a key is missing") from None
 
 
-def open_adapter(folder: Path, device: torch.device) -> tuple[Transformer, Adapter]:
-    """Return a base with the adapter of a folder on it.
+def open_adapter(
+    folder: Path, device: torch.device, dtype: torch.dtype | None = None
+) -> tuple[Transformer, Adapter]:
+    """Return a base with the adapter of a folder on it; `device` and `dtype` as in `adapted_base`.
 
     Raises:
         ArtifactError: if one of the two is missing or damaged, or the base is not the one that it was trained on.
@@ -105,13 +114,17 @@ def open_adapter(folder: Path, device: torch.device) -> tuple[Transformer, Adapt
             f"{folder}: an adapter of another {adapter.base}: the files in {base} have changed since; bring "
             "them back, or build the run anew"
         )
-    model, _ = adapted_base(base, adapter.lora, 0, device)
+    model, _ = adapted_base(base, adapter.lora, 0, device, dtype)
     load_adapter_tensors(model, read_tensors(folder / ADAPTER), folder / ADAPTER)
     return model, adapter
 
 
 def load_trained(
-    folder: Path, prior: Path, bos: int, device: torch.device = torch.device("cpu")
+    folder: Path,
+    prior: Path,
+    bos: int,
+    device: torch.device = torch.device("cpu"),
+    dtype: torch.dtype | None = None,
 ) -> Transformer:
     """Read a model, in evaluation mode; an adapter is added to the weights of its base.
 
@@ -120,14 +133,14 @@ def load_trained(
         prior: folder of the prior.
         bos: the token that begins a text.
         device: where it is to be.
+        dtype: of the weights of a base with its adapter; None: `quick_dtype`. Others are float32.
 
     Raises:
         ArtifactError: if something is missing or damaged, or an adapter's base is another one.
     """
     if (folder / ABOUT).is_file():
-        adapted, _ = open_adapter(folder, device)
-        model = Transformer(adapted.config)
-        model = model.to(device, adapted.embed.weight.dtype)
+        adapted, _ = open_adapter(folder, device, dtype)
+        model = Transformer(adapted.config).to(device, adapted.embed.weight.dtype)
         load_tensors(model, merge_adapter(adapted), folder)
         return model.eval()
     model = load_model(folder)

@@ -74,6 +74,8 @@ class LoRALinear(nn.Linear):
     Products are in the numbers of autocast, or else in those of the weight; the result is, too.
     """
 
+    config: LoRAConfig
+
     def __init__(
         self, linear: nn.Linear, config: LoRAConfig, owners: Tensor | None, generator: torch.Generator
     ) -> None:

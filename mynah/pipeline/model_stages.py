@@ -147,6 +147,8 @@ def counts_of(done: Progress) -> Counts:
 
 def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
     counts = manifest.counts
+    if counts["steps"] == 0:
+        yield "left out: the base talks already"
     if counts["best_loss"] is not None:
         early = ", stopped early" if counts["stopped_early"] else ""
         yield (

@@ -40,13 +40,16 @@ class Run:
     clean: CleanConfig
 
 
-def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
+def open_run(
+    directory: Path | str, device: torch.device | str = "auto", dtype: torch.dtype | None = None
+) -> Run:
     """Open the newest model of a run (fine-tuned if there is one), every file checked against its hash.
 
     Args:
         directory: a run, a folder that `GPT3.save` or `mynah train` wrote, a Hugging Face directory, or the name of a
             base (`mynah base list`).
         device: where the model is to be, or the name of it.
+        dtype: of the weights of a base with its adapter; None: bfloat16 where that is faster here, else float32.
 
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
@@ -82,7 +85,7 @@ def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
             )
         outputs[stage.name] = manifest.output
     tokenizer = Tokenizer.load(paths.tokenizer)
-    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos, device)
+    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos, device, dtype)
     return Run(model, tokenizer, talks, recipe.sampling, recipe.clean)
 
 

@@ -46,13 +46,22 @@ def chats(tmp_path: Path) -> Path:
 def base(tmp_path: Path) -> Path:
     """A base that talks by Mynah's own template."""
     tokenizer = Tokenizer.train(["where is order 12? it is on its way, and so on"], 320)
-    shape: dict[str, Any] = {"n_layer": 2, "n_embd": 32, "n_head": 4, "n_kv_head": 2, "context_length": 64, "ffn_hidden": 48}
+    shape: dict[str, Any] = {
+        "n_layer": 2,
+        "n_embd": 32,
+        "n_head": 4,
+        "n_kv_head": 2,
+        "context_length": 64,
+        "ffn_hidden": 48,
+    }
     config = preset("tinyllama-1.1b", tokenizer.vocab_size, **shape)
     to_hugging_face(new_model(config, 0), tokenizer, tmp_path / "base")
     return tmp_path / "base"
 
 
-def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(chats: Path, base: Path, tmp_path: Path) -> None:
+def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(
+    chats: Path, base: Path, tmp_path: Path
+) -> None:
     before = hash_of_directory(base)
     result = build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
     assert hash_of_directory(base) == before
@@ -90,11 +99,11 @@ def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(chats: Path, 
         open_run(tmp_path / "run")
 
 
-def test_text_is_learned_by_an_adapter_too_and_all_of_a_base_on_request(
-    base: Path, tmp_path: Path
-) -> None:
+def test_text_is_learned_by_an_adapter_too_and_all_of_a_base_on_request(base: Path, tmp_path: Path) -> None:
     text = tmp_path / "book.txt"
-    text.write_text("\n\n".join(f"The order {i} went on its way to {i % 7}." * 4 for i in range(80)), encoding="utf-8")
+    text.write_text(
+        "\n\n".join(f"The order {i} went on its way to {i % 7}." * 4 for i in range(80)), encoding="utf-8"
+    )
     result = build([text], {**SETTINGS, "base": str(base)}, tmp_path / "adapter")
     assert (RunPaths(tmp_path / "adapter").pretrained / ABOUT).is_file()
     assert result["base"]["all"]["bpb"] > 0
