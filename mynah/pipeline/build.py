@@ -13,6 +13,7 @@ from mynah.data.readers.inputs import check_exists
 from mynah.data.sources import AskSpeaker, is_url
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
+from mynah.interop.huggingface import check_readable
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
 from mynah.pipeline.recipe import Recipe, to_toml
@@ -71,6 +72,8 @@ def build(
             check_exists(Path(source))
     if recipe.evaluate.questions is not None:
         read_questions(Path(recipe.evaluate.questions))  # and a wrong one before an hour of training
+    if recipe.base is not None:
+        check_readable(Path(recipe.base))
     if recipe.base is not None and (recipe.plan.size or recipe.plan.model):
         raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
     stages = Stages(directory, recipe.seed, reporter or Silent())

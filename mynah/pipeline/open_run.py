@@ -15,6 +15,7 @@ from mynah.errors import ArtifactError
 from mynah.generate.loading import load_trained
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face
+from mynah.interop.sources import check_has_weights
 from mynah.model.transformer import Transformer
 from mynah.pipeline.build import STAGES
 from mynah.pipeline.model_stages import TUNE
@@ -54,6 +55,7 @@ def open_run(directory: Path | str, device: torch.device | str = "auto") -> Run:
     device = pick_device(device) if isinstance(device, str) else device
     if not directory.exists():
         raise ArtifactError(f"{directory}: no such run; make one with: mynah build FILE")
+    check_has_weights(directory)
     if (directory / "config.json").is_file():
         model, tokenizer = from_hugging_face(directory)
         return Run(
