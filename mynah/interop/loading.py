@@ -25,6 +25,8 @@ _QKV = "blocks.{i}.attention.query_key_value.{kind}"
 #: Our tensors with a row for each token.
 _TABLES = ("embed.weight", "head.weight")
 _HEAD = "lm_head.weight"
+#: Ends of names of what older versions of transformers saved beside the weights: masks and frequencies.
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
 
 
 @torch.no_grad()
@@ -36,7 +38,7 @@ def load_foreign(
     Beside the model, one foreign tensor is in memory at a time, or the queries, keys and values of one layer.
 
     Args:
-        source: of the tensors; what the family has no name for is not read.
+        source: of the tensors.
         family: whose names and layout they have.
         config: of the model as it was saved.
         where: it comes from, for errors.
@@ -44,7 +46,7 @@ def load_foreign(
         dtype: of the model's numbers.
 
     Raises:
-        ArtifactError: if a tensor is missing, of another shape, or cannot be read.
+        ArtifactError: if a tensor is missing, of another shape, cannot be read, or has no place in the model.
     """
     theirs = {name.removeprefix(family.prefix): name for name in source.shapes()}
     wanted = _wanted(family, config)
@@ -57,6 +59,11 @@ def load_foreign(
                 raise ArtifactError(f"{where}: tensor {name} is missing")
             if (shape := source.shapes()[theirs[name]]) != expected:
                 raise ArtifactError(f"{where}: tensor {name} has shape {shape}, expected {expected}")
+    known = {_HEAD}.union(*wanted.values())  # a head that is tied may have been saved as well
+    if left := sorted(name for name in theirs.keys() - known if not name.endswith(_BUFFERS)):
+        raise ArtifactError(
+            f"{where}: tensor {left[0]} has no place in a {family.name} of this config.json; nothing may be left out"
+        )
     for ours, names in wanted.items():
         target = tensors[ours]
         if _is_joined(ours):

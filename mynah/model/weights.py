@@ -103,7 +103,7 @@ class _Unfilled(TorchFunctionMode):
         kwargs = kwargs or {}
         if getattr(func, "__module__", None) == nn.init.__name__:
             return kwargs["tensor"]
-        if func in (torch.empty, torch.ones) and kwargs.get("dtype") is None:
+        if func in (torch.empty, torch.ones, torch.zeros) and kwargs.get("dtype") is None:
             kwargs = {**kwargs, "dtype": self.dtype}
         return func(*args, **kwargs)
 

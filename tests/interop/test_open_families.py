@@ -192,6 +192,53 @@ def test_missing_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
         read_hugging_face(tmp_path)
 
 
+def test_tensors_without_a_place_are_named(tmp_path: Path) -> None:
+    theirs = tiny("qwen2")
+    tensors = {f"model.layers.{i}.self_attn.rotary_emb.inv_freq": torch.ones(6) for i in range(4)}
+    theirs.save_pretrained(tmp_path, state_dict=theirs.state_dict() | tensors)
+    read_hugging_face(tmp_path)
+    path = tmp_path / "config.json"
+    said = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps({**said, "model_type": "llama"}), encoding="utf-8")
+    with pytest.raises(ArtifactError, match=r"layers\.0\.self_attn\.k_proj\.bias has no place in a llama"):
+        read_hugging_face(tmp_path)
+
+
+LLAMA_1B = {"model_type": "llama", "vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 8192, "head_dim": 64,
+            "num_hidden_layers": 16, "num_attention_heads": 32, "num_key_value_heads": 8, "rope_theta": 5e5,
+            "max_position_embeddings": 131072, "tie_word_embeddings": True,
+            "rope_scaling": {**LLAMA3, "factor": 32.0, "original_max_position_embeddings": 8192}}  # fmt: skip
+#: What config.json of published models says, as far as it is read, and how many parameters they are known to have.
+PUBLISHED = {
+    "Llama-3.2-1B": (1_235_814_400, LLAMA_1B),
+    "Qwen2.5-0.5B": (494_032_768, {
+        "model_type": "qwen2", "vocab_size": 151936, "hidden_size": 896, "intermediate_size": 4864,
+        "num_hidden_layers": 24, "num_attention_heads": 14, "num_key_value_heads": 2, "rope_theta": 1e6,
+        "max_position_embeddings": 32768, "tie_word_embeddings": True, "use_sliding_window": False,
+        "sliding_window": 32768, "max_window_layers": 24}),
+    "Mistral-7B-v0.1": (7_241_732_096, {
+        "model_type": "mistral", "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8, "sliding_window": 4096,
+        "max_position_embeddings": 32768, "tie_word_embeddings": False}),
+    "SmolLM3-3B": (3_075_098_624, {
+        "model_type": "smollm3", "vocab_size": 128256, "hidden_size": 2048, "intermediate_size": 11008,
+        "num_hidden_layers": 36, "num_attention_heads": 16, "num_key_value_heads": 4, "rope_theta": 5e6,
+        "max_position_embeddings": 65536, "no_rope_layer_interval": 4, "use_sliding_window": False}),
+    "gemma-3-1b": (999_885_952, {
+        "model_type": "gemma3_text", "vocab_size": 262144, "hidden_size": 1152, "intermediate_size": 6912,
+        "num_hidden_layers": 26, "num_attention_heads": 4, "num_key_value_heads": 1, "head_dim": 256,
+        "max_position_embeddings": 32768, "sliding_window": 512, "sliding_window_pattern": 6,
+        "rope_theta": 1e6, "rope_local_base_freq": 10000, "rope_scaling": None, "query_pre_attn_scalar": 256}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_published_models_have_as_many_parameters_as_is_known(tmp_path: Path, name: str) -> None:
+    known, said = PUBLISHED[name]
+    (tmp_path / "config.json").write_text(json.dumps(said), encoding="utf-8")
+    assert read_config(tmp_path)[1].n_params() == known
+
+
 def test_linear_scaling_is_positions_that_are_nearer() -> None:
     scaling = RopeScaling(rope_type="linear", factor=4.0)
     found = rotary_tables(torch.arange(0, 40, 4), 16, 1e4, scaling)
@@ -244,6 +291,11 @@ def test_bfloat16_stays_bfloat16(tmp_path: Path) -> None:
         close(logits_of(ours, tokens).float(), theirs(tokens).logits.float(), rtol=0.05)
         exact = transformers.AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32).eval()
         close(logits_of(read_hugging_face(tmp_path), tokens), exact(tokens).logits)
+    gpt2 = transformers.GPT2Config(vocab_size=V, n_positions=T, n_embd=48, n_layer=2, n_head=4)
+    transformers.GPT2LMHeadModel(gpt2).save_pretrained(tmp_path / "gpt2")
+    assert {p.dtype for p in read_hugging_face(tmp_path / "gpt2", torch.bfloat16).parameters()} == {
+        torch.bfloat16
+    }
     TOKENIZER.save(tmp_path)
     assert from_hugging_face(tmp_path, torch.bfloat16)[0].embed.weight.dtype == torch.bfloat16
     to_hugging_face(ours, TOKENIZER, tmp_path / "out")
