@@ -20,6 +20,10 @@ PARTS = [
     {"mlp": "relu2", "norm_weight": False, "qk_norm": True, "tie_embeddings": False,
      "value_embeddings": True, "bigram_buckets": 64, "logit_softcap": 20.0, "init": "zero_out"},
     {"qk_norm": True, "windows": (4, 0)},
+    {"mlp": "geglu_tanh", "post_norm": True, "scale_embeddings": True, "qk_norm": True, "windows": (5, 5, 0),
+     "rope_local_theta": 100.0, "query_pre_attn_scalar": 20.0},
+    {"qkv_bias": True, "rotary_layers": (True, False), "rope_scaling":
+     {"rope_type": "yarn", "factor": 4.0, "original_context_length": 8}},
 ]  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def _export_adapter(run: Path, output: Path) -> None:
 
     from mynah.errors import ConfigError
     from mynah.interop.adapters import write_adapter
-    from mynah.interop.loading import ABOUT, open_adapter
+    from mynah.interop.trained import ABOUT, open_adapter
     from mynah.pipeline.open_run import open_run
     from mynah.stages import RunPaths
 

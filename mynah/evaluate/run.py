@@ -23,7 +23,7 @@ from mynah.evaluate.replies import (
 )
 from mynah.generate.chat import continue_text
 from mynah.generate.settings import SamplingConfig
-from mynah.interop.loading import load_trained
+from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
 from mynah.ngram.model import NGramModel
 from mynah.stages import RunPaths

@@ -307,7 +307,7 @@ def _maps(family: Family, model: ModelConfig) -> Iterator[_Map]:
             if one is not None:
                 names, given = [one], [sum(given)]
             elif target == "qkv":
-                names = [family.qkv.replace("{part}", part) for part in "qkv"]
+                names = [family.qkv.replace("{part}", part).replace("{kind}", "weight") for part in "qkv"]
             else:
                 continue
             theirs = tuple(family.prefix + name.format(i=i).removesuffix(".weight") for name in names)

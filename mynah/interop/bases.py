@@ -22,7 +22,7 @@ from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
 from mynah.errors import ArtifactError, ConfigError, MissingDependency
 from mynah.interop.gguf_file import gguf_to_hugging_face, is_gguf, languages_of, licence_of
-from mynah.interop.huggingface import read_config
+from mynah.interop.huggingface import check_readable, read_config
 from mynah.model.config import ModelConfig
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -177,7 +177,7 @@ def show_base(name: str, *, verify: bool = False) -> Base:
         str(manifest.settings.get("source", "unknown")),
         str(manifest.settings.get("licence", "unknown")),
         tuple(manifest.settings.get("languages", ())),
-        read_config(directory),
+        read_config(directory)[1],
         sum(int(info["bytes"]) for info in manifest.files.values()),
         bool(manifest.settings.get("talks")),
     )
@@ -267,7 +267,7 @@ def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
         about = {"licence": licence_of(path), "languages": languages_of(path), **about}
         needed = 8 * path.stat().st_size  # 4 bits of a parameter become 32
     else:
-        read_config(path)
+        check_readable(path)
         files = list(_files_of(path))
         needed = sum(file.stat().st_size for file in files)
     free = shutil.disk_usage(target.parent).free
@@ -285,7 +285,7 @@ def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
             for file in files:
                 shutil.copyfile(file, partial / file.name)
                 artifacts.sync_file(partial / file.name)
-        read_config(partial)
+        check_readable(partial)
         about["talks"] = Tokenizer.load(partial).brings_template
         manifest.settings.update(about)
     return show_base(target.name)

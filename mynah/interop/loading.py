@@ -1,149 +1,149 @@
-"""A trained model from its folder: whole, or an adapter over a base; with the prior that it goes on from, if any."""
+"""A model from foreign tensors, and foreign tensors from a model: which goes where, how it is turned and laid out.
+
+A tensor is copied straight into its place in the model, one at a time.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from mynah import artifacts
-from mynah.config import build_config
-from mynah.errors import ArtifactError, ConfigError
-from mynah.interop.bases import find_base
-from mynah.interop.huggingface import from_hugging_face, hash_of_directory, read_family
-from mynah.model.gain import LEAST_GAIN, gain_of_bfloat16
-from mynah.model.lora import LoRAConfig, adapter_tensors, add_adapter, load_adapter_tensors, merge_adapter
-from mynah.model.tensor_files import write_tensors
+from mynah.errors import ArtifactError
+from mynah.interop.families import Family
+from mynah.interop.sources import TensorSource
+from mynah.model.attention import heads_in, split_heads
+from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_model, load_tensors, read_tensors
-from mynah.ngram.prior import PRIOR, NGramPrior
+from mynah.model.weights import empty_model, model_tensors
 
-ADAPTER, ABOUT = "adapter.safetensors", "adapter.json"
-#: Rows of the product that is timed to choose in which numbers a base computes.
-_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """What a folder with an adapter says of it."""
-
-    lora: LoRAConfig
-    #: the base as it was asked for: a name, or a path
-    base: str
-    #: `hash_of_directory` of it
-    base_hash: str
+#: Ours; theirs are apart, or one after another.
+_QKV = "blocks.{i}.attention.query_key_value.{kind}"
+_HEAD = "lm_head.weight"
+#: Ends of names of what older versions of transformers saved beside the weights: masks and frequencies.
+_BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
 
 
-def quick_dtype(model: Transformer, device: torch.device) -> torch.dtype:
-    """Return the numbers in which a frozen base is held: bfloat16 where products are faster in it."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type != "cpu":
-        return torch.float32
-    gain = gain_of_bfloat16(_ROWS, model.config.n_embd, model.config.ffn_hidden)
-    return torch.bfloat16 if gain >= LEAST_GAIN else torch.float32
-
-
-def adapted_base(
-    directory: Path, lora: LoRAConfig, seed: int, device: torch.device, dtype: torch.dtype | None = None
-) -> tuple[Transformer, LoRAConfig]:
-    """Return a base, frozen, with an adapter that changes nothing yet, and the adapter's shape.
-
-    Args:
-        directory: of the base.
-        lora: the shape asked for; whether queries, keys and values share a pair follows from the base's family.
-        seed: of the adapter.
-        device: where it is to be.
-        dtype: of the frozen weights; None: `quick_dtype`.
-
-    Raises:
-        ArtifactError, ConfigError: if the base cannot be read, or has none of the targets.
-    """
-    model, _ = from_hugging_face(directory)
-    config = lora.model_copy(update={"joint_qkv": not read_family(directory).qkv})
-    model = model.to(device, dtype or quick_dtype(model, device))
-    add_adapter(model, config, seed)
-    return model, config
-
-
-def save_adapter(model: Transformer, adapter: Adapter, out: Path) -> None:
-    """Write a model's adapter, and of which base it is.
-
-    Raises:
-        ArtifactError: if it cannot be written.
-    """
-    about = {
-        "lora": adapter.lora.model_dump(mode="json"),
-        "base": adapter.base,
-        "base_hash": adapter.base_hash,
-    }
-    artifacts.write_json(out / ABOUT, about)
-    write_tensors(out / ADAPTER, {name: tensor.cpu() for name, tensor in adapter_tensors(model).items()})
-
-
-def read_adapter_of(folder: Path) -> Adapter:
-    """Return what a folder says of its adapter.
-
-    Raises:
-        ArtifactError: if it is damaged.
-    """
-    about = artifacts.read_json(folder / ABOUT)
-    try:
-        lora = build_config(LoRAConfig, about["lora"], str(folder / ABOUT))
-        return Adapter(lora, str(about["base"]), str(about["base_hash"]))
-    except (KeyError, TypeError):
-        raise ArtifactError(f"{folder / ABOUT}: damaged: a key is missing") from None
-
-
-def open_adapter(
-    folder: Path, device: torch.device, dtype: torch.dtype | None = None
-) -> tuple[Transformer, Adapter]:
-    """Return a base with the adapter of a folder on it; `device` and `dtype` as in `adapted_base`.
-
-    Raises:
-        ArtifactError: if one of the two is missing or damaged, or the base is not the one that it was trained on.
-    """
-    adapter = read_adapter_of(folder)
-    try:
-        base = find_base(adapter.base)
-    except ConfigError as error:
-        raise ArtifactError(f"{folder}: an adapter of a base that is not here: {error}") from None
-    if hash_of_directory(base) != adapter.base_hash:
-        raise ArtifactError(
-            f"{folder}: an adapter of another {adapter.base}: the files in {base} have changed since; bring "
-            "them back, or build the run anew"
-        )
-    model, _ = adapted_base(base, adapter.lora, 0, device, dtype)
-    load_adapter_tensors(model, read_tensors(folder / ADAPTER), folder / ADAPTER)
-    return model, adapter
-
-
-def load_trained(
-    folder: Path,
-    prior: Path,
-    bos: int,
-    device: torch.device = torch.device("cpu"),
-    dtype: torch.dtype | None = None,
+@torch.no_grad()
+def load_foreign(
+    source: TensorSource, family: Family, config: ModelConfig, where: Path, dtype: torch.dtype
 ) -> Transformer:
-    """Read a model, in evaluation mode; an adapter is added to the weights of its base.
+    """Return a model of foreign tensors, in evaluation mode.
+
+    Beside the model, one foreign tensor is in memory at a time, or the queries, keys and values of one layer.
 
     Args:
-        folder: of the model.
-        prior: folder of the prior.
-        bos: the token that begins a text.
-        device: where it is to be.
-        dtype: of the weights of a base with its adapter; None: `quick_dtype`. Others are float32.
+        source: of the tensors.
+        family: whose names and layout they have.
+        config: of the model as it was saved.
+        where: it comes from, for errors.
+        dtype: of the model's numbers.
 
     Raises:
-        ArtifactError: if something is missing or damaged, or an adapter's base is another one.
+        ArtifactError: if a tensor is missing, of another shape, cannot be read, or has no place in the model.
     """
-    if (folder / ABOUT).is_file():
-        adapted, _ = open_adapter(folder, device, dtype)
-        model = Transformer(adapted.config).to(device, adapted.embed.weight.dtype)
-        load_tensors(model, merge_adapter(adapted), folder)
-        return model.eval()
-    model = load_model(folder)
-    if model.config.prior:
-        model.prior = NGramPrior.load(prior / PRIOR, bos)
-    return model.to(device)
+    theirs = {name.removeprefix(family.prefix): name for name in source.shapes()}
+    wanted = _wanted(family, config)
+    model = empty_model(config, dtype)
+    tensors, less_one = model_tensors(model), _of_layers(family.less_one, config)
+    for ours, names in wanted.items():
+        for name, expected in zip(
+            names, _foreign_shapes(tensors[ours], ours, names, family, config), strict=True
+        ):
+            if name not in theirs:
+                raise ArtifactError(f"{where}: tensor {name} is missing")
+            if (shape := source.shapes()[theirs[name]]) != expected:
+                raise ArtifactError(f"{where}: tensor {name} has shape {shape}, expected {expected}")
+    known = {_HEAD}.union(*wanted.values())  # a head that is tied may have been saved as well
+    if left := sorted(name for name in theirs.keys() - known if not name.endswith(_BUFFERS)):
+        raise ArtifactError(
+            f"{where}: tensor {left[0]} has no place in a {family.name} of this config.json; nothing may be left out"
+        )
+    for ours, names in wanted.items():
+        target = tensors[ours]
+        if _is_joined(ours):
+            _fill_heads(target, [source.get(theirs[name]) for name in names], family, config)
+            continue
+        found = source.get(theirs[names[0]])
+        target.copy_(found.T if _is_turned(ours, found, family) else found)
+        if names[0] in less_one:
+            target.add_(1)
+    return model.eval()
+
+
+def to_foreign(model: Transformer, family: Family) -> Iterator[tuple[str, Tensor]]:
+    """Yield a model's tensors by the names and in the layout of a family, on the CPU, contiguous."""
+    config = model.config
+    tensors = {name: tensor.detach().cpu() for name, tensor in model_tensors(model).items()}
+    less_one = _of_layers(family.less_one, config)
+    for ours, names in _wanted(family, config).items():
+        tensor = tensors[ours]
+        if _is_joined(ours):
+            q, k, v = split_heads(tensor, config.n_kv_head, config.head_dim)
+            parts = [q / math.sqrt(config.head_dim) if family.unscaled else q, k, v]
+            made = parts if family.qkv else [torch.cat(parts)]
+        else:
+            made = [tensor]
+        for name, part in zip(names, made, strict=True):
+            part = part - 1 if name in less_one else part
+            prefix = "" if name == _HEAD else family.prefix
+            yield prefix + name, (part.T if _is_turned(ours, part, family) else part).contiguous()
+
+
+def _wanted(family: Family, config: ModelConfig) -> dict[str, list[str]]:
+    """Return what makes each of our tensors: names without their prefix, one, or those of queries, keys and values."""
+    wanted = {
+        ours.format(i=i): [theirs.format(i=i)]
+        for theirs, ours in family.tensors.items()
+        for i in range(config.n_layer if "{i}" in theirs else 1)
+    }
+    if family.qkv:
+        for kind in ("weight", "bias") if config.bias_of_qkv else ("weight",):
+            for i in range(config.n_layer):
+                wanted[_QKV.format(i=i, kind=kind)] = [
+                    family.qkv.format(i=i, part=part, kind=kind) for part in "qkv"
+                ]
+    if not config.tie_embeddings:
+        wanted["head.weight"] = [_HEAD]
+    return wanted
+
+
+def _of_layers(names: Iterable[str], config: ModelConfig) -> set[str]:
+    """Return names with `{i}` as those of all layers."""
+    return {name.format(i=i) for name in names for i in range(config.n_layer)}
+
+
+def _is_joined(ours: str) -> bool:
+    """Whether one of our tensors holds queries, keys and values."""
+    return ".query_key_value." in ours
+
+
+def _is_turned(ours: str, tensor: Tensor, family: Family) -> bool:
+    return family.transposed and tensor.ndim == 2 and ours.startswith("blocks.")
+
+
+def _foreign_shapes(
+    tensor: Tensor, ours: str, names: list[str], family: Family, config: ModelConfig
+) -> list[tuple[int, ...]]:
+    """Return the shapes of what makes one of our tensors."""
+    if _is_joined(ours) and len(names) == 3:
+        rows = [heads * config.head_dim for heads in (config.n_head, config.n_kv_head, config.n_kv_head)]
+        return [(n, *tensor.shape[1:]) for n in rows]
+    shape = tuple(tensor.shape)
+    return [shape[::-1] if _is_turned(ours, tensor, family) else shape]
+
+
+def _fill_heads(target: Tensor, parts: list[Tensor], family: Family, config: ModelConfig) -> None:
+    """Copy queries, keys and values, apart or one after another, to where `Attention` has them."""
+    if len(parts) == 1:
+        rows = parts[0].T if family.transposed and parts[0].ndim == 2 else parts[0]
+        keys = config.n_kv_head * config.head_dim
+        parts = list(torch.split(rows, [len(rows) - 2 * keys, keys, keys]))
+    places = heads_in(target, config.n_kv_head, config.head_dim)
+    for place, part in zip(places, parts, strict=True):
+        place.copy_(part.reshape(place.shape))
+    if family.unscaled:
+        places[0].mul_(math.sqrt(config.head_dim))

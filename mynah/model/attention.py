@@ -49,6 +49,8 @@ class Attention(nn.Module):
         self.layer = layer
         self.window = config.window(layer)
         self.dropout = config.dropout
+        #: what scores are multiplied by
+        self.scale = 1 / math.sqrt(config.score_divisor)
         #: query heads that share one head of keys and values
         self.shared = self.n_head // self.n_kv_head
         width = (self.n_head + 2 * self.n_kv_head) * self.head_dim
@@ -84,7 +86,7 @@ class Attention(nn.Module):
 
         Args:
             x: (B, T, C).
-            rotary: the tables for these positions.
+            rotary: the tables for these positions; None: the layer has no rotary positions.
             mask: what `record_mask` or the past gives for this layer's window; None: each row is one record.
             value_embedding: (B, T, G * D), added to the values by a learned gate per head.
             past: earlier keys and values; the new ones are added to it.
@@ -129,10 +131,10 @@ class Attention(nn.Module):
             q = q.reshape(B, k.shape[1], self.shared * T, D)
             if mask is not None:
                 mask = mask.repeat(1, 1, self.shared, 1)  # (B, 1, shared * T, S)
-            return _attend(q, k, v, mask).reshape(B, H, T, D)
+            return _attend(q, k, v, mask, self.scale).reshape(B, H, T, D)
         if 0 < self.window < S:
-            return banded_attention(q, k, v, self.window, dropout, mask)
-        return _attend(q, k, v, mask, causal=mask is None and T > 1, dropout=dropout)
+            return banded_attention(q, k, v, self.window, dropout, mask, self.scale)
+        return _attend(q, k, v, mask, self.scale, causal=mask is None and T > 1, dropout=dropout)
 
     def _mix_openly(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
         """Return the same by a pattern (B, H, T, S) that stands in memory and passes `at_pattern`; no dropout."""
@@ -146,7 +148,7 @@ class Attention(nn.Module):
             mask = _added(seen[None], q.dtype)
         k = k.repeat_interleave(self.shared, dim=1)
         v = v.repeat_interleave(self.shared, dim=1)
-        scores = q @ k.mT / math.sqrt(q.shape[-1])
+        scores = q @ k.mT * self.scale
         pattern = (scores if mask is None else scores + mask).softmax(dim=-1)
         mixed: Tensor = self.at_pattern(pattern) @ v
         return mixed
@@ -161,7 +163,14 @@ def mixed_on_cpu(x: Tensor) -> bool:
 
 
 def _attend(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, *, causal: bool = False, dropout: float = 0.0
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    scale: float,
+    *,
+    causal: bool = False,
+    dropout: float = 0.0,
 ) -> Tensor:
     """Return `scaled_dot_product_attention`, or what it is made of: forward-mode derivatives of it there are none.
 
@@ -169,6 +178,7 @@ def _attend(
         q: (B, H, T, D).
         k, v: (B, G, S, D), each for H / G heads of queries.
         mask: added to the scores.
+        scale: what scores are multiplied by before.
         causal: a query sees what is not after it, of S = T.
         dropout: of the pattern.
     """
@@ -181,13 +191,13 @@ def _attend(
     if not only_plain():
         gqa = shared > 1 and not repeats
         if not mixed_on_cpu(q):
-            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, enable_gqa=gqa)
+            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale, enable_gqa=gqa)
         if q.shape[2] >= LONG_ON_CPU:
             q, k, v = (x.to(torch.get_autocast_dtype("cpu")) for x in (q, k, v))
             mask = mask.to(q.dtype) if mask is not None else None
         with torch.autocast("cpu", enabled=False):
-            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, enable_gqa=gqa)
-    scores = q @ k.mT / math.sqrt(q.shape[-1])
+            return F.scaled_dot_product_attention(q, k, v, mask, dropout, causal, scale=scale, enable_gqa=gqa)
+    scores = q @ k.mT * scale
     if causal:
         mask = _added(causal_mask(q.shape[2], k.shape[2], q.device)[None], q.dtype)
     pattern = (scores if mask is None else scores + mask).softmax(dim=-1)
@@ -211,11 +221,25 @@ def join_heads(q: Tensor, k: Tensor, v: Tensor, head_dim: int) -> Tensor:
     return torch.cat([x.reshape(groups, -1, *x.shape[1:]) for x in (q, k, v)], dim=1).flatten(0, 1)
 
 
+def heads_in(rows: Tensor, groups: int, head_dim: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return where the queries, keys and values lie in what `join_heads` lays out, as views.
+
+    Args:
+        rows: ((H + 2 G) * D, ...), contiguous.
+        groups: G.
+        head_dim: D.
+
+    Returns:
+        (G, H / G * D, ...), (G, D, ...), (G, D, ...).
+    """
+    grouped = rows.view(groups, -1, *rows.shape[1:])
+    q, k, v = torch.split(grouped, [grouped.shape[1] - 2 * head_dim, head_dim, head_dim], dim=1)
+    return q, k, v
+
+
 def split_heads(rows: Tensor, groups: int, head_dim: int) -> tuple[Tensor, Tensor, Tensor]:
     """Return the rows of queries, keys and values of what `join_heads` made of them."""
-    grouped = rows.reshape(groups, -1, *rows.shape[1:])
-    sizes = [grouped.shape[1] - 2 * head_dim, head_dim, head_dim]
-    q, k, v = (part.flatten(0, 1) for part in torch.split(grouped, sizes, dim=1))
+    q, k, v = (part.flatten(0, 1) for part in heads_in(rows.contiguous(), groups, head_dim))
     return q, k, v
 
 
@@ -248,7 +272,13 @@ def record_mask(segments: Tensor, window: int, dtype: torch.dtype) -> Tensor:
 
 
 def banded_attention(
-    q: Tensor, k: Tensor, v: Tensor, window: int, dropout: float, mask: Tensor | None = None
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    window: int,
+    dropout: float,
+    mask: Tensor | None = None,
+    scale: float | None = None,
 ) -> Tensor:
     """Locally banded attention (Child et al. 2019): a query sees the last `window` tokens, itself included.
 
@@ -259,6 +289,7 @@ def banded_attention(
         q: (B, H, T, D).
         k, v: (B, G, T, D).
         mask: (B N, 1, window, 2 window), added to the scores of the keys of the two blocks; None: all of its window.
+        scale: what scores are multiplied by before; None: 1 / sqrt(D).
 
     Returns:
         (B, H, T, D).
@@ -270,7 +301,7 @@ def banded_attention(
     if mask is None:
         mask = _added(_band(q.shape[1], window, q.device).repeat(B, 1, 1), q.dtype)
     q, k, v = (x.flatten(0, 1).transpose(1, 2) for x in (q, k, v))  # (B N, H, ., D)
-    y = _attend(q, k, v, mask, dropout=dropout)
+    y = _attend(q, k, v, mask, scale or 1 / math.sqrt(D), dropout=dropout)
     return y.transpose(1, 2).reshape(B, -1, H, D)[:, :T].transpose(1, 2)
 
 

@@ -5,6 +5,8 @@ B rows, T tokens, C width of the residual stream, V vocabulary.
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -50,15 +52,16 @@ class MLP(nn.Module):
         n, bias, vector = config.ffn_hidden, config.bias, Role.VECTOR
         self.up = mark(nn.Linear(config.n_embd, n, bias), weight=Role.MATRIX, bias=vector)
         self.gate = None
-        if config.mlp == "swiglu":
+        if config.gated:
             self.gate = mark(nn.Linear(config.n_embd, n, bias), weight=Role.MATRIX, bias=vector)
         self.down = mark(nn.Linear(n, config.n_embd, bias), weight=Role.INTO_STREAM, bias=vector)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, T, C) to (B, T, C)."""
         h = self.up(x)  # (B, T, hidden)
-        if self.gate is not None:
-            h = F.silu(self.gate(x)) * h  # Shazeer 2020
+        if self.gate is not None:  # Shazeer 2020
+            gate = self.gate(x)
+            h = (F.silu(gate) if self.kind == "swiglu" else F.gelu(gate, approximate="tanh")) * h
         elif self.kind == "relu2":
             h = squared_relu(h)
         else:
@@ -68,12 +71,17 @@ class MLP(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and MLP, each on a normalised copy of the stream and added back to it (pre-norm)."""
+    """Attention and MLP, each on a normalised copy of the stream and added back to it (pre-norm).
+
+    What is added may be normalised, too (Gemma Team 2024, "Gemma 2", section 2).
+    """
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
         self.norm1, self.attention = Norm(config), Attention(config, layer)
         self.norm2, self.mlp = Norm(config), MLP(config)
+        self.post_norm1 = Norm(config) if config.post_norm else None
+        self.post_norm2 = Norm(config) if config.post_norm else None
         self.dropout = config.dropout
         self.at_stream = Point()
 
@@ -87,8 +95,13 @@ class Block(nn.Module):
     ) -> Tensor:
         """(B, T, C) to (B, T, C)."""
         a = self.attention(self.norm1(x), rotary, mask, value_embedding, past)
+        if self.post_norm1 is not None:
+            a = self.post_norm1(a)
         x = x + F.dropout(a, self.dropout, self.training)
-        x = x + F.dropout(self.mlp(self.norm2(x)), self.dropout, self.training)
+        m = self.mlp(self.norm2(x))
+        if self.post_norm2 is not None:
+            m = self.post_norm2(m)
+        x = x + F.dropout(m, self.dropout, self.training)
         after: Tensor = self.at_stream(x)
         return after
 
@@ -106,7 +119,7 @@ class Transformer(nn.Module):
         self.embed = _table(config.vocab_size, config.n_embd)
         learned = config.positions == "learned"
         self.position = _table(config.context_length, config.n_embd) if learned else None
-        self.rotary = None if learned else Rotary(config.context_length, config.head_dim, config.rope_theta)
+        self.rotary, self.rotary_local = _rotary(config)
         width = config.n_kv_head * config.head_dim
         self.value_embed = _table(config.vocab_size, width) if config.value_embeddings else None
         buckets = config.bigram_buckets
@@ -139,6 +152,8 @@ class Transformer(nn.Module):
         """
         T = tokens.shape[1]
         x = self.embed(tokens)
+        if self.config.scale_embeddings:  # by a number of the embedding's own type, as Gemma was trained
+            x = x * torch.tensor(math.sqrt(x.shape[-1]), dtype=x.dtype)
         kind = tokens.device.type
         dtype = x.dtype  # of queries
         if torch.is_autocast_enabled(kind):
@@ -158,7 +173,7 @@ class Transformer(nn.Module):
         if self.position is not None:
             where = torch.arange(T, device=tokens.device) if isinstance(positions, int) else positions
             x = x + self.position(where)
-        rotary = self.rotary(positions) if self.rotary is not None else None
+        rotaries = self._rotaries(positions)
         values = self.value_embed(tokens) if self.value_embed is not None else None
         pairs = self._pairs(tokens, segments, past)
         x = self.at_embedding(F.dropout(x, self.config.dropout, self.training))
@@ -168,12 +183,24 @@ class Transformer(nn.Module):
                 x = x + self.bigram_scale[layer] * pairs
             if self.recompute and self.training:
                 x = torch.utils.checkpoint.checkpoint(
-                    block, x, rotary, mask, values, past, use_reentrant=False
+                    block, x, rotaries[layer], mask, values, past, use_reentrant=False
                 )
             else:
-                x = block(x, rotary, mask, values, past)
+                x = block(x, rotaries[layer], mask, values, past)
         hidden: Tensor = self.norm(x)
         return hidden
+
+    def _rotaries(self, positions: Tensor | int) -> list[tuple[Tensor, Tensor] | None]:
+        """Return the rotary tables of each layer for these positions, or the first so many."""
+        config = self.config
+        if self.rotary is None:
+            return [None] * config.n_layer
+        tables = self.rotary(positions)
+        local = self.rotary_local(positions) if self.rotary_local is not None else tables
+        return [
+            (local if window else tables) if turned else None
+            for window, turned in zip(config.layer_windows, config.layers_rotary, strict=True)
+        ]
 
     def _pairs(self, tokens: Tensor, segments: Tensor | None, past: Past | None) -> Tensor | None:
         """Return what the table of pairs holds for each token and the one before it, (B, T, C)."""
@@ -230,6 +257,15 @@ class Transformer(nn.Module):
 
         head = [self.head.weight, *(self.gate.parameters() if self.gate is not None else ())]
         return loss_in_pieces(piece, hidden, flat, counted, self.config.vocab_size, head)
+
+
+def _rotary(config: ModelConfig) -> tuple[Rotary | None, Rotary | None]:
+    """Return the tables of all layers, and those of layers with a window where theirs are others."""
+    if config.positions == "learned":
+        return None, None
+    size = config.context_length, config.head_dim
+    local = None if config.rope_local_theta is None else Rotary(*size, config.rope_local_theta)
+    return Rotary(*size, config.rope_theta, config.rope_scaling), local
 
 
 def _table(rows: int, width: int) -> nn.Embedding:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from mynah import artifacts
 from mynah.config import build_config
@@ -87,6 +89,31 @@ def new_model(config: ModelConfig, seed: int) -> Transformer:
     return model.eval()
 
 
+class _Unfilled(TorchFunctionMode):
+    """Makes new tensors of one dtype, in this thread; what `torch.nn.init` would fill stays as it is.
+
+    The meta device would do the same, but loads 80 MB of sympy.
+    """
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__:
+            return kwargs["tensor"]
+        if func in (torch.empty, torch.ones, torch.zeros) and kwargs.get("dtype") is None:
+            kwargs = {**kwargs, "dtype": self.dtype}
+        return func(*args, **kwargs)
+
+
+def empty_model(config: ModelConfig, dtype: torch.dtype = torch.float32) -> Transformer:
+    """Return a model whose weights are still to be filled, on the CPU; they take no memory until they are."""
+    with _Unfilled(dtype):
+        return Transformer(config)
+
+
 def model_tensors(model: Transformer) -> dict[str, Tensor]:
     """Return a model's tensors by name, contiguous, a tied head left out."""
     state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
@@ -130,7 +157,7 @@ def load_model(directory: Path) -> Transformer:
     Raises:
         ArtifactError: if a file is missing or damaged, or the tensors are not those of the config.
     """
-    model = Transformer(load_config(directory))
+    model = empty_model(load_config(directory))
     load_tensors(model, read_tensors(directory / WEIGHTS), directory / WEIGHTS)
     return model.eval()
 

@@ -13,6 +13,8 @@ from mynah.data.readers.inputs import check_exists
 from mynah.data.sources import AskSpeaker, is_url
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
+from mynah.interop.bases import find_base
+from mynah.interop.huggingface import check_readable
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
 from mynah.pipeline.recipe import Recipe, to_toml
@@ -20,6 +22,7 @@ from mynah.pipeline.stage import Build, Stage
 from mynah.pipeline.token_stages import NGRAM, PRIOR, TOKENIZER, TOKENS
 from mynah.report.run_report import write_report
 from mynah.stages import Reporter, RunPaths, Silent, Stages
+from mynah.tokenizer.tokenizer import Tokenizer
 
 #: All stages, in order.
 STAGES: tuple[Stage, ...] = (
@@ -74,7 +77,9 @@ def build(
     if recipe.base is not None:
         if recipe.plan.size or recipe.plan.model:
             raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
-        _check_base(recipe.base)
+        base = find_base(recipe.base)
+        check_readable(base)
+        Tokenizer.load(base)
     stages = Stages(directory, recipe.seed, reporter or Silent())
     with artifacts.locked(directory):
         try:
@@ -91,17 +96,6 @@ def build(
             write_report(paths, stages.timings())
         evaluation: dict[str, Any] = artifacts.read_json(paths.evaluation)
         return evaluation
-
-
-def _check_base(name: str) -> None:
-    """Raise what is wrong with a base, all but its weights."""
-    from mynah.interop.bases import find_base
-    from mynah.interop.huggingface import read_config
-    from mynah.tokenizer.tokenizer import Tokenizer
-
-    directory = find_base(name)
-    read_config(directory)
-    Tokenizer.load(directory)
 
 
 def _run(made: Build, stages: Sequence[Stage]) -> None:

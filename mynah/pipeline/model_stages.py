@@ -13,7 +13,7 @@ from mynah.artifacts import Manifest
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run
-from mynah.interop.loading import Adapter, open_adapter, save_adapter
+from mynah.interop.trained import Adapter, open_adapter, save_adapter
 from mynah.model.lora import adapted
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model

@@ -14,7 +14,8 @@ from mynah.device import pick_device
 from mynah.errors import ArtifactError
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face
-from mynah.interop.loading import load_trained
+from mynah.interop.sources import check_has_weights
+from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
 from mynah.pipeline.build import STAGES
 from mynah.pipeline.model_stages import TUNE
@@ -60,6 +61,7 @@ def open_run(
         raise ArtifactError(
             f"{directory}: no such run and no base of that name; run: mynah build FILE, or: mynah base list"
         )
+    check_has_weights(directory)
     if (directory / "config.json").is_file():
         model, tokenizer = from_hugging_face(directory)
         return Run(model.to(device), tokenizer, tokenizer.brings_template, SamplingConfig(), CleanConfig())

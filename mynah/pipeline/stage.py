@@ -92,7 +92,7 @@ class Build:
         if self.base is None:
             return None
         from mynah.interop.huggingface import from_hugging_face
-        from mynah.interop.loading import adapted_base
+        from mynah.interop.trained import adapted_base
 
         if self.adapts:
             return adapted_base(self.base, self.recipe.adapter, self.recipe.seed, self.device)[0]

@@ -150,8 +150,9 @@ def activation_floats(model: ModelConfig, context_length: int, tensor: int = 1) 
     windows = [window for window in model.layer_windows if 0 < window < context_length]
     banded = len(windows) * (Q if changed else 4 * Q) / model.n_layer
     masks = 2 * sum(windows) / model.n_layer
-    mlp = (4 if model.mlp == "swiglu" else 2) * H
+    mlp = (4 if model.gated else 2) * H
     norms = 2 * C if model.norm == "rms" else 4 * C  # model/fused.py needs only what leaves an RMS norm
+    norms *= 2 if model.post_norm else 1
     return norms + masks + (attention + banded + mlp) / tensor
 
 

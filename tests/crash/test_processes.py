@@ -123,21 +123,30 @@ SHARED = {
     "ffn_hidden": 48,
     "norm_eps": 1e-6,
 }
+#: Norms after a block's parts, gated GELU, windows with a base of their own, as Gemma 3 has them.
+MAKES = {
+    "gpt2": None,
+    "qwen3": SHARED,
+    "gemma3": SHARED
+    | {"post_norm": True, "mlp": "geglu_tanh", "scale_embeddings": True, "query_pre_attn_scalar": 12}
+    | {"windows": [8, 0], "rope_local_theta": 100.0},
+}
 
 
 @pytest.mark.parametrize("processes", [2, 4])
-@pytest.mark.parametrize("make", ["gpt2", "qwen3-0.6b"])
+@pytest.mark.parametrize("make", MAKES)
 def test_processes_that_share_each_block_learn_the_same(
     shards: Path, tmp_path: Path, make: str, processes: int
 ) -> None:
     """Two share each block; of four, two and two have other rows."""
     changes = ["optimizer=muon", "ema=0.9", "matrix_every=2", "matrix_learning_rate=1e-3", "grad_clip=0.5"]
-    if make == "gpt2":
+    model = MAKES[make]
+    if model is None:
         changes = ["optimizer=adamw", "ema=0.9"]
     same = [part for change in changes for part in ("--set", f"train.{change}")]
-    if make != "gpt2":
-        fields = ", ".join(f"{name} = {value}" for name, value in SHARED.items())
-        text = shards.read_text().replace('"gpt2"', f'"{make}"')
+    if model is not None:
+        fields = ", ".join(f"{name} = {json.dumps(value)}" for name, value in model.items())
+        text = shards.read_text().replace('"gpt2"', '"qwen3-0.6b"')
         recipe = tmp_path / "recipe.toml"
         recipe.write_text(re.sub(r"(?m)^model = .*$", f"model = {{{fields}}}", text))
         shards = recipe

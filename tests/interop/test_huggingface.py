@@ -11,8 +11,7 @@ from mynah.generate.engine import Request, generate
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.huggingface import from_hugging_face, read_hugging_face, to_hugging_face
 from mynah.model.presets import preset
-from mynah.model.transformer import Transformer
-from mynah.model.weights import load_tensors, new_model
+from mynah.model.weights import new_model
 from mynah.tokenizer.tokenizer import Tokenizer
 
 transformers = pytest.importorskip("transformers")
@@ -45,14 +44,10 @@ def test_logits_are_those_of_transformers(tmp_path: Path, kind: str, values: dic
         for p in theirs.parameters():
             p.add_(0.05 * torch.randn_like(p))
     theirs.save_pretrained(tmp_path)
-    config, tensors = read_hugging_face(tmp_path)
-    ours = Transformer(config)
-    load_tensors(ours, tensors, tmp_path)
+    ours = read_hugging_face(tmp_path)
     tokens = torch.randint(0, 99, (2, 40))
     with torch.no_grad():
-        torch.testing.assert_close(
-            ours.eval().logits(ours(tokens)), theirs(tokens).logits, rtol=1e-4, atol=1e-5
-        )
+        torch.testing.assert_close(ours.logits(ours(tokens)), theirs(tokens).logits, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -150,5 +145,6 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(llama), encoding="utf-8")
     with pytest.raises(ConfigError, match="activation 'gelu'"):
         read_hugging_face(tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **LLAMA}), encoding="utf-8")
     with pytest.raises(ArtifactError, match=r"tokenizer\.json"):
         from_hugging_face(tmp_path)

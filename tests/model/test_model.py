@@ -38,9 +38,12 @@ def test_gpt3_sizes_are_the_papers(name: str) -> None:
     assert {config.window(0), config.window(1)} == {0, 256}
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_the_formula_counts_what_is_built(name: str) -> None:
-    config = preset(name, 1000)
+@pytest.mark.parametrize(
+    "config",
+    [*(preset(name, 1000) for name in PRESETS), *(ModelConfig(**{**SMALL, **parts}) for parts in PARTS)],
+    ids=[*PRESETS, *(f"parts {number}" for number in range(len(PARTS)))],
+)
+def test_the_formula_counts_what_is_built(config: ModelConfig) -> None:
     with torch.device("meta"):
         model = Transformer(config)
     counted = dict.fromkeys(config.n_params_by_group(), 0)

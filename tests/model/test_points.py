@@ -174,7 +174,11 @@ def test_what_passes_by_can_be_read(parts: dict[str, object]) -> None:
         assert not pattern[..., ~seen].any()
         assert (pattern[..., seen] > 0).all()
         # They are what they are called: the pattern is that of the queries and keys, as they meet.
-        scores = read[layer, "at_q"] @ read[layer, "at_k"].repeat_interleave(2, 1).mT / 8**0.5
+        scores = (
+            read[layer, "at_q"]
+            @ read[layer, "at_k"].repeat_interleave(2, 1).mT
+            / model.config.score_divisor**0.5
+        )
         torch.testing.assert_close(pattern, scores.masked_fill(~seen, -torch.inf).softmax(-1))
     with torch.no_grad():
         torch.testing.assert_close(model.logits(model.norm(read[2, "at_stream"])), before)

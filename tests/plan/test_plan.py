@@ -13,6 +13,7 @@ from mynah.plan.flops import training_flops_per_token
 from mynah.plan.settings import LADDER, PlanConfig
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.rates import rates
 
 CPU = torch.device("cpu")
 
@@ -144,7 +145,7 @@ def test_wrong_values_are_told_when_the_recipe_is_read(
 
 def test_a_real_step_is_measured(data: TokenSet) -> None:
     config = preset("nano", 300, n_layer=1, n_embd=32, context_length=32)
-    assert 0 < budget.measure_step(config, data, (2, 16), CPU) < 5
+    assert 0 < budget.measure_step(config, data, (2, 16), CPU, settings=rates(config, False)) < 5
 
 
 def test_flops_of_gpt2_small_by_the_book() -> None:

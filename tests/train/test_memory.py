@@ -24,11 +24,13 @@ SMALLER = {
 
 
 @pytest.mark.parametrize("apart", [False, True])
-@pytest.mark.parametrize("name", ["gpt2", "gpt3-nano", "nano", "mini", "tinyllama-1.1b", "banded"])
+@pytest.mark.parametrize("name", ["gpt2", "gpt3-nano", "nano", "mini", "tinyllama-1.1b", "banded", "gemma"])
 def test_activations_are_what_autograd_keeps(name: str, apart: bool) -> None:
     changes = SMALLER.get(name, {"n_layer": 4, "context_length": 256})
     if name == "banded":
         name, changes = "nano", {**changes, "windows": (64, 0)}
+    if name == "gemma":
+        name, changes = "tinyllama-1.1b", SMALLER["tinyllama-1.1b"] | {"post_norm": True, "mlp": "geglu_tanh"}
     config = preset(name, 300, **changes)
     model, tokens = Transformer(config), torch.zeros(2, 256, dtype=torch.int64)
     weights = {p.untyped_storage().data_ptr() for p in model.parameters()}

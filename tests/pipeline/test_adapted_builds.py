@@ -13,7 +13,7 @@ from mynah import build
 from mynah.data.records import Message
 from mynah.errors import ArtifactError
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory, to_hugging_face
-from mynah.interop.loading import ABOUT, ADAPTER, open_adapter, read_adapter_of
+from mynah.interop.trained import ABOUT, ADAPTER, open_adapter, read_adapter_of
 from mynah.model.lora import adapters_off
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
