@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mynah.data.records import Message
 from mynah.errors import DataError
+from mynah.tokenizer.sandbox import bounded, environment
 from mynah.tokenizer.template import HEARD, LAYOUT, SAID, ChatTemplate, Rendered
 
 if TYPE_CHECKING:
-    import jinja2
     import tokenizers
 
 
@@ -63,8 +61,8 @@ class JinjaTemplate(ChatTemplate):
         self.stop_ids = frozenset(source.stops)
         self.forbidden_ids = frozenset(self.special.values()) - self.stop_ids
         try:
-            self._template = _environment().from_string(source.text)
-        except TemplateError as error:
+            self._template = environment().from_string(source.text)
+        except (TemplateError, RecursionError) as error:
             raise DataError(f"chat template: line {getattr(error, 'lineno', '?')}: not valid Jinja") from None
 
     def text(self, messages: Sequence[Message], *, prompt: bool) -> str:
@@ -76,12 +74,17 @@ class JinjaTemplate(ChatTemplate):
         from jinja2 import TemplateError
 
         turns = [{"role": message.role, "content": message.content} for message in messages]
+        given = {"messages": turns, "tools": None, "documents": None, "add_generation_prompt": prompt}
+        size = sum(len(message.content) for message in messages)
         try:
-            return self._template.render(
-                messages=turns, tools=None, documents=None, add_generation_prompt=prompt, **self.source.tokens
-            )
+            with bounded(size):
+                return self._template.render(**given, **self.source.tokens)
         except TemplateError as error:
             raise DataError(f"the model's chat template refuses this conversation: {error.message}") from None
+        except (ArithmeticError, LookupError, TypeError, ValueError, RecursionError, MemoryError) as error:
+            raise DataError(
+                f"the model's chat template fails on this conversation: {type(error).__name__}"
+            ) from None
 
     def render(self, messages: Sequence[Message]) -> Rendered:
         """Return a whole conversation, for training."""
@@ -170,35 +173,3 @@ def _common(whole: str, beginning: str) -> int:
     """Return how far two texts are the same."""
     length = min(len(whole), len(beginning))
     return next((i for i in range(length) if whole[i] != beginning[i]), length)
-
-
-def _environment() -> jinja2.Environment:
-    """Return Jinja as `transformers` sets it up: in a sandbox, blocks trimmed, with what templates ask it for."""
-    from jinja2 import nodes
-    from jinja2.exceptions import TemplateError
-    from jinja2.ext import Extension, loopcontrols
-    from jinja2.parser import Parser
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    class Generation(Extension):
-        """`{% generation %}` says what is the assistant's, which is found in another way here."""
-
-        tags = {"generation"}  # noqa: RUF012 (as Jinja declares it)
-
-        def parse(self, parser: Parser) -> list[nodes.Node]:
-            next(parser.stream)
-            return parser.parse_statements(("name:endgeneration",), drop_needle=True)
-
-    def refuse(message: str) -> Any:
-        raise TemplateError(message)
-
-    def to_json(value: Any, ensure_ascii: bool = False, **more: Any) -> str:  # Jinja's own is for HTML
-        return json.dumps(value, ensure_ascii=ensure_ascii, **more)
-
-    environment = ImmutableSandboxedEnvironment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[Generation, loopcontrols]
-    )
-    environment.filters["tojson"] = to_json
-    environment.globals["raise_exception"] = refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment

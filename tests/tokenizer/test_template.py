@@ -336,6 +336,41 @@ def test_what_a_template_refuses_is_a_data_error(backend: Any) -> None:
             JinjaTemplate(backend, TemplateSource(unsafe, {}, (2,))).prompt(late)
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{% for a in range(99999) %}{% for b in range(99999) %}{% for c in range(99999) %}{% endfor %}{% endfor %}"
+        "{% endfor %}",
+        "{% set n = namespace(s='aa') %}{% for i in range(60) %}{% set n.s = n.s ~ n.s %}{% endfor %}{{ n.s }}",
+        "{% set n = namespace(s='aa') %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}",
+        "{% set n = namespace(s='aa') %}{% for i in range(60) %}{% set n.s = n.s.replace('a', n.s) %}{% endfor %}",
+        "{% set n = namespace(s='aa') %}{% for i in range(60) %}{% set n.s = n.s | replace('a', n.s) %}{% endfor %}",
+        "{% set n = namespace(s=[1]) %}{% for i in range(60) %}{% set n.s = n.s + n.s %}{% endfor %}",
+        "{{ 'a' * 10 ** 12 }}",
+        "{{ 'a' * 999999999999 }}",
+        "{{ [0] * 999999999999 }}",
+        "{{ '%999999999999d' % 1 }}",
+        "{{ '%999999999999d' | format(1) }}",
+        "{{ 'a'.ljust(999999999999) }}",
+        "{{ '{:999999999999}'.format(1) }}",
+        "{{ 'a' | center(999999999999) }}",
+        "{{ range(999999999) | list }}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ messages + 1 }}",
+    ],
+)
+def test_what_a_template_may_cost_is_bounded(backend: Any, text: str) -> None:
+    with pytest.raises(DataError, match="chat template"):
+        JinjaTemplate(backend, TemplateSource(text, {}, (2,))).prompt(TALK)
+
+
+def test_a_long_conversation_is_within_the_bounds(backend: Any) -> None:
+    template = JinjaTemplate(backend, SOURCE)
+    turns = [Message(("user", "assistant")[i % 2], f"Order {i} has 3 items.") for i in range(4001)]
+    assert template.text(turns, prompt=True).count("items") == 4001
+
+
 def test_the_tokenizer_it_came_with_is_left_as_it_is(backend: Any) -> None:
     before = backend.to_str()
     JinjaTemplate(backend, SOURCE).render(TALK)
