@@ -43,8 +43,11 @@ def evaluate_run(
     questions: Path | None,
     tuned: bool,
     device: torch.device,
+    straight: bool = False,
 ) -> dict[str, Any]:
     """Return the scores of n-gram model, base and chat model on the same held-out tokens, and samples.
+
+    With `straight` the base is an open one as it came, and only replies were learned: they are what decides.
 
     Raises:
         ArtifactError: if a stage of the run is missing or damaged.
@@ -77,7 +80,7 @@ def evaluate_run(
     if questions is not None and tuned:
         known = exchanges(list(map(as_conversation, read_records(paths.records_of("train")))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
-    result["verdict"] = _verdict(result)
+    result["verdict"] = _verdict(result, straight)
     return result
 
 
@@ -167,7 +170,8 @@ def _parts(everything: Score | None, replies: Score | None) -> dict[str, Any]:
     }
 
 
-def _verdict(result: dict[str, Any]) -> dict[str, Any]:
+def _verdict(result: dict[str, Any], straight: bool) -> dict[str, Any]:
     """Say plainly whether the network beats the n-gram model on the same tokens."""
-    network, ngram = result["base"]["all"]["bpb"], result["ngram"]["all"]["bpb"]
-    return {"beats_ngram": network < ngram, "network_bpb": network, "ngram_bpb": ngram}
+    learned, part = ("chat", "replies") if straight else ("base", "all")
+    network, ngram = result[learned][part]["bpb"], result["ngram"][part]["bpb"]
+    return {"beats_ngram": network < ngram, "network_bpb": network, "ngram_bpb": ngram, "on": part}

@@ -101,11 +101,11 @@ def _room(model: Transformer, request: Request) -> int:
     return min(request.config.max_tokens, context - T)
 
 
-def rows_at_once(model: Transformer) -> int:
-    """Return how many rows of a full context may be decoded at once."""
+def rows_at_once(model: Transformer, length: int | None = None) -> int:
+    """Return how many rows of so many tokens, of a full context if not given, may be decoded at once."""
     config = model.config
     per_token = 2 * config.n_layer * config.n_kv_head * config.head_dim * model.embed.weight.element_size()
-    return max(1, min(MOST_ROWS, CACHE_BYTES // (per_token * config.context_length)))
+    return max(1, min(MOST_ROWS, CACHE_BYTES // (per_token * (length or config.context_length))))
 
 
 def generate(model: Transformer, request: Request, state: DecodingState | None = None) -> Iterator[Drawn]:
@@ -144,6 +144,8 @@ def generate_all(
         ConfigError, GenerationError: as `decode`.
     """
     results: list[list[int]] = [[] for _ in requests]
-    for number, drawn in decode(model, requests, at_once):
+    # None of them may grow longer: the context of an open base is far longer than a reply ever gets.
+    longest = max((len(request.prompt) + _room(model, request) for request in requests), default=None)
+    for number, drawn in decode(model, requests, at_once or rows_at_once(model, longest)):
         results[number].append(drawn.token)
     return results

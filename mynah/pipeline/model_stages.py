@@ -20,7 +20,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.plan.times import Ahead
+from mynah.plan.times import FORWARD, FORWARD_OF_ADAPTER, Ahead
 from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import pretrain, tune
@@ -46,7 +46,8 @@ def _ahead(build: Build) -> Ahead:
     if recipe.questions is not None:
         replies += len(read_questions(Path(recipe.questions)))
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
-    return Ahead(held_out, min(held_out, recipe.max_tokens), drawn)
+    forward = FORWARD_OF_ADAPTER if build.adapts else FORWARD
+    return Ahead(held_out, min(held_out, recipe.max_tokens), drawn, forward)
 
 
 def _plan(build: Build, out: Path) -> Counts:
@@ -192,6 +193,7 @@ def _evaluate(build: Build, out: Path) -> Counts:
         samples=recipe.evaluate.samples,
         questions=Path(recipe.evaluate.questions) if recipe.evaluate.questions else None,
         tuned="tune" in build.made,
+        straight=plan_of(build).pretrain is None,
         device=build.device,
     )
     artifacts.write_json(out / build.paths.evaluation.name, result)

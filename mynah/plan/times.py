@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from mynah.train.phases import measured_tokens
 
-#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1).
-FORWARD = 1 / 3
+#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1); of one that trains an
+#: adapter half, as the gradients of frozen weights are left out.
+FORWARD, FORWARD_OF_ADAPTER = 1 / 3, 1 / 2
 #: Scoring n-grams, looking questions up and drawing the report, seconds.
 REPORT_SECONDS = 8.0
 #: A token that is generated costs as much as so many that are read: its products are small.
@@ -26,6 +27,8 @@ class Ahead:
     scored: int = 0
     #: tokens that the evaluation generates, at most
     drawn: int = 0
+    #: share of a step's time that a forward pass takes
+    forward: float = FORWARD
 
 
 def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float:
@@ -36,7 +39,7 @@ def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float
         models: how many networks are measured.
         token_seconds: of a step, for each of its tokens.
     """
-    return REPORT_SECONDS + FORWARD * token_seconds * (models * ahead.scored + DRAWN_COST * ahead.drawn)
+    return REPORT_SECONDS + ahead.forward * token_seconds * (models * ahead.scored + DRAWN_COST * ahead.drawn)
 
 
 def measuring_seconds(
@@ -44,7 +47,7 @@ def measuring_seconds(
 ) -> float:
     """Return what the held-out measurements of a phase take, the one before its first step too."""
     tokens = min(ahead.held_out, measured_tokens(min(every, steps) * tokens_a_step))
-    return (steps // every + 1) * FORWARD * token_seconds * tokens
+    return (steps // every + 1) * ahead.forward * token_seconds * tokens
 
 
 def steps_between(steps: int, tokens_a_step: int, ahead: Ahead, token_seconds: float) -> int:

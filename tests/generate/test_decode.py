@@ -17,7 +17,9 @@ from mynah.generate.chat import ChatSession, continue_text, text_request, until
 from mynah.generate.engine import Request, decode, generate, generate_all
 from mynah.generate.sampling import Drawn
 from mynah.generate.settings import SamplingConfig
+from mynah.model.presets import preset
 from mynah.model.transformer import Transformer
+from mynah.model.weights import new_model
 from mynah.tokenizer.tokenizer import Tokenizer
 
 
@@ -225,3 +227,19 @@ def test_what_a_listener_walked_away_from_does_not_come_back(
     assert session.history == [Message("user", "say"), Message("assistant", heard)]
     again = ChatSession(bytewise, tokenizer, config, list(session.history))
     assert "".join(session.reply("again")) == "".join(again.reply("again"))
+
+
+def test_short_rows_are_decoded_side_by_side_whatever_the_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mynah.generate import engine
+
+    model = new_model(preset("gpt2", 50, n_layer=1, n_embd=16, n_head=2, context_length=4096), 0)
+    monkeypatch.setattr(engine, "CACHE_BYTES", 2 * 16 * 4 * 40)  # of one layer, for 40 tokens in all
+    seen: list[int] = []
+    add = engine.DecodingState.add
+    monkeypatch.setattr(
+        engine.DecodingState, "add", lambda self, rows: (seen.append(len(rows)), add(self, rows))[1]
+    )
+    config = SamplingConfig(max_tokens=6)
+    engine.generate_all(model, [Request([1, 2], config) for _ in range(7)])
+    assert engine.rows_at_once(model) == 1
+    assert seen[0] == 5
