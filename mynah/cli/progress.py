@@ -140,11 +140,12 @@ def run_job(job: Job, output: Path, world: World) -> None:
 
 def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
     verdict = result["verdict"]
-    of = " of replies" if verdict["on"] == "replies" else ""
+    on_replies = verdict.get("on") == "replies"  # evaluations of earlier versions do not say
+    of = " of replies" if on_replies else ""
     figures = (
         f"{verdict['network_bpb']:.3f} bits per held-out byte{of}, n-gram model {verdict['ngram_bpb']:.3f}"
     )
-    if verdict["on"] == "replies":
+    if on_replies:
         figures += f", the base as it came {result['base']['replies']['bpb']:.3f}"
     lines = [f"network {figures}"]
     if not verdict["beats_ngram"]:

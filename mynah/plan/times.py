@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from mynah.train.phases import measured_tokens
 
-#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1); of one that trains an
-#: adapter half, as the gradients of frozen weights are left out.
+#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1); of one that trains
+#: an adapter half, as the gradients of frozen weights are left out.
 FORWARD, FORWARD_OF_ADAPTER = 1 / 3, 1 / 2
 #: Scoring n-grams, looking questions up and drawing the report, seconds.
 REPORT_SECONDS = 8.0

@@ -61,6 +61,8 @@ def _verdict(paths: RunPaths) -> str:
         ngram=f"{verdict['ngram_bpb']:.3f}",
         order=result["ngram"]["order"],
     )
+    if verdict.get("on") == "replies":
+        text += " " + _w("on_replies", base=f"{result['base']['replies']['bpb']:.3f}")
     if "questions" in result:
         text += " " + _w("questions_line", **_question_figures(result["questions"]))
     return f'<p class="verdict{"" if verdict["beats_ngram"] else " bad"}">{text}</p>'

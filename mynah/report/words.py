@@ -16,6 +16,10 @@ WORDS: dict[str, tuple[str, str]] = {
         "神经网络在留出文本上每字节 {network} 比特，未能超过 {order} 元模型（{ngram}）。"
         "它学得还不够：请给更多时间（--minutes）、更多文本，或从训练好的模型开始（--base）。",
     ),
+    "on_replies": (
+        "Only replies were learned, on top of an open base, and only they are compared; the base as it came needs {base}.",
+        "仅在开放基座之上学习了回复，也仅比较回复；未经训练的基座为 {base}。",
+    ),
     "questions_line": (
         "Of {count} held-out questions the bot answers {accuracy} with the right facts; a TF-IDF lookup of "
         "the most similar known question gets {lookup}.",
