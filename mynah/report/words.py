@@ -17,7 +17,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "它学得还不够：请给更多时间（--minutes）、更多文本，或从训练好的模型开始（--base）。",
     ),
     "on_replies": (
-        "Only replies were learned, on top of an open base, and only they are compared; the base as it came needs {base}.",
+        "Only replies were learned, on top of an open base, and only they are compared; the base as it came needs "
+        "{base}.",
         "仅在开放基座之上学习了回复，也仅比较回复；未经训练的基座为 {base}。",
     ),
     "questions_line": (
