@@ -154,9 +154,9 @@ class _Reader:
         )
         self.bare = {}
         if bare:
-            place = np.empty(count, np.int64)
-            place[by] = np.arange(count)
-            self.bare = {int(place[n]): first + n for n in bare}
+            index = np.empty(count, np.int64)
+            index[by] = np.arange(count)
+            self.bare = {int(index[n]): first + n for n in bare}
         self._add(parents, by, words[:, -1], log_probs, backoffs, first)
 
     def block(self, lines: list[bytes], words: Ids, log_probs: Float32s, backoffs: Float32s) -> list[int]:
@@ -273,8 +273,8 @@ class _Reader:
             log_probs[BOS] = -np.inf
             offsets = PackedInts.pack([0, len(last)], len(last))
         else:
-            places = np.searchsorted(parents, np.arange(len(self.tables[-1]) + 1))
-            offsets = PackedInts.pack(places, len(last))
+            indices = np.searchsorted(parents, np.arange(len(self.tables[-1]) + 1))
+            offsets = PackedInts.pack(indices, len(last))
         tokens = PackedInts.pack(last, len(self.words) - 1)
         self.tables.append(Table(tokens, Logs(log_probs), Logs(backoffs), offsets))
 

@@ -83,7 +83,7 @@ class BackoffModel:
             tokens: (N,) ids; sentences laid end to end, each beginning with `bos`.
 
         Yields:
-            The part's first place, and (order, part) uint32; `NONE` where an n-gram is not in the model, or
+            The part's first position, and (order, part) uint32; `NONE` where an n-gram is not in the model, or
             would reach back beyond the beginning of its sentence.
         """
         ids = np.ascontiguousarray(tokens, np.uint32)
@@ -156,11 +156,11 @@ class BackoffModel:
         total: Floats,
         orders: npt.NDArray[np.uint8],
     ) -> None:
-        """Do as `settle` where the longest context that a place has passes on to the uniform distribution.
+        """Do as `settle` where the longest context that a position has passes on to the uniform distribution.
 
         Args:
             found, contexts, total, orders: as there.
-            far: for each order from 2 on, (N,) whether so many tokens stand before a place.
+            far: for each order from 2 on, (N,) whether so many tokens stand before a position.
         """
         total[:], orders[:] = self.tables[0].log_probs.at(found[0]), 1
         for n, reached in enumerate(far, start=2):
@@ -239,7 +239,7 @@ class BackoffModel:
 
 
 def _contexts(found: Ids, before: np.uint32, begins: npt.NDArray[np.bool_]) -> Ids:
-    """Return for each place what ended at the place before; `before` for the first, `NONE` where a sentence begins."""
+    """Return for each position what ended just before it; `before` for the first, `NONE` where a sentence begins."""
     contexts = np.empty_like(found)
     contexts[0], contexts[1:] = before, found[:-1]
     contexts[begins] = NONE
@@ -247,7 +247,7 @@ def _contexts(found: Ids, before: np.uint32, begins: npt.NDArray[np.bool_]) -> I
 
 
 def _reach(ids: Ids, start: int, length: int, n: int, bos: int) -> npt.NDArray[np.bool_]:
-    """Whether n tokens of the same sentence, its beginning among them, stand before each place of a part."""
+    """Whether n tokens of the same sentence, its beginning among them, stand before each position of a part."""
     enough = np.ones(length, np.bool_)
     enough[: max(0, n - start)] = False
     for back in range(n):

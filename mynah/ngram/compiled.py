@@ -32,13 +32,13 @@ def _radix_sort(keys, values, other_keys, other_values, bits):
     swapped = False
     for digit in range(passes):
         shift = np.uint64(digit * _WIDTH)
-        place = 0
+        index = 0
         alone = False
         for bucket in range(size):
             held = counts[digit, bucket]
             alone = alone or held == len(keys)
-            counts[digit, bucket] = place
-            place += held
+            counts[digit, bucket] = index
+            index += held
         if alone:
             continue
         if swapped:
@@ -50,13 +50,13 @@ def _radix_sort(keys, values, other_keys, other_values, bits):
 
 
 @numba.njit(cache=True, nogil=True)
-def _scatter(keys, values, to_keys, to_values, places, shift, mask):
+def _scatter(keys, values, to_keys, to_values, indices, shift, mask):
     for i in range(len(keys)):
         bucket = (keys[i] >> shift) & mask
-        place = places[bucket]
-        to_keys[place] = keys[i]
-        to_values[place] = values[i]
-        places[bucket] = place + 1
+        index = indices[bucket]
+        to_keys[index] = keys[i]
+        to_values[index] = values[i]
+        indices[bucket] = index + 1
 
 
 @numba.njit(cache=True, nogil=True)
@@ -105,14 +105,14 @@ def sort_pairs(keys: Keys, values: Ids, bits: int) -> tuple[Keys, Ids]:
 @numba.njit(cache=True, nogil=True)
 def pair_keys(ids, tokens, bos, bits):
     """See `kernels.pair_keys`."""
-    keys, places = np.empty(len(tokens), np.uint64), np.empty(len(tokens), np.uint32)
+    keys, indices = np.empty(len(tokens), np.uint64), np.empty(len(tokens), np.uint32)
     made = 0
     for i in range(len(tokens)):
         if ids[i] != _NONE and tokens[i] != bos:
             keys[made] = (np.uint64(ids[i]) << np.uint64(bits)) | np.uint64(ids[i + 1])
-            places[made] = i
+            indices[made] = i
             made += 1
-    return keys[:made], places[:made]
+    return keys[:made], indices[:made]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -138,22 +138,22 @@ def add_at(counts, index, low):
 
 
 @numba.njit(cache=True, nogil=True)
-def _unpack(words, bits, place):
+def _unpack(words, bits, index):
     """Return one packed integer, uint64."""
-    bit = place * bits
+    bit = index * bits
     word, shift = bit >> np.uint64(6), bit & np.uint64(63)
     upper = (words[word + np.uint64(1)] << np.uint64(1)) << (np.uint64(63) - shift)
     return ((words[word] >> shift) | upper) & ((np.uint64(1) << bits) - np.uint64(1))
 
 
 @numba.njit(cache=True, nogil=True)
-def _word_of(place, bits):
-    """Return which word the number at a place begins in."""
-    return np.int64((place * bits) >> np.uint64(6))
+def _word_of(index, bits):
+    """Return which word the number at an index begins in."""
+    return np.int64((index * bits) >> np.uint64(6))
 
 
 @numba.extending.intrinsic
-def _prefetch(typing, array, place):
+def _prefetch(typing, array, index):
     """Ask for the memory of an item that will be read soon."""
 
     def generate(context, builder, signature, given):
@@ -166,14 +166,14 @@ def _prefetch(typing, array, place):
         builder.call(function, [pointer, i32(0), i32(3), i32(1)])
         return context.get_dummy_value()
 
-    return numba.types.void(array, place), generate
+    return numba.types.void(array, index), generate
 
 
 #: Searches that go on side by side, so that one works while another waits for memory; each beside those that take
 #: about as many steps: sizes 1, to 8, to 64, ...
 _BESIDE = 16
 _SIZES = 8
-#: So many places before memory is needed it is asked for.
+#: Memory is asked for so many items before it is needed.
 _AHEAD = 16
 
 
@@ -187,7 +187,7 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
     limit = np.uint64((len(tokens) - 1) * 64) // token_bits
     low = np.empty((_SIZES, _BESIDE), np.uint64)
     left, token = np.empty_like(low), np.empty_like(low)
-    place = np.empty((_SIZES, _BESIDE), np.int64)
+    index = np.empty((_SIZES, _BESIDE), np.int64)
     waiting = np.zeros(_SIZES, np.int64)
     for i in range(len(parents)):
         soon = i + _AHEAD
@@ -205,21 +205,21 @@ def find_children(offsets, offset_bits, tokens, token_bits, parents, wanted):
             beyond >>= np.uint64(3)
             size += 1
         n = waiting[size]
-        low[size, n], left[size, n], token[size, n], place[size, n] = begin, end - begin, wanted[i], i
+        low[size, n], left[size, n], token[size, n], index[size, n] = begin, end - begin, wanted[i], i
         _prefetch(tokens, _word_of(begin + ((end - begin) >> one), token_bits))
         waiting[size] = n + 1
         if n + 1 == _BESIDE:
-            _search(tokens, token_bits, low[size], left[size], token[size], place[size], _BESIDE, found)
+            _search(tokens, token_bits, low[size], left[size], token[size], index[size], _BESIDE, found)
             waiting[size] = 0
     for size in range(_SIZES):
-        row = low[size], left[size], token[size], place[size]
+        row = low[size], left[size], token[size], index[size]
         _search(tokens, token_bits, *row, waiting[size], found)
     return found
 
 
 @numba.njit(cache=True, nogil=True)
-def _search(tokens, token_bits, low, left, token, place, beside, found):
-    """Look for a token from `low` on, among `left`; write where it stands to its place of `found`."""
+def _search(tokens, token_bits, low, left, token, index, beside, found):
+    """Look for a token from `low` on, among `left`; write where it stands to its item of `found`."""
     one = np.uint64(1)
     most = one
     for n in range(beside):
@@ -233,7 +233,7 @@ def _search(tokens, token_bits, low, left, token, place, beside, found):
         most -= most >> one
     for n in range(beside):
         if _unpack(tokens, token_bits, low[n]) == token[n]:
-            found[place[n]] = low[n]
+            found[index[n]] = low[n]
 
 
 def settle(order, contexts, found, backoffs, log_probs, total, orders):
@@ -249,12 +249,12 @@ def _parts(logs):
 
 
 @numba.njit(cache=True, nogil=True)
-def _log(values, codes, least, step, place):
+def _log(values, codes, least, step, index):
     if len(values):
-        return np.float64(values[place])
-    if codes[place] == 0:
+        return np.float64(values[index])
+    if codes[index] == 0:
         return -np.inf
-    return np.float64(np.float32(least + (codes[place] - 1.0) * step))
+    return np.float64(np.float32(least + (codes[index] - 1.0) * step))
 
 
 @numba.njit(cache=True, nogil=True)

@@ -108,7 +108,7 @@ def _longer(array: Array, used: int, length: int) -> Array:
 
 @numba.njit(cache=True, nogil=True)
 def _white(data, at):
-    """Return how many bytes of white space, as Python has it, begin at a place of UTF-8; 0 for none."""
+    """Return how many bytes of white space, as Python has it, begin at an index of UTF-8; 0 for none."""
     first = data[at]
     if _KINDS[first] != _PERHAPS:
         return _KINDS[first]
@@ -166,10 +166,10 @@ def _fill(flat, begins, count, slots):
 
 
 @numba.njit(cache=True, nogil=True)
-def _same(data, begin, flat, place, length):
+def _same(data, begin, flat, index, length):
     """Whether two words of one length, whose first eight bytes are the same, are the same."""
     n = 8
-    while n < length and data[begin + n] == flat[place + n]:
+    while n < length and data[begin + n] == flat[index + n]:
         n += 1
     return n >= length
 
@@ -216,13 +216,13 @@ def _read(data, grow, flat, begins, slots, ids, state):
             if 2 * (known + 1) > len(slots):
                 at, ended = begin, _FULL
                 break
-            place = begins[known]
+            index = begins[known]
             for byte in range(begin, at):
-                flat[place] = data[byte]
-                place += 1
+                flat[index] = data[byte]
+                index += 1
             found = known
             known += 1
-            begins[known] = place
+            begins[known] = index
             slots[slot, _HEAD] = head
             slots[slot, _WORD] = (np.uint64(n) << _LENGTH) | np.uint64(known)
         elif found < 0:

@@ -133,21 +133,21 @@ def _next(
     for start, stop in workspace.pieces(len(tokens)):
         before = ids.read(start - 1, start) if start else np.array([NONE], np.uint32)
         around = np.concatenate([before, ids.read(start, stop)])
-        keys, places = workspace.loops.pair_keys(around, tokens.read(start, stop), bos, bits)
-        sorter.add(keys, places + np.uint32(start))
+        keys, indices = workspace.loops.pair_keys(around, tokens.read(start, stop), bos, bits)
+        sorter.add(keys, indices + np.uint32(start))
     prefixes, suffixes = (
         workspace.column(np.uint32, f"{n}-prefixes"),
         workspace.column(np.uint32, f"{n}-suffixes"),
     )
     level = Level(n, prefixes, suffixes, workspace.column(np.uint32, f"{n}-counts"), (0, 0))
-    by_place = _ByPlace(workspace, f"{n}-ids", 0 if last else len(tokens))
+    by_index = _ByIndex(workspace, f"{n}-ids", 0 if last else len(tokens))
     made, key, pending = 0, -1, 0
-    for keys, places in sorter.blocks():
+    for keys, indices in sorter.blocks():
         numbers, begins = workspace.loops.number(keys, key)
         if made + len(begins) >= MOST:
             raise DataError(f"more than {MOST:,} different {n}-grams; expected a lower order or less text")
         if not last:
-            by_place.add(places, (numbers.astype(np.int64) + (made - 1)).astype(np.uint32))
+            by_index.add(indices, (numbers.astype(np.int64) + (made - 1)).astype(np.uint32))
         first = keys[begins]
         level.prefixes.append((first >> np.uint64(bits)).astype(np.uint32))
         level.suffixes.append((first & np.uint64((1 << bits) - 1)).astype(np.uint32))
@@ -162,11 +162,11 @@ def _next(
         level.counts.append(np.array([pending]))
     low, high = below.opening
     level.opening = _range_of(level.prefixes, low), _range_of(level.prefixes, high)
-    return level, by_place.column()
+    return level, by_index.column()
 
 
 def _range_of(prefixes: Column, wanted: int) -> int:
-    """Return the first place of a sorted column with `wanted` or more, by bisection."""
+    """Return the first index of a sorted column with `wanted` or more, by bisection."""
     low, high = 0, len(prefixes)
     while low < high:
         middle = (low + high) // 2
@@ -177,8 +177,8 @@ def _range_of(prefixes: Column, wanted: int) -> int:
     return low
 
 
-class _ByPlace:
-    """Takes ids with their places in any order, and makes of them a column by place."""
+class _ByIndex:
+    """Takes ids with their indices in any order, and makes of them a column by index."""
 
     def __init__(self, workspace: Workspace, name: str, length: int) -> None:
         self.workspace, self.name, self.length = workspace, name, length
@@ -190,12 +190,12 @@ class _ByPlace:
         )
         self.sorter = Sorter(workspace, f"{name}-run", max(1, length.bit_length()))
 
-    def add(self, places: np.ndarray, ids: np.ndarray) -> None:
+    def add(self, indices: np.ndarray, ids: np.ndarray) -> None:
         """Take ids."""
         if self.whole is not None:
-            self.whole[places] = ids
+            self.whole[indices] = ids
         else:
-            self.sorter.add(places.astype(np.uint64), ids)
+            self.sorter.add(indices.astype(np.uint64), ids)
 
     def column(self) -> Column:
         """Return the column; `NONE` stands where nothing was given."""
@@ -204,9 +204,9 @@ class _ByPlace:
             column.append(self.whole)
             return column
         done = 0
-        for places, ids in self.sorter.blocks():
-            piece = np.full(int(places[-1]) + 1 - done, NONE, np.uint32)
-            piece[(places - np.uint64(done)).astype(np.int64)] = ids
+        for indices, ids in self.sorter.blocks():
+            piece = np.full(int(indices[-1]) + 1 - done, NONE, np.uint32)
+            piece[(indices - np.uint64(done)).astype(np.int64)] = ids
             column.append(piece)
             done += len(piece)
         column.append(np.full(self.length - done, NONE, np.uint32))

@@ -21,7 +21,7 @@ Float32s = npt.NDArray[np.float32]
 
 
 def contexts_of(model: BackoffModel, tokens: npt.ArrayLike) -> Ids:
-    """Return for each place of a stream the contexts that lie before the next token.
+    """Return for each position of a stream the contexts that lie before the next token.
 
     Args:
         tokens: (N,) ids; sentences laid end to end, each beginning with the model's `bos`.
@@ -76,7 +76,7 @@ class Dense:
 
 
 def most_likely(model: BackoffModel, tokens: npt.ArrayLike) -> Ids:
-    """Return the token that is most likely after each place of a stream, (N,) uint32; `tokens` as in `contexts_of`."""
+    """Return the token that is most likely after each position, (N,) uint32; `tokens` as in `contexts_of`."""
     contexts = contexts_of(model, tokens)
     dense = Dense(model)
     distinct, which = np.unique(contexts, axis=1, return_inverse=True)
@@ -88,5 +88,5 @@ def most_likely(model: BackoffModel, tokens: npt.ArrayLike) -> Ids:
     return best[which.reshape(-1)]
 
 
-def _natural(logs: Logs, places: Ids | slice) -> Float32s:
-    return logs.at(places) * np.float32(LN10)
+def _natural(logs: Logs, indices: Ids | slice) -> Float32s:
+    return logs.at(indices) * np.float32(LN10)

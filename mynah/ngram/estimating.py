@@ -118,14 +118,14 @@ def _estimate(
         below.weights.append(np.ones(len(below.probabilities) - len(below.weights)))
 
 
-def _gather(column: Column, places: npt.NDArray[np.uint32], workspace: Workspace) -> npt.NDArray[Any]:
-    """Return the values of a column at places in any order; one too long for memory is read in blocks."""
+def _gather(column: Column, indices: npt.NDArray[np.uint32], workspace: Workspace) -> npt.NDArray[Any]:
+    """Return the values of a column at indices in any order; one too long for memory is read in blocks."""
     if len(column) <= workspace.block:
-        return column.read().take(places)
-    found = np.empty(len(places), column.dtype)
+        return column.read().take(indices)
+    found = np.empty(len(indices), column.dtype)
     for low, high in workspace.blocks(len(column)):
-        inside = np.flatnonzero((places >= low) & (places < high))
-        found[inside] = column.read(low, high).take(places[inside] - np.uint32(low))
+        inside = np.flatnonzero((indices >= low) & (indices < high))
+        found[inside] = column.read(low, high).take(indices[inside] - np.uint32(low))
     return found
 
 
@@ -211,20 +211,20 @@ def _offsets(level: Level, kept_below: Column | None, contexts: int, workspace: 
         total = sum(int(level.kept.read(*at).sum()) for at in workspace.pieces(len(level)))
     packer = Packer(workspace.column(np.uint64, f"{level.order}-offsets"), bits_for(total))
 
-    def put(first: int, places: npt.NDArray[np.int64]) -> None:
+    def put(first: int, indices: npt.NDArray[np.int64]) -> None:
         if kept_below is not None:
-            places = places[kept_below.read(first, first + len(places))]
-        packer.append(places.astype(np.uint64))
+            indices = indices[kept_below.read(first, first + len(indices))]
+        packer.append(indices.astype(np.uint64))
 
     done = before = 0
     for start, stop in workspace.pieces(len(level)):
         prefixes = level.prefixes.read(start, stop)
         kept = level.kept.read(start, stop) if level.kept is not None else np.ones(stop - start, np.bool_)
-        places = before + np.concatenate([[0], np.cumsum(kept)])
+        indices = before + np.concatenate([[0], np.cumsum(kept)])
         upto = int(prefixes[-1]) + 1 if stop < len(level) else contexts
-        # A context that began in the piece before has its place already.
-        put(done, places[np.searchsorted(prefixes, np.arange(done, upto))])
-        done, before = max(done, upto), int(places[-1])
+        # A context that began in the piece before has its index already.
+        put(done, indices[np.searchsorted(prefixes, np.arange(done, upto))])
+        done, before = max(done, upto), int(indices[-1])
     if done < contexts:  # an order without n-grams
         put(done, np.full(contexts - done, before))
     packer.append(np.array([total], np.uint64))

@@ -33,17 +33,17 @@ def sort_pairs(keys: Keys, values: Ids, bits: int) -> tuple[Keys, Ids]:
 
 
 def pair_keys(ids: Ids, tokens: Ids, bos: int, bits: int) -> tuple[Keys, Ids]:
-    """Return for each place where an n-gram ends its key, and the place.
+    """Return for each position where an n-gram ends its key, and the position.
 
     Args:
-        ids: (N + 1,) uint32: of the (n-1)-grams that end at the place before the first, and at each of N places.
-        tokens: (N,) uint32: at these places.
+        ids: (N + 1,) uint32: of the (n-1)-grams that end at the position before the first, and at each of N.
+        tokens: (N,) uint32: at these positions.
         bos: the token that begins sentences: no n-gram of two or more tokens ends with it.
         bits: for an id in a key: id of the prefix << bits | id of the suffix.
     """
-    places = np.flatnonzero((ids[:-1] != NONE) & (tokens != bos))
-    keys = (ids[places].astype(np.uint64) << np.uint64(bits)) | ids[places + 1]
-    return keys, places.astype(np.uint32)
+    indices = np.flatnonzero((ids[:-1] != NONE) & (tokens != bos))
+    keys = (ids[indices].astype(np.uint64) << np.uint64(bits)) | ids[indices + 1]
+    return keys, indices.astype(np.uint32)
 
 
 def number(keys: Keys, before: int) -> tuple[Ids, npt.NDArray[np.int64]]:
@@ -156,9 +156,9 @@ def scatter(
     if not len(ends) or not ends[-1]:
         return
     rows = np.repeat(there, sizes)
-    places = np.arange(ends[-1]) + np.repeat(low - (ends - sizes), sizes)
-    values = table.log_probs.at(places) * np.float32(LN10)
-    out[rows, table.tokens.at(places)] = values + beyond[rows]
+    indices = np.arange(ends[-1]) + np.repeat(low - (ends - sizes), sizes)
+    values = table.log_probs.at(indices) * np.float32(LN10)
+    out[rows, table.tokens.at(indices)] = values + beyond[rows]
 
 
 class Words:

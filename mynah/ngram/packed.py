@@ -1,4 +1,4 @@
-"""Numbers in as few bits as they need, readable at any place: how a model keeps its tokens and offsets.
+"""Numbers in as few bits as they need, readable at any index: how a model keeps its tokens and offsets.
 
 KenLM's trie packs its records so too (Heafield 2011, section 3.2); here each field is a column of its own.
 """
@@ -41,9 +41,9 @@ class PackedInts:
     def __len__(self) -> int:
         return self.length
 
-    def one(self, place: int) -> int:
-        """Return the number at a place."""
-        word, shift = divmod(place * self.bits, _WORD)
+    def one(self, index: int) -> int:
+        """Return the number at an index."""
+        word, shift = divmod(index * self.bits, _WORD)
         both = int(self.words[word]) | int(self.words[word + 1]) << _WORD
         return both >> shift & (1 << self.bits) - 1
 
@@ -51,9 +51,9 @@ class PackedInts:
         """Return the numbers from `start` to `stop`, int64."""
         return self.at(np.arange(start, stop))
 
-    def at(self, places: npt.ArrayLike) -> Ints:
-        """Return the numbers at places, int64."""
-        bit = np.asarray(places, np.uint64) * np.uint64(self.bits)
+    def at(self, indices: npt.ArrayLike) -> Ints:
+        """Return the numbers at indices, int64."""
+        bit = np.asarray(indices, np.uint64) * np.uint64(self.bits)
         word, shift = (bit >> np.uint64(6)).astype(np.int64), bit & np.uint64(63)
         # A shift by 64 is undefined: the upper part is shifted by one, and then by what is left.
         upper = (self.words[word + 1] << np.uint64(1)) << (np.uint64(63) - shift)

@@ -133,17 +133,17 @@ def _joint(model: BackoffModel, rows: Ids, opening: float) -> Floats:
 
 def _filtered(table: Table, kept: Bools, kept_below: Bools | None) -> Table:
     """Return a table with the n-grams that stay, of the contexts that stay."""
-    places = np.flatnonzero(kept)
+    indices = np.flatnonzero(kept)
     before = np.concatenate([[0], np.cumsum(kept)])
     begins = before[table.offsets.range(0, len(table.offsets))]
     if kept_below is not None:
         begins = np.append(begins[:-1][kept_below], begins[-1])
-    tokens = table.tokens.at(places)
+    tokens = table.tokens.at(indices)
     return Table(
         PackedInts.pack(tokens, (1 << table.tokens.bits) - 1),
-        Logs(table.log_probs.at(places)),
-        Logs(table.backoffs.at(places) if len(table.backoffs) else np.empty(0, np.float32)),
-        PackedInts.pack(begins, len(places)),
+        Logs(table.log_probs.at(indices)),
+        Logs(table.backoffs.at(indices) if len(table.backoffs) else np.empty(0, np.float32)),
+        PackedInts.pack(begins, len(indices)),
     )
 
 

@@ -52,10 +52,10 @@ class Drawing:
             result[int(np.argmax(probabilities))] = 1.0
             return result
         if 0 < self.top_k < len(probabilities):
-            places = np.argpartition(probabilities, -self.top_k)[-self.top_k :]
+            indices = np.argpartition(probabilities, -self.top_k)[-self.top_k :]
         else:
-            places = np.arange(len(probabilities))
-        kept = probabilities[places] / probabilities.max()
+            indices = np.arange(len(probabilities))
+        kept = probabilities[indices] / probabilities.max()
         if self.temperature != 1:
             kept = kept ** (1 / self.temperature)
         kept = kept / kept.sum()
@@ -63,7 +63,7 @@ class Drawing:
             order = np.argsort(-kept, kind="stable")
             before = np.cumsum(kept[order]) - kept[order]
             kept[order[before >= self.top_p]] = 0.0
-        result[places] = kept / kept.sum()
+        result[indices] = kept / kept.sum()
         return result
 
 
@@ -87,13 +87,13 @@ def sample(
             token = walk.draw([(n, row) for n, row in enumerate(rows, start=1) if row is not None])
         else:
             if top is not None:
-                places, shares = top.of(rows)
+                indices, shares = top.of(rows)
             else:
                 shares = model.distribution(tokens)
-                places = np.arange(len(shares))
+                indices = np.arange(len(shares))
             narrowed = drawing.narrowed(shares)
             drawn = int(np.searchsorted(np.cumsum(narrowed), rng.random(), side="right"))
-            token = int(places[min(drawn, len(places) - 1)])
+            token = int(indices[min(drawn, len(indices) - 1)])
         if token in ends:
             break
         made.append(token)
@@ -157,5 +157,5 @@ class _Walk:
                 if table.child(row, token) is None:
                     return token
             point = self.rng.random() * shares[-1]
-        place = low + min(int(np.searchsorted(shares, point, side="right")), high - low - 1)
-        return table.tokens.one(place)
+        index = low + min(int(np.searchsorted(shares, point, side="right")), high - low - 1)
+        return table.tokens.one(index)

@@ -70,18 +70,18 @@ class Sorter:
         self._runs = []
 
     def _merged(self) -> Iterator[tuple[Keys, Values]]:
-        places = [0] * len(self._runs)
+        indices = [0] * len(self._runs)
         share = max(1, self.workspace.block // len(self._runs))
         while True:
             heads = [
-                run[0].read(place, min(place + share, len(run[0])))
-                for run, place in zip(self._runs, places, strict=True)
+                run[0].read(index, min(index + share, len(run[0])))
+                for run, index in zip(self._runs, indices, strict=True)
             ]
             # What is not above the last key that was read of any run that goes on can be given out now.
             ends = [
                 head[-1]
-                for head, place, run in zip(heads, places, self._runs, strict=True)
-                if place + len(head) < len(run[0])
+                for head, index, run in zip(heads, indices, self._runs, strict=True)
+                if index + len(head) < len(run[0])
             ]
             if not ends and not any(map(len, heads)):
                 return
@@ -92,10 +92,10 @@ class Sorter:
             keys = np.concatenate([head[:count] for head, count in zip(heads, taken, strict=True)])
             values = np.concatenate(
                 [
-                    run[1].read(place, place + count)
-                    for run, place, count in zip(self._runs, places, taken, strict=True)
+                    run[1].read(index, index + count)
+                    for run, index, count in zip(self._runs, indices, taken, strict=True)
                 ]
             )
-            places = [place + count for place, count in zip(places, taken, strict=True)]
+            indices = [index + count for index, count in zip(indices, taken, strict=True)]
             if len(keys):
                 yield self.workspace.loops.sort_pairs(keys, values, self.bits)

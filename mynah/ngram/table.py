@@ -37,9 +37,9 @@ class Logs:
         """Whether these are the logarithms themselves."""
         return self.stored.dtype == np.float32
 
-    def at(self, places: npt.NDArray[np.integer] | slice) -> Float32s:
-        """Return the logarithms at places, float32."""
-        found = self.stored[places]
+    def at(self, indices: npt.NDArray[np.integer] | slice) -> Float32s:
+        """Return the logarithms at indices, float32."""
+        found = self.stored[indices]
         if self.exact:
             return found
         values = (self.least + (found.astype(np.float64) - 1) * self.step).astype(np.float32)
@@ -102,7 +102,7 @@ class Table:
 
 
 def find_child(offsets: PackedInts, tokens: PackedInts, context: int, token: int) -> int | None:
-    """Return the place of a token among what follows a context, by bisection; None if it does not."""
+    """Return the index of a token among what follows a context, by bisection; None if it does not."""
     low, end = offsets.one(context), offsets.one(context + 1)
     high = end
     while low < high:
