@@ -146,8 +146,9 @@ class ModelConfig(Config):
         if not self.rotary_layers:
             raise ValueError("rotary_layers: expected true or false, once or more")
         if self.positions != "rotary":
-            for name in ("rope_local_theta", "rope_scaling", "rotary_layers"):
-                if getattr(self, name) != type(self).model_fields[name].default:
+            unused = {"rope_local_theta": None, "rope_scaling": None, "rotary_layers": (True,)}
+            for name, usual in unused.items():
+                if getattr(self, name) != usual:
                     raise ValueError(f"{name}: only with positions 'rotary', found {self.positions!r}")
         return self
 

@@ -146,11 +146,12 @@ def test_text_without_conversations_has_no_tune_stage(tmp_path: Path) -> None:
 
 def test_a_real_base_model_is_taken(chats: Path, tmp_path: Path, shared: Path) -> None:
     plan = {k: v for k, v in TINY["plan"].items() if k in ("pretrain", "tune")}
-    recipe = load_recipe(None, {**TINY, "plan": plan, "base": str(shared / "model_stories260k" / "hf")})
+    base = {"base": str(shared / "model_stories260k" / "hf"), "full": True}
+    recipe = load_recipe(None, {**TINY, "plan": plan, **base})
     told = Told()
     build([chats], recipe, tmp_path / "run", told)
     config = json.loads((tmp_path / "run" / "tune" / "model.json").read_text(encoding="utf-8"))
-    assert (config["n_layer"], config["mlp"], config["vocab_size"]) == (5, "swiglu", 516)
+    assert (config["n_layer"], config["mlp"], config["vocab_size"]) == (5, "swiglu", 512)
     assert any("base" in note for note in told.notes)
 
 
