@@ -121,7 +121,8 @@ def test_logits_and_ids_are_those_of_transformers(tmp_path: Path, kind: str) -> 
     assert list(again.apply_chat_template(dicts, add_generation_prompt=True)["input_ids"]) == list(ids)
     with torch.no_grad():
         expected = theirs(torch.tensor([ids])).logits
-        torch.testing.assert_close(ours.logits(ours(torch.tensor([ids]))), expected, rtol=1e-4, atol=1e-5)
+        close = 1e-4 * float(expected.abs().max())
+        torch.testing.assert_close(ours.logits(ours(torch.tensor([ids]))), expected, rtol=0, atol=close)
     assert tokenizer.control.bos == 1
     assert tokenizer.template.stop_ids == {2}
 
