@@ -19,7 +19,7 @@ def add(
     name: str | None = None,
     offline: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Fetch a base once, check it, and keep it; the only command of these that opens a connection.
+    """Fetch a base once, check it, and keep it; only a base that is no file or folder of yours opens a connection.
 
     Parameters
     ----------
@@ -77,7 +77,7 @@ def show(name: str) -> None:
 
 
 def remove(name: str) -> None:
-    """Remove a base from this machine; runs that were made from it stay as they are.
+    """Remove a base from this machine; runs with an adapter over it cannot be opened until it is back.
 
     Parameters
     ----------

@@ -16,7 +16,7 @@ def export(
 ) -> None:
     """Write a model as a directory that transformers, and what reads its files, can run.
 
-    Models of the GPT-2, GPT-Neo, Llama and Qwen3 families can be exported. Mynah's own small sizes have parts that no
+    Models of the families that a base can be of can be exported. Mynah's own small sizes have parts that no
     other program knows, and a model with a prior goes on from an n-gram model: both are refused with the reason.
 
     Parameters

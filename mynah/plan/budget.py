@@ -312,7 +312,8 @@ def _by_speed(
         step_seconds = MEASURING * plain_seconds
         reserved = at_end(plain_seconds / (rows[0] * rows[1]))
         left = max(1.0, seconds - (time.monotonic() - begun) - reserved)
-        tokens = (1 - share if share < 1 else 1.0) * left / step_seconds * rows[0] * rows[1]
+        on_text = 1 - share or 1.0  # of a base that goes straight to the replies, they are its text
+        tokens = on_text * left / step_seconds * rows[0] * rows[1]
         epochs = tokens / max(1, len(data.tokens))
         per_param = tokens / model.n_params(embeddings=False)
         fed = epochs >= EPOCHS_FOR_NEXT or per_param >= TOKENS_PER_PARAM
