@@ -35,7 +35,8 @@ def _tokenizer(build: Build, out: Path) -> Counts:
             sum(len(text.encode()) for text in texts())
         )
         tokenizer = Tokenizer.train(texts(), size)
-    tokenizer.save(out)
+    # A base that has not learned to talk is not made to look like one that has.
+    tokenizer.save(out, talks=tokenizer.brings_template)
     return {"vocab_size": tokenizer.vocab_size}
 
 

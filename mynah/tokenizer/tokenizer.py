@@ -14,7 +14,14 @@ from pydantic import Field
 from mynah import artifacts
 from mynah.config import Config
 from mynah.errors import ArtifactError, DataError
-from mynah.tokenizer.foreign import PLAIN_TEMPLATE, TOKENIZER, TOKENIZER_CONFIG, Foreign, read_foreign
+from mynah.tokenizer.foreign import (
+    CHAT_TEMPLATE,
+    PLAIN_TEMPLATE,
+    TOKENIZER,
+    TOKENIZER_CONFIG,
+    Foreign,
+    read_foreign,
+)
 from mynah.tokenizer.jinja import JinjaTemplate, TemplateSource
 from mynah.tokenizer.template import (
     ASSISTANT,
@@ -200,13 +207,16 @@ class Tokenizer:
 
         Args:
             directory: where.
-            talks: whether its model knows what a conversation is; if not, no chat template of Mynah's is written.
+            talks: whether its model knows what a conversation is; if not, no chat template is written that did not come
+                with it.
 
         Raises:
             ArtifactError: if they cannot be written.
         """
         if self.foreign is not None:  # as it came in
             self.foreign.save(directory)
+            if talks and self.foreign.template is None:
+                artifacts.write_text(directory / CHAT_TEMPLATE, PLAIN_TEMPLATE)
             return
         artifacts.write_text(directory / TOKENIZER, self.backend.to_str(pretty=True) + "\n")
         config = self.transformers_config()

@@ -110,3 +110,48 @@ def test_text_is_learned_by_an_adapter_too_and_all_of_a_base_on_request(base: Pa
     build([text], {**SETTINGS, "base": str(base), "full": True}, tmp_path / "full")
     assert (RunPaths(tmp_path / "full").pretrained / "model.safetensors").is_file()
     assert open_run(tmp_path / "full").tokenizer.template.prompt([Message("user", "x")])
+
+
+def test_a_base_that_does_not_talk_is_taught_and_exported_as_one_that_does(
+    chats: Path, tmp_path: Path
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    from tokenizers import Tokenizer as Backend
+    from tokenizers import decoders, models, pre_tokenizers, trainers
+
+    backend = Backend(models.BPE())
+    backend.pre_tokenizer, backend.decoder = (
+        pre_tokenizers.ByteLevel(add_prefix_space=False),
+        decoders.ByteLevel(),
+    )
+    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<|endoftext|>"], initial_alphabet=alphabet, show_progress=False
+    )
+    backend.train_from_iterator(["where is order 12?"], trainer)
+    size = backend.get_vocab_size()
+    base = tmp_path / "plain"
+    ids = {"bos_token_id": 0, "eos_token_id": 0}
+    shape = {"vocab_size": size, "n_positions": 128, "n_embd": 32, "n_layer": 1, "n_head": 2}
+    config = transformers.GPT2Config(**shape, **ids)
+    transformers.AutoModelForCausalLM.from_config(config).save_pretrained(base)
+    fast = transformers.PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="<|endoftext|>")
+    fast.save_pretrained(base)
+    assert not open_run(base).talks
+
+    build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
+    paths = RunPaths(tmp_path / "run")
+    assert any(paths.pretrained.glob("metrics.jsonl"))  # on text first: it has not learned to talk
+    run = open_run(tmp_path / "run", "cpu", torch.float32)
+    to_hugging_face(run.model, run.tokenizer, tmp_path / "out", talks=run.talks)
+    again = open_run(tmp_path / "out")
+    assert run.talks
+    assert again.talks
+    talk = [Message("user", "where is order 12?"), Message("assistant", "here"), Message("user", "ok")]
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
+    dicts = [{"role": m.role, "content": m.content} for m in talk]
+    expected = theirs.apply_chat_template(dicts, add_generation_prompt=True)["input_ids"]
+    assert again.tokenizer.template.prompt(talk) == run.tokenizer.template.prompt(talk) == list(expected)
+    assert theirs.decode(expected) == (
+        "User: where is order 12?\nAssistant: here<|endoftext|>\nUser: ok\nAssistant:"
+    )
