@@ -26,7 +26,7 @@ demo: setup
 	fi
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 3
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 # Kills, power cuts, full disks, flipped bits: N kills of one process and N of two.
 N ?= 20
