@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -178,7 +179,7 @@ class Stages:
         reset_peak_memory()
         began, before = time.monotonic(), self._seconds(partial) if resumed else 0.0
         if not resumed:
-            shutil.rmtree(partial, ignore_errors=True)
+            self._discard(partial)
             artifacts.write_json(partial / KEY, {"key": key})
         try:
             counts = work(partial)
@@ -191,7 +192,7 @@ class Stages:
                 partial.glob(f"{CHECKPOINTS}/*/*")
             )
             if refused or not (partial / CHECKPOINTS).is_dir():  # nothing here that a later run could use
-                shutil.rmtree(partial, ignore_errors=True)
+                self._discard(partial)
             else:
                 self._note_seconds(partial, before + time.monotonic() - began)
             raise
@@ -203,6 +204,14 @@ class Stages:
         if not partial.exists() or (partial / KEY).is_file():
             return False
         return not partial.is_dir() or any(not path.name.startswith(f".{KEY}.") for path in partial.iterdir())
+
+    def _discard(self, partial: Path) -> None:
+        """Delete a folder of ours; the key, by which it is known as ours, last: we may be killed meanwhile."""
+        for path in partial.iterdir() if partial.is_dir() else ():
+            if path.name != KEY:
+                with suppress(OSError):
+                    path.unlink() if not path.is_dir() else shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(partial, ignore_errors=True)
 
     def _same_work(self, partial: Path, key: str) -> bool:
         try:

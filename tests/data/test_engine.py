@@ -193,3 +193,36 @@ def test_a_folder_in_the_way_is_not_deleted(source: Path, tmp_path: Path) -> Non
     ).touch()  # a process was killed before it had written its key
     Stages(tmp_path, 0, Silent()).run("other", {}, {}, lambda out: {})
     assert (tmp_path / "other" / "manifest.json").is_file()
+
+
+def test_a_process_killed_while_it_deletes_its_folder_leaves_one_known_as_ours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mynah.stages import KEY, Silent, Stages
+
+    unlink = os.unlink
+
+    def fails(out: Path) -> dict[str, object]:
+        for name in range(20):
+            (out / str(name)).touch()
+        key = (out / KEY).read_text(encoding="utf-8")
+        (out / KEY).unlink()  # a folder lists its files in an order of its own: here neither first made nor last
+        (out / KEY).write_text(key, encoding="utf-8")
+        raise MynahError("no")
+
+    for survived in range(20):
+        left = [survived]
+
+        def killed(*arguments: object, left: list[int] = left, **more: object) -> None:
+            if not left[0]:
+                raise SystemExit
+            left[0] -= 1
+            unlink(*arguments, **more)  # type: ignore[arg-type]
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "unlink", killed)
+            with pytest.raises(SystemExit):
+                Stages(tmp_path, 0, Silent()).run("clean", {}, {}, fails)
+        Stages(tmp_path, 0, Silent()).run("clean", {}, {}, lambda out: {})
+        assert (tmp_path / "clean" / "manifest.json").is_file()
+        (tmp_path / "clean" / "manifest.json").unlink()
