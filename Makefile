@@ -14,13 +14,15 @@ setup: .venv/ready
 	$(PIP) --editable '.[dev]'
 	@touch $@
 
-# Builds a bot from the bundled shop log, then talks: by keyboard, or a few scripted lines without a terminal.
+# Builds a bot from the bundled shop log over an open model (93 MB, fetched once), from random weights where that cannot
+# be had; then talks: by keyboard, or a few scripted lines without a terminal.
 demo: setup
-	$(BIN)/mynah build --sample en --minutes 3 --name demo
+	@$(BIN)/mynah base add smollm2 || echo "demo: without an open model, from random weights"
+	$(BIN)/mynah build --sample en --minutes 5 --name demo
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		$(BIN)/mynah chat runs/demo; \
 	else \
-		printf '%s\n' "How many days do I have to return something?" "My lamp arrived broken, what now?" \
+		printf '%s\n' "Hello!" "How many days do I have to return something?" "My lamp arrived broken, what now?" "Thanks!" \
 			| tee runs/demo/.asked | $(BIN)/mynah chat runs/demo > runs/demo/.said; \
 		paste -d '\n' runs/demo/.asked runs/demo/.said; \
 	fi

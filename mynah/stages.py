@@ -69,6 +69,11 @@ class RunPaths:
         return self.directory / "report.html"
 
     @property
+    def base_choice(self) -> Path:
+        """Which base was chosen, and why."""
+        return self.stage("base") / "base.json"
+
+    @property
     def tokenizer(self) -> Path:
         """The folder of the tokenizer."""
         return self.stage("tokenizer")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import csv
 import os
+import shutil
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +19,10 @@ from mynah.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
     from mynah.model.transformer import Transformer
+
+# No test sees the bases that its user has fetched; nor do the processes that it starts.
+os.environ["MYNAH_HOME"] = tempfile.mkdtemp(prefix="mynah-home-")
+atexit.register(shutil.rmtree, os.environ["MYNAH_HOME"], ignore_errors=True)
 
 SHARED = Path(os.environ.get("MYNAH_SHARED", Path(__file__).parents[2] / "shared")) / "data"
 

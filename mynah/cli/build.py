@@ -34,7 +34,9 @@ class Flags:
     runs: Annotated[Path, Parameter(group=_DIAL)] = Path("runs")
     "Folder for runs."
     base: Annotated[str | None, Parameter(group=_DIAL)] = None
-    "Start from a trained model: a name of mynah base list, or a Hugging Face directory."
+    "Start from: a name of mynah base list, a Hugging Face directory, or none. Default: auto, the best that is here."
+    system: Annotated[str | None, Parameter(group=_DIAL)] = None
+    "What a base is told before each conversation; default: its own words. Without: those or none, what is shorter."
     full: Annotated[bool | None, Parameter(group=_DIAL, negative="")] = None
     "Train all weights of the base. Default: an adapter (LoRA) beside them, which is quicker and smaller."
     prior: Annotated[Literal["none", "ngram"] | None, Parameter(group=_DIAL)] = None
@@ -57,6 +59,7 @@ class Flags:
             "seed": self.seed,
             "device": self.device,
             "base": self.base,
+            "system": self.system,
             "full": self.full,
             "prior": {"kind": self.prior},
             "plan": {"minutes": self.minutes, "size": self.size},

@@ -23,13 +23,14 @@ from mynah.artifacts import Manifest
 from mynah.errors import ArtifactError, ConfigError, MissingDependency
 from mynah.interop.gguf_file import gguf_to_hugging_face, is_gguf, languages_of, licence_of
 from mynah.interop.huggingface import check_readable, read_config
+from mynah.interop.model_card import CARD, read_card
 from mynah.model.config import ModelConfig
 from mynah.tokenizer.tokenizer import Tokenizer
 
 STAGE = "base"
 #: Files of a hub's repository that are read; never weights that are pickles.
 _FROM_HUB = ("*.safetensors", "*.safetensors.index.json", "config.json", "generation_config.json", "tokenizer.json",
-             "tokenizer_config.json", "chat_template.jinja", "LICENSE*")  # fmt: skip
+             "tokenizer_config.json", "chat_template.jinja", "LICENSE*", CARD)  # fmt: skip
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _REPOSITORY = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9._-]{0,95})/([A-Za-z0-9][A-Za-z0-9._-]{0,95})(?:@([\w./-]{1,100}))?"
@@ -204,7 +205,7 @@ def remove_base(name: str) -> int:
 
 
 def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Base:
-    """Put a base into the user's folder, once, and check that it can be opened.
+    """Put a base into the user's folder, once, and check that it can be opened; one known by name may be there already.
 
     Args:
         what: a name of `KNOWN`, a Hugging Face directory, a GGUF file, or OWNER/NAME[@revision] of the hub.
@@ -231,6 +232,8 @@ def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Ba
         )
     target = bases_folder() / chosen
     if target.exists():
+        if known is not None and not path.exists() and show_base(chosen).source == _source(known):
+            return show_base(chosen)
         raise ConfigError(f"there is a base {chosen} already; remove it first: mynah base remove {chosen}")
     artifacts.make_directory(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as fetched:
@@ -246,7 +249,7 @@ def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Ba
             )
         if known is not None and known.wheel is not None:
             about = {
-                "source": known.wheel.requirement,
+                "source": _source(known),
                 "licence": known.licence,
                 "languages": list(known.languages),
             }
@@ -259,6 +262,10 @@ def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Ba
         return _keep(_from_hub(asked, revision, Path(fetched)), target, about)
 
 
+def _source(known: KnownBase) -> str:
+    return known.wheel.requirement if known.wheel is not None else f"{known.repository}@main"
+
+
 def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
     """Make a base of a directory or a GGUF file."""
     if path.is_file() and not is_gguf(path):
@@ -268,6 +275,7 @@ def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
         needed = 8 * path.stat().st_size  # 4 bits of a parameter become 32
     else:
         check_readable(path)
+        about = {**read_card(path), **about}
         files = list(_files_of(path))
         needed = sum(file.stat().st_size for file in files)
     free = shutil.disk_usage(target.parent).free

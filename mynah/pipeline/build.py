@@ -15,9 +15,10 @@ from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.interop.bases import find_base
 from mynah.interop.huggingface import check_readable
+from mynah.pipeline.base_stage import BASE
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
-from mynah.pipeline.recipe import Recipe, to_toml
+from mynah.pipeline.recipe import AUTO, NONE, Recipe, to_toml
 from mynah.pipeline.stage import Build, Stage
 from mynah.pipeline.token_stages import NGRAM, PRIOR, TOKENIZER, TOKENS
 from mynah.report.run_report import write_report
@@ -29,6 +30,7 @@ STAGES: tuple[Stage, ...] = (
     COLLECT,
     CLEAN,
     SPLIT,
+    BASE,
     TOKENIZER,
     TOKENS,
     NGRAM,
@@ -74,7 +76,7 @@ def build(
             check_exists(Path(source))
     if recipe.evaluate.questions is not None:
         read_questions(Path(recipe.evaluate.questions))  # and a wrong one before an hour of training
-    if recipe.base is not None:
+    if recipe.base not in (AUTO, NONE):
         if recipe.plan.size or recipe.plan.model:
             raise ConfigError("--base brings its own size and shape; leave out --size and plan.model")
         base = find_base(recipe.base)
@@ -103,3 +105,6 @@ def _run(made: Build, stages: Sequence[Stage]) -> None:
         stage.run(made)
         if stage is COLLECT:  # what was asked for is known to be readable
             artifacts.write_text(made.paths.recipe, to_toml(made.recipe))
+        if stage is BASE:  # the same again wherever the recipe is built, whatever bases are there
+            settled = made.recipe.model_copy(update={"base": made.base_name or NONE})
+            artifacts.write_text(made.paths.recipe, to_toml(settled))

@@ -125,7 +125,7 @@ def _keep(build: Build, model: Transformer, done: Progress | None, out: Path) ->
     assert build.base is not None
     lora = next(iter(adapted(model).values())).config
     # By its name, or by a path that holds wherever the run is opened from.
-    name = build.recipe.base if not Path(str(build.recipe.base)).is_dir() else str(build.base.resolve())
+    name = build.base_name if not Path(str(build.base_name)).is_dir() else str(build.base.resolve())
     save_adapter(model, Adapter(lora, str(name), build.base_hash["base"]), out)
     return counts_of(done or Progress())
 

@@ -18,6 +18,9 @@ from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
 
+#: Instead of a base's name: the best that is here, or random weights.
+AUTO, NONE = "auto", "none"
+
 
 class EvaluateConfig(Config):
     """What is measured at the end."""
@@ -38,8 +41,16 @@ class Recipe(Config):
 
     seed: int = Field(0, ge=0, lt=1 << 40)
     device: str = "auto"
-    base: str | None = Field(
-        None, description="the model to start from: a name of mynah base list, or a Hugging Face directory"
+    base: str = Field(
+        AUTO,
+        min_length=1,
+        description="the model to start from: a name of mynah base list, a Hugging Face directory, auto (the best that "
+        "is here and knows the log's language) or none (random weights)",
+    )
+    system: str | None = Field(
+        None,
+        description="what a base is told in front of each conversation; default: its own words (default) or none, "
+        "whichever is shorter",
     )
     full: bool = Field(False, description="train all weights of the base, not an adapter beside them")
     adapter: LoRAConfig = Field(LoRAConfig(), description="the adapter, over a base")
@@ -56,7 +67,7 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _people_are_known(self) -> Self:
-        if self.prior.kind != "none" and self.base is not None:
+        if self.prior.kind != "none" and self.base not in (AUTO, NONE):
             raise ValueError(
                 "a base brings its own head and cannot go on from a prior; leave out --prior or --base"
             )

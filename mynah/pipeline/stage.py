@@ -8,10 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.sources import AskSpeaker
 from mynah.device import pick_device
-from mynah.pipeline.recipe import Recipe
+from mynah.pipeline.recipe import AUTO, NONE, Recipe
 from mynah.stages import Reporter, RunPaths, Stages
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -64,14 +65,24 @@ class Build:
 
         return with_prior(data, held_out, self.paths, self.recipe.ngram)
 
+    @property
+    def base_name(self) -> str | None:
+        """The model to start from by its name or path, if there is one: as asked for, or as the stage `base` chose."""
+        if self.recipe.base != AUTO:
+            return self.recipe.base if self.recipe.base != NONE else None
+        if "base" not in self.made:
+            return None
+        name: str | None = artifacts.read_json(self.paths.base_choice)["base"]
+        return name
+
     @cached_property
     def base(self) -> Path | None:
         """The directory of the model to start from, if there is one."""
-        if self.recipe.base is None:
+        if self.base_name is None:
             return None
         from mynah.interop.bases import find_base
 
-        return find_base(self.recipe.base)
+        return find_base(self.base_name)
 
     @cached_property
     def base_hash(self) -> dict[str, str]:

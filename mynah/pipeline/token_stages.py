@@ -17,14 +17,20 @@ from mynah.pipeline.prior_stage import make_prior
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.tokenizer.dataset import TokenSet, encode_to_file
 from mynah.tokenizer.examples import rejected_conversations
+from mynah.tokenizer.system import OWN, shortest_system, with_system
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 
 PARTS = ("train", "held_out")
 
 
 def _tokenizer(build: Build, out: Path) -> Counts:
+    system = build.recipe.system
     if build.base is not None:
         tokenizer = Tokenizer.load(build.base)
+        if system is None and tokenizer.brings_template:
+            system = shortest_system(tokenizer)
+        if system not in (None, OWN):
+            tokenizer = with_system(tokenizer, system)
     else:
 
         def texts() -> Iterator[str]:
@@ -37,7 +43,15 @@ def _tokenizer(build: Build, out: Path) -> Counts:
         tokenizer = Tokenizer.train(texts(), size)
     # A base that has not learned to talk is not made to look like one that has.
     tokenizer.save(out, talks=tokenizer.brings_template)
-    return {"vocab_size": tokenizer.vocab_size}
+    return {"vocab_size": tokenizer.vocab_size, "system": system}
+
+
+def _say_tokenizer(build: Build, manifest: Manifest) -> Iterator[str]:
+    if build.base is None:
+        if build.recipe.system is not None:
+            yield "a network from random weights is told nothing beforehand: --system is left out"
+    elif manifest.counts["system"] == "" and build.recipe.system is None:
+        yield "told nothing before a conversation: the base's own words would cost more (--system default keeps them)"
 
 
 def _tokens(build: Build, out: Path) -> Counts:
@@ -114,7 +128,11 @@ TOKENIZER = Stage(
     "learning the vocabulary",
     _tokenizer,
     needs=("split",),
-    settings=lambda build: build.recipe.tokenizer.model_dump(mode="json"),
+    settings=lambda build: {
+        **build.recipe.tokenizer.model_dump(mode="json"),
+        **({"system": build.recipe.system} if build.base is not None else {}),
+    },
+    say=_say_tokenizer,
     files=lambda build: build.base_hash,
     opens=True,
 )

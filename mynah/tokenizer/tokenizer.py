@@ -224,7 +224,8 @@ class Tokenizer:
             del config["chat_template"]
         artifacts.write_json(directory / TOKENIZER_CONFIG, config)
 
-    def _special_tokens(self) -> list[str]:
+    def special_tokens(self) -> list[str]:
+        """Return the control tokens as they are written, by their ids."""
         added = self.backend.get_added_tokens_decoder()
         return [added[i].content for i in sorted(added) if added[i].special]
 
@@ -235,7 +236,7 @@ class Tokenizer:
             "bos_token": self.bos_token,
             "eos_token": END,
             "pad_token": self.bos_token,
-            "chat_template": jinja_template(self._special_tokens()),
+            "chat_template": jinja_template(self.special_tokens()),
             "clean_up_tokenization_spaces": False,
             # Without it transformers 4 feeds token_type_ids to models that have no such thing.
             "model_input_names": ["input_ids", "attention_mask"],
@@ -278,7 +279,7 @@ class Tokenizer:
         if not isinstance(bos, str):
             raise ArtifactError(f"{directory / TOKENIZER_CONFIG}: no bos_token")
         own = cls(backend, bos)
-        own._came_with_template = config.get("chat_template") == jinja_template(own._special_tokens())
+        own._came_with_template = config.get("chat_template") == jinja_template(own.special_tokens())
         return own
 
     @classmethod

@@ -206,7 +206,9 @@ def test_a_process_killed_while_it_deletes_its_folder_leaves_one_known_as_ours(
         for name in range(20):
             (out / str(name)).touch()
         key = (out / KEY).read_text(encoding="utf-8")
-        (out / KEY).unlink()  # a folder lists its files in an order of its own: here neither first made nor last
+        (
+            out / KEY
+        ).unlink()  # a folder lists its files in an order of its own: here neither first made nor last
         (out / KEY).write_text(key, encoding="utf-8")
         raise MynahError("no")
 

@@ -1,0 +1,123 @@
+"""Which open model a build starts from, where nobody says so (`base = "auto"`), and what that choice rests on."""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mynah import artifacts
+from mynah.artifacts import Manifest
+from mynah.data.language import language_of
+from mynah.data.records import Conversation, Record
+from mynah.data.store import count_records, read_records
+from mynah.interop.bases import KNOWN, Base, KnownBase, list_bases
+from mynah.pipeline.stage import Build, Counts, Stage
+from mynah.plan.settings import DEFAULT_MINUTES
+from mynah.plan.speed import adapter_speed
+
+#: Records that are looked at for their language, and how far apart at most.
+LOOKED_AT, FURTHEST = 300, 100
+#: A language is the log's if at least this share of its characters is in it: short lines are often told wrong.
+LEAST_SHARE = 0.2
+#: An adapter must get to read so many tokens: after fewer a small log's answers are seldom right (docs/log.md).
+LEAST_TOKENS = 40_000
+#: What a build with a base does besides training takes about so much of a minute for each minute, and at least so long.
+BESIDES, LEAST_BESIDES = 0.25, 60.0
+#: A base held, its adapter, and what a step keeps, in bytes for each parameter, and besides.
+BYTES_EACH, BYTES_BESIDES = 6, 1 << 30
+
+
+def languages_of(records: Sequence[Record]) -> tuple[str, ...]:
+    """Return the ISO codes of the languages of records, the most written first; none where it cannot be told."""
+    written: Counter[str] = Counter()
+    for record in records:
+        text = "\n".join(record.texts)
+        if code := language_of(text).code:
+            written[code] += len(text)
+    total = sum(written.values())
+    return tuple(code for code, n in written.most_common() if n >= LEAST_SHARE * total)
+
+
+def covers(base: Base | KnownBase, languages: Sequence[str]) -> bool:
+    """Return whether a base speaks languages, as far as is known of it."""
+    return bool(languages) and ("*" in base.languages or set(languages) <= set(base.languages))
+
+
+def _choose(build: Build, out: Path) -> Counts:
+    folder = build.paths.records_of("train")
+    apart = min(FURTHEST, max(1, count_records(folder) // LOOKED_AT))
+    records = list(itertools.islice(read_records(folder), 0, apart * LOOKED_AT, apart))
+    name, why = _best(build, languages_of(records), any(_talks(record) for record in records))
+    artifacts.write_json(out / build.paths.base_choice.name, {"base": name, "why": why})
+    return {}
+
+
+def _talks(record: Record) -> bool:
+    return isinstance(record, Conversation) and record.can_teach_replies
+
+
+def _best(build: Build, languages: Sequence[str], replies: bool) -> tuple[str | None, str]:
+    """Return the name of the largest base that fits, if any, and a sentence."""
+    from mynah.train.memory import available_memory
+
+    spoken = ", ".join(languages) or "no language that can be told"
+    here = [base for base in list_bases() if covers(base, languages) and (base.talks or not replies)]
+    if not here:
+        known = next((base.name for base in KNOWN.values() if covers(base, languages)), None)
+        way = f"; an open model that knows it: mynah base add {known}" if known else ""
+        return None, f"from random weights: no base here speaks the log's language ({spoken}){way}"
+    seconds = 60 * (build.recipe.plan.minutes or DEFAULT_MINUTES)
+    seconds -= max(LEAST_BESIDES, BESIDES * seconds)
+    available = available_memory(build.device)
+    refused = ""
+    for base in sorted(here, key=lambda base: -base.config.n_params()):
+        n = base.config.n_params()
+        if available is not None and BYTES_EACH * n + BYTES_BESIDES > available:
+            refused = f"{base.name} needs {(BYTES_EACH * n + BYTES_BESIDES) / 1e9:.1f} GB of memory"
+        elif (needed := LEAST_TOKENS / adapter_speed(n, build.device)) > seconds:
+            minutes = max((needed + LEAST_BESIDES) / 60, needed / 60 / (1 - BESIDES))
+            refused = f"{base.name} needs about --minutes {minutes:.0f} here"
+        else:
+            return (
+                base.name,
+                f"{base.name} knows the log's language ({spoken}); --base none starts from random weights",
+            )
+    return None, f"from random weights: {refused}"
+
+
+def _say(build: Build, manifest: Manifest) -> Iterator[str]:
+    yield artifacts.read_json(build.paths.base_choice)["why"]
+
+
+def _asked(build: Build) -> bool:
+    """Whether a base is to be chosen, and nothing is asked for that only a new network has."""
+    recipe = build.recipe
+    return (
+        recipe.base == "auto"
+        and recipe.prior.kind == "none"
+        and recipe.plan.replies
+        and not (recipe.plan.size or recipe.plan.model or recipe.tokenizer.vocab_size)
+    )
+
+
+def _bases_here(build: Build) -> dict[str, str]:
+    return {base.name: artifacts.sha256_of_file(base.directory / artifacts.MANIFEST) for base in list_bases()}
+
+
+def _settings(build: Build) -> dict[str, Any]:
+    return {"minutes": build.recipe.plan.minutes, "device": str(build.device)}
+
+
+BASE = Stage(
+    "base",
+    "choosing what to start from",
+    _choose,
+    needs=("split",),
+    settings=_settings,
+    files=_bases_here,
+    say=_say,
+    wanted=_asked,
+)
