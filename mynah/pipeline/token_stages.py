@@ -9,7 +9,7 @@ from typing import Any
 from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.records import as_conversation
-from mynah.data.store import read_records
+from mynah.data.store import count_records, read_records
 from mynah.evaluate.baseline import best_order
 from mynah.evaluate.language_model import drawn_records
 from mynah.ngram.config import NGramConfig
@@ -63,6 +63,7 @@ def _tokens(build: Build, out: Path) -> Counts:
             "tokens": len(encoded.tokens),
             "replies": int(encoded.reply.sum()),
             "bytes": int(encoded.n_bytes[:, 0].sum()),
+            "refused": count_records(build.paths.records_of(part)) - len(encoded),
         }
         if len(encoded.records_of("preference")):
             worse = rejected_conversations(read_records(build.paths.records_of(part)))
@@ -76,6 +77,8 @@ def _say_tokens(build: Build, manifest: Manifest) -> Iterator[str]:
         f"vocabulary of {vocabulary:,}, {counts['tokens']:,} tokens to learn "
         f"from ({counts['bytes'] / max(1, counts['tokens']):.2f} bytes a token)"
     )
+    if refused := sum(manifest.counts[part]["refused"] for part in PARTS):
+        yield f"{refused:,} conversations left out: the base's chat template cannot say them"
 
 
 def _ngram(build: Build, out: Path) -> Counts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from mynah.data.records import (
     as_conversation,
     kind_of,
 )
+from mynah.errors import DataError
 from mynah.tokenizer.template import HEARD, LAYOUT, ControlTemplate, Rendered
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -46,11 +47,15 @@ class Encoded:
 def encode_in_batches(records: Iterable[Record], tokenizer: Tokenizer) -> Iterator[Encoded]:
     """Encode records, a bounded number at a time, each beginning with the tokenizer's beginning-of-text token.
 
-    A label, a translation and a chosen reply are what an assistant says; the record keeps its kind.
+    A label, a translation and a chosen reply are what an assistant says; the record keeps its kind. Conversations that
+    the template of a base cannot say are left out.
+
+    Raises:
+        DataError: if it can say none of the first batch.
     """
     dtype = np.uint16 if tokenizer.vocab_size <= 1 << 16 else np.uint32
-    for batch in _batches(records):
-        talks = list(map(as_conversation, batch))
+    for number, whole in enumerate(_batches(records)):
+        batch, talks = _accepted(whole, tokenizer, needed=number == 0)
         rendered = _render(talks, tokenizer)
         lengths = np.array([len(r.ids) for r in rendered], np.int64)
         tokens, part = np.empty(lengths.sum(), dtype), np.empty(lengths.sum(), np.uint8)
@@ -85,6 +90,27 @@ def _render(talks: Sequence[Conversation | Document], tokenizer: Tokenizer) -> l
         else _document(next(encoded), tokenizer)
         for talk in talks
     ]
+
+
+def _accepted(
+    batch: Sequence[Record], tokenizer: Tokenizer, *, needed: bool
+) -> tuple[list[Record], list[Conversation | Document]]:
+    """Return the records that the template can say, and how it says them."""
+    kept, talks = [], []
+    refused: DataError | None = None
+    for record in batch:
+        talk = as_conversation(record)
+        try:
+            if isinstance(talk, Conversation):
+                talk = replace(talk, messages=tuple(tokenizer.template.accepted(talk.messages)))
+        except DataError as error:
+            refused = error
+            continue
+        kept.append(record)
+        talks.append(talk)
+    if refused is not None and needed and not kept:
+        raise refused
+    return kept, talks
 
 
 def _document(ids: list[int], tokenizer: Tokenizer) -> Rendered:

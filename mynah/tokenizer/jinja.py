@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mynah.data.records import Message
 from mynah.errors import DataError
 from mynah.tokenizer.sandbox import bounded, environment
-from mynah.tokenizer.template import HEARD, LAYOUT, SAID, ChatTemplate, Rendered
+from mynah.tokenizer.template import HEARD, LAYOUT, SAID, ChatTemplate, Rendered, in_turns
 
 if TYPE_CHECKING:
     import tokenizers
@@ -114,8 +114,25 @@ class JinjaTemplate(ChatTemplate):
 
         return Rendered(ids, [part(token, span) for token, span in zip(ids, spans, strict=True)])
 
+    def accepted(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return a conversation as this template can say it: many want turns that alternate, a user's first.
+
+        Raises:
+            DataError: if it cannot, whichever way.
+        """
+        return self._accepted(messages, prompt=False)
+
+    def _accepted(self, messages: Sequence[Message], *, prompt: bool) -> Sequence[Message]:
+        try:
+            self.text(messages, prompt=prompt)
+        except DataError:
+            messages = in_turns(messages)
+            self.text(messages, prompt=prompt)
+        return messages
+
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """Return a history's ids, ready for the assistant's next turn."""
+        messages = self._accepted(messages, prompt=True)
         messages, spelled = self._without_control_tokens(messages)
         return self._encode(self.text(messages, prompt=True), spelled)[0]
 

@@ -78,6 +78,14 @@ class ChatTemplate(ABC):
             DataError: if this template cannot say it.
         """
 
+    def accepted(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """Return a conversation as this template can say it.
+
+        Raises:
+            DataError: if it cannot.
+        """
+        return messages
+
     def fit(
         self, messages: Sequence[Message], context_length: int, reply_tokens: int, *, cut: bool = False
     ) -> Fitted:
@@ -214,6 +222,22 @@ class ControlTemplate(ChatTemplate):
             begin += 1
         fitted = super().fit([*head, *messages[begin:]], context_length, reply_tokens, cut=cut)
         return Fitted(fitted.ids, fitted.dropped + begin - len(head))
+
+
+def in_turns(messages: Sequence[Message]) -> list[Message]:
+    """Return a conversation whose turns alternate: what one role says in a row is joined, and a user begins.
+
+    What the assistant says before anybody has asked is left out; system messages in front stay.
+    """
+    made: list[Message] = []
+    for message in messages:
+        if message.role == "assistant" and all(m.role == "system" for m in made):
+            continue
+        if made and made[-1].role == message.role:
+            made[-1] = Message(message.role, f"{made[-1].content}\n{message.content}")
+        else:
+            made.append(Message(message.role, message.content))
+    return made
 
 
 def jinja_template(special_tokens: Sequence[str]) -> str:

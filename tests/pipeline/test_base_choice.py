@@ -9,7 +9,7 @@ import pytest
 
 from mynah import artifacts, build
 from mynah.data.records import Message
-from mynah.errors import ConfigError
+from mynah.errors import ConfigError, DataError
 from mynah.interop.bases import add_base
 from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import preset
@@ -141,7 +141,10 @@ TEMPLATE = (
 )
 
 
-REFUSES = "{% if m['role'] == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+def refuses(when: str) -> str:
+    """Return the template, which refuses some turns."""
+    first = f"{{% if {when} %}}{{{{ raise_exception('not that') }}}}{{% endif %}}<s>{{{{ m['role']"
+    return TEMPLATE.replace("<s>{{ m['role']", first)
 
 
 @pytest.fixture
@@ -206,13 +209,10 @@ def test_what_a_base_is_told_stands_in_its_template(
 def test_a_system_text_that_cannot_be_told_is_refused(talking: Path, english: Path, home: Path) -> None:
     with pytest.raises(ConfigError, match="</s> is a control token of the base"):
         build([english], {**SETTINGS, "base": str(talking), "system": "end</s>"}, home / "run")
-    refusing = TEMPLATE.replace(
-        "<s>{{ m['role']",
-        REFUSES + "<s>{{ m['role']",
-    )
+    refusing = refuses("m['role'] == 'system'")
     config = artifacts.read_json(talking / "tokenizer_config.json")
     artifacts.write_json(talking / "tokenizer_config.json", {**config, "chat_template": refusing})
-    with pytest.raises(ConfigError, match=r"--system: .*no system"):
+    with pytest.raises(ConfigError, match=r"--system: .*not that"):
         build([english], {**SETTINGS, "base": str(talking), "system": "be kind"}, home / "run")
     assert not (home / "run" / "tokenizer").exists()
     build([english], {**SETTINGS, "base": str(talking)}, home / "run", until="tokenizer")
@@ -222,3 +222,24 @@ def test_a_new_network_is_told_nothing(english: Path, home: Path) -> None:
     notes = Notes()
     build([english], Recipe(base="none", system="be kind"), home / "run", notes, until="tokenizer")
     assert any("--system is left out" in line for line in notes.told)
+
+
+def test_conversations_that_a_template_cannot_say_are_left_out_and_counted(
+    talking: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "log.csv"
+    rows = "".join(f"where is {i},{'in Bonn' if i % 4 else 'refused'} {i}\n" for i in range(120))
+    source.write_text(f"question,answer\n{rows}", encoding="utf-8")
+    refusing = refuses("'refused' in m['content']")
+    config = artifacts.read_json(talking / "tokenizer_config.json")
+    artifacts.write_json(talking / "tokenizer_config.json", {**config, "chat_template": refusing})
+    notes = Notes()
+    build([source], {**SETTINGS, "base": str(talking)}, tmp_path / "run", notes, until="ngram")
+    assert any(
+        "30 conversations left out: the base's chat template cannot say them" in line for line in notes.told
+    )
+    source.write_text(
+        "question,answer\n" + "".join(f"where is {i},refused {i}\n" for i in range(120)), encoding="utf-8"
+    )
+    with pytest.raises(DataError, match="chat template refuses this conversation: not that"):
+        build([source], {**SETTINGS, "base": str(talking)}, tmp_path / "none", until="ngram")

@@ -375,3 +375,24 @@ def test_the_tokenizer_it_came_with_is_left_as_it_is(backend: Any) -> None:
     before = backend.to_str()
     JinjaTemplate(backend, SOURCE).render(TALK)
     assert backend.to_str() == before
+
+
+ALTERNATING = (
+    "{% for m in messages %}"
+    "{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('roles must alternate') }}{% endif %}"
+    "{% if 'never' in m['content'] %}{{ raise_exception('not this') }}{% endif %}"
+    "<|im_start|>{{ m['role'] }} {{ m['content'] }}<|im_end|>{% endfor %}"
+)
+
+
+def test_turns_are_joined_where_a_template_wants_them_to_alternate(backend: Any) -> None:
+    template = JinjaTemplate(backend, TemplateSource(ALTERNATING, {}, (2,)))
+    talk = [Message(role, text) for role, text in (
+        ("assistant", "Hello!"), ("user", "a"), ("user", "b"), ("assistant", "c"), ("assistant", "d"), ("user", "e"),
+    )]  # fmt: skip
+    accepted = template.accepted(talk)
+    assert [(m.role, m.content) for m in accepted] == [("user", "a\nb"), ("assistant", "c\nd"), ("user", "e")]
+    assert template.prompt(talk) == template.prompt(accepted)
+    assert template.accepted(accepted) is accepted
+    with pytest.raises(DataError, match="not this"):
+        template.accepted([*talk, Message("assistant", "never")])
