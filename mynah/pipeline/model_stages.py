@@ -20,7 +20,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.plan.times import FORWARD, FORWARD_OF_ADAPTER, Ahead
+from mynah.plan.times import FORWARD_OF_ADAPTER, MEASURING_OF_ADAPTER, Ahead
 from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import pretrain, tune
@@ -46,8 +46,10 @@ def _ahead(build: Build) -> Ahead:
     if recipe.questions is not None:
         replies += len(read_questions(Path(recipe.questions)))
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
-    forward = FORWARD_OF_ADAPTER if build.adapts else FORWARD
-    return Ahead(held_out, min(held_out, recipe.max_tokens), drawn, forward)
+    scored = min(held_out, build.scored_tokens)
+    if build.adapts:
+        return Ahead(held_out, scored, drawn, FORWARD_OF_ADAPTER, MEASURING_OF_ADAPTER)
+    return Ahead(held_out, scored, drawn)
 
 
 def _plan(build: Build, out: Path) -> Counts:
@@ -189,7 +191,7 @@ def _evaluate(build: Build, out: Path) -> Counts:
     result = evaluate_run(
         build.paths,
         sampling=recipe.sampling.model_copy(update={"seed": recipe.sampling.seed or recipe.seed}),
-        max_tokens=recipe.evaluate.max_tokens,
+        max_tokens=build.scored_tokens,
         samples=recipe.evaluate.samples,
         questions=Path(recipe.evaluate.questions) if recipe.evaluate.questions else None,
         tuned="tune" in build.made,
@@ -246,7 +248,7 @@ EVALUATE = Stage(
     _evaluate,
     needs=("split", "tokens", "ngram", "pretrain", "tune"),
     settings=lambda build: {
-        "evaluate": build.recipe.evaluate.model_dump(mode="json", exclude={"questions"}),
+        "evaluate": {"max_tokens": build.scored_tokens, "samples": build.recipe.evaluate.samples},
         "sampling": build.recipe.sampling.model_dump(mode="json"),
     },
     files=_question_file,

@@ -28,10 +28,11 @@ class EvaluateConfig(Config):
     questions: str | None = Field(
         None, description="JSON lines of questions with the facts that a right reply holds"
     )
-    max_tokens: int = Field(
-        50_000,
+    max_tokens: int | None = Field(
+        None,
         ge=1000,
-        description="held-out tokens that are scored, in whole records drawn from all sources",
+        description="held-out tokens that are scored, in whole records drawn from all sources; default: 50,000, over a "
+        "base 2,500 for each minute of the build, at most as many",
     )
     samples: int = Field(8, ge=0, description="held-out prompts answered in the report")
 

@@ -13,6 +13,7 @@ from mynah.artifacts import Manifest
 from mynah.data.sources import AskSpeaker
 from mynah.device import pick_device
 from mynah.pipeline.recipe import AUTO, NONE, Recipe
+from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.stages import Reporter, RunPaths, Stages
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -20,6 +21,8 @@ from mynah.tokenizer.tokenizer import Tokenizer
 if TYPE_CHECKING:
     from mynah.model.transformer import Transformer
 
+#: Held-out tokens that are scored, and over a base: for each minute, and at least (docs/log.md).
+SCORED, SCORED_A_MINUTE, LEAST_SCORED = 50_000, 2_500, 5_000
 #: What a manifest says of a stage's result.
 Counts = dict[str, Any]
 
@@ -97,6 +100,16 @@ class Build:
     def adapts(self) -> bool:
         """Whether an adapter is trained, and the base left as it is."""
         return self.base is not None and not self.recipe.full
+
+    @property
+    def scored_tokens(self) -> int:
+        """Held-out tokens that the evaluation scores at most: a base reads slowly, and twice."""
+        if (asked := self.recipe.evaluate.max_tokens) is not None:
+            return asked
+        if self.base is None:
+            return SCORED
+        minutes = self.recipe.plan.minutes or DEFAULT_MINUTES
+        return min(SCORED, max(LEAST_SCORED, round(SCORED_A_MINUTE * minutes)))
 
     def base_model(self) -> Transformer | None:
         """Return the model to start from, read anew, with a new adapter if one is to be trained; None without one."""

@@ -83,7 +83,7 @@ def _say_tokens(build: Build, manifest: Manifest) -> Iterator[str]:
 
 def _ngram(build: Build, out: Path) -> Counts:
     data, held_out = (TokenSet.load(build.paths.tokens_of(part)) for part in PARTS)
-    measured = drawn_records(held_out, build.recipe.evaluate.max_tokens)
+    measured = drawn_records(held_out, build.scored_tokens)
     tokenizer = build.tokenizer
     baseline = best_order(data, measured, build.recipe.ngram, tokenizer.vocab_size, tokenizer.control.bos)
     order = baseline.model.order
@@ -147,7 +147,7 @@ NGRAM = Stage(
     needs=("tokens",),
     settings=lambda build: {
         **build.recipe.ngram.model_dump(mode="json"),
-        "max_tokens": build.recipe.evaluate.max_tokens,
+        "max_tokens": build.scored_tokens,
     },
     say=_say_ngram,
 )

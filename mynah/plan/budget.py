@@ -52,6 +52,8 @@ TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 STALL = {"repeating": 0, "new": 4}
 #: Tokens of an adapter's step.
 ADAPTER_TOKENS = 256
+#: Readings after which an adapter's step leaves out the end of a reply that no other begins like (docs/log.md).
+KNOWN_AFTER = 3
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -140,8 +142,8 @@ def make_plan(
     straight = adapter and talks and has_replies
     share = 1.0 if straight else TUNE_SHARE[kind] if has_replies else 0.0
     shape = row_shape(data)
-    if adapter:  # many small steps teach an adapter more than few large ones (docs/log.md)
-        shape = max(1, ADAPTER_TOKENS // shape[1]), shape[1]
+    if adapter:  # many small steps teach an adapter more than few large ones, and a long row is filled better
+        shape = 1, max(ADAPTER_TOKENS, shape[1])
     suited_to = partial(rates, from_base=base is not None, adapter=adapter)
     reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
     if has_replies:
@@ -186,6 +188,8 @@ def make_plan(
     if has_replies:
         own_rates = suited_to(model, optimizer=config.tune.get("optimizer"))
         values = {"steps": tune_steps, "eval_every": every(tune_steps), **common, **own_rates}
+        if straight:
+            values |= {"spread": True, "known_after": KNOWN_AFTER}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
             gentle = {
                 name: TUNE_RATE[kind] * rate for name, rate in own_rates.items() if name.endswith("rate")

@@ -13,8 +13,9 @@ FORWARD, FORWARD_OF_ADAPTER = 1 / 3, 1 / 2
 REPORT_SECONDS = 8.0
 #: A token that is generated costs as much as so many that are read: its products are small.
 DRAWN_COST = 3.0
-#: Measuring in training may take this share of the steps' time.
-MEASURING_SHARE = 0.2
+#: Measuring in training may take this share of the steps' time; where an adapter's rate falls to nothing in hardly more
+#: than a pass, the last weights are the best ones in any case.
+MEASURING_SHARE, MEASURING_OF_ADAPTER = 0.2, 0.1
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class Ahead:
     drawn: int = 0
     #: share of a step's time that a forward pass takes
     forward: float = FORWARD
+    #: share of the steps' time that measuring in training may take
+    measuring: float = MEASURING_SHARE
 
 
 def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float:
@@ -53,7 +56,7 @@ def measuring_seconds(
 def steps_between(steps: int, tokens_a_step: int, ahead: Ahead, token_seconds: float) -> int:
     """Return after how many steps a phase measures: twenty times, or less often where that takes too long."""
     every = max(5, steps // 20)
-    allowed = MEASURING_SHARE * steps * tokens_a_step * token_seconds
+    allowed = ahead.measuring * steps * tokens_a_step * token_seconds
     while every < steps and measuring_seconds(steps, every, tokens_a_step, ahead, token_seconds) > allowed:
         every = min(steps, 2 * every)
     return every

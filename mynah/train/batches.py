@@ -5,6 +5,9 @@ B rows, T tokens.
 
 from __future__ import annotations
 
+import itertools
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -19,6 +22,9 @@ from mynah.model.transformer import IGNORE, Transformer
 from mynah.tokenizer.dataset import PriorAlong, TokenSet
 from mynah.tokenizer.template import HEARD, SAID
 from mynah.train.ramp import BatchRamp, batch_ramp
+
+#: Pieces that keep an order are packed into rows so many at once.
+PACKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,14 @@ class StreamBatches:
         return int(generator.integers(0, room + 1)), generator.permutation(self.rows)
 
 
+@dataclass(frozen=True)
+class Repeats:
+    """What is done where replies repeat; see `TrainConfig.spread` and `TrainConfig.known_after`."""
+
+    spread: bool = False
+    known_after: int = 0
+
+
 class PackedBatches:
     """Rows of whole conversations side by side, for fine-tuning: loss on replies alone.
 
@@ -151,6 +165,7 @@ class PackedBatches:
         context_length: int,
         seed: int,
         word_dropout: float = 0.0,
+        repeats: Repeats = Repeats(),
     ) -> None:
         """Raises DataError if no record holds a reply."""
         self.data, self.seed, self.context_length = data, seed, context_length
@@ -161,7 +176,16 @@ class PackedBatches:
         #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
         self.blank = int(data.tokens[0])
         self.pieces = self.pieces[np.random.default_rng(seed).permutation(len(self.pieces))]
-        self.packed = _pack(self.pieces[:, 1] - self.pieces[:, 0], context_length)
+        self.in_order = repeats.spread
+        if repeats.spread or repeats.known_after:
+            self.pieces = _by_repeats(data, self.pieces, repeats)
+        at_once = PACKED_AT_ONCE if repeats.spread else len(self.pieces)
+        lengths = self.pieces[:, 1] - self.pieces[:, 0]
+        self.packed = [
+            [begin + piece for piece in row]
+            for begin in range(0, len(lengths), at_once)
+            for row in _pack(lengths[begin : begin + at_once], context_length)
+        ]
         self.rows = len(self.packed)
         self._order = lru_cache(2)(self._new_order)
 
@@ -199,6 +223,8 @@ class PackedBatches:
         )
 
     def _new_order(self, epoch: int) -> npt.NDArray[np.int64]:
+        if self.in_order and epoch == 0:
+            return np.arange(self.rows)
         return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
 
 
@@ -224,6 +250,50 @@ def _pieces(data: TokenSet, context_length: int) -> npt.NDArray[np.int64]:
             if last == end:
                 break
     return np.array(pieces, np.int64).reshape(-1, 3)
+
+
+def _by_repeats(data: TokenSet, pieces: npt.NDArray[np.int64], repeats: Repeats) -> npt.NDArray[np.int64]:
+    """Put pieces in the order of how often their last reply was read before, and cut those whose end is known by then.
+
+    Args:
+        data: the conversations.
+        pieces: (P, 3), as `_pieces` has them, in any order.
+        repeats: what is asked for.
+
+    Returns:
+        (P, 3), pieces likewise.
+    """
+    begins = np.empty(len(pieces), np.int64)  # of the last reply, the first token that is predicted
+    replies: list[bytes] = []
+    for p, (begin, end, _) in enumerate(pieces.tolist()):
+        said = data.part[begin : end + 1] == SAID
+        last = int(np.flatnonzero(said)[-1]) + 1
+        before = np.flatnonzero(~said[:last])
+        begins[p] = begin + (int(before[-1]) + 1 if len(before) else 0)
+        replies.append(data.tokens[begins[p] : begin + last].tobytes())
+    differs = _differs_after(sorted(set(replies)), data.tokens.dtype.itemsize)
+    read: Counter[bytes] = Counter()
+    times = np.empty(len(pieces), np.int64)
+    cut = pieces.copy()
+    for p, reply in enumerate(replies):
+        times[p] = read[reply]
+        read[reply] += 1
+        if repeats.known_after and times[p] >= repeats.known_after:
+            # The one token more that a piece predicts beyond its end shows how it goes on.
+            cut[p, 1] = min(pieces[p, 1], begins[p] + differs[reply])
+    return cut[np.argsort(times, kind="stable")] if repeats.spread else cut
+
+
+def _differs_after(replies: Sequence[bytes], size: int) -> dict[bytes, int]:
+    """Return after how many tokens each of some different replies, sorted, is none of the others."""
+    shared = [0]
+    for one, other in itertools.pairwise(replies):
+        same = next(
+            (i for i, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other))
+        )
+        shared.append(same // size)
+    shared.append(0)
+    return {reply: max(shared[i], shared[i + 1]) + 1 for i, reply in enumerate(replies)}
 
 
 def _pack(lengths: npt.NDArray[np.int64], context_length: int) -> list[list[int]]:

@@ -60,6 +60,16 @@ class TrainConfig(Config):
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
     )
+    spread: bool = Field(
+        False,
+        description="fine-tuning: the first pass reads each different reply once, then each a second time, and so on",
+    )
+    known_after: int = Field(
+        0,
+        ge=0,
+        description="fine-tuning: a reply that was read so many times is read on only as far as it differs from "
+        "others; 0: always to its end",
+    )
     eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
     patience: int = Field(
         10, ge=1, description="measurements without gain before it stops early; wsd: in its fall"

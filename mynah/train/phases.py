@@ -9,7 +9,7 @@ from typing import Any
 from mynah.errors import DataError
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import TokenSet
-from mynah.train.batches import NextToken, PackedBatches, StreamBatches, TokenBatch
+from mynah.train.batches import NextToken, PackedBatches, Repeats, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, held_out_loss, train
 from mynah.train.memory import check_positions
@@ -53,7 +53,17 @@ def tune(
     Raises:
         DataError: if no conversation holds a reply; otherwise as `pretrain`.
     """
-    return _train(model, data, held_out, config, session, PackedBatches, word_dropout=config.word_dropout)
+    repeats = Repeats(config.spread, config.known_after)
+    return _train(
+        model,
+        data,
+        held_out,
+        config,
+        session,
+        PackedBatches,
+        word_dropout=config.word_dropout,
+        repeats=repeats,
+    )
 
 
 def _train(
