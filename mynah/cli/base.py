@@ -9,8 +9,9 @@ from cyclopts import Parameter
 if TYPE_CHECKING:
     from mynah.interop.bases import Base
 
-#: Bytes a parameter: to talk in float32; to fine-tune all of it, with gradients, two means and a copy of the best.
-_TO_TALK, _TO_TUNE = 4, 20
+#: Bytes a parameter: to talk in float32; to fine-tune an adapter, or all of it, with gradients, two means and a copy of
+#: the best.
+_TO_TALK, _TO_ADAPT, _TO_TUNE = 4, 6, 20
 
 
 def add(
@@ -43,22 +44,36 @@ def add(
 
 
 def list_() -> None:
-    """Show the bases that are here, and those that Mynah knows by name: size, languages, licence, memory."""
-    from mynah.device import free_memory
+    """Show the bases that are here, and those that Mynah knows by name: size, languages, licence, memory, speed."""
+    from mynah.device import free_memory, pick_device
     from mynah.interop.bases import KNOWN, bases_folder, list_bases
+    from mynah.plan.speed import adapter_speed
+
+    device = pick_device()
 
     here = {base.name: base for base in list_bases()}
     free = free_memory()
-    rows: list[tuple[str, ...]] = [("", "parameters", "languages", "licence", "to talk", "to fine-tune all")]
+
+    def told(name: str, parameters: int, languages: tuple[str, ...], licence: str) -> tuple[str, ...]:
+        memory = (_needed(each * parameters, free) for each in (_TO_TALK, _TO_ADAPT, _TO_TUNE))
+        speed = f"{adapter_speed(parameters, device):,.0f} tokens/s"
+        return name, f"{parameters / 1e6:,.0f}M", _languages(languages), licence, *memory, speed
+
+    rows: list[tuple[str, ...]] = [
+        ("", "parameters", "languages", "licence", "to talk", "an adapter", "all of it", "an adapter reads")
+    ]
     for name, base in here.items():
-        rows.append(_row(f"* {name}", base.config.n_params(), base.languages, base.licence, free))
+        rows.append(told(f"* {name}", base.config.n_params(), base.languages, base.licence))
     for name, known in KNOWN.items():
         if name not in here:
-            rows.append(_row(f"  {name}", known.parameters * 10**6, known.languages, known.licence, free))
+            rows.append(told(f"  {name}", known.parameters * 10**6, known.languages, known.licence))
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print(f"\n* is here, in {bases_folder()}; the others: mynah base add NAME")
+    print(
+        "memory is worked out, and the speed from a product timed now; mynah build measures the base itself"
+    )
     if free is not None:
         print(f"memory free: {_gigabytes(free)}")
 
@@ -102,21 +117,8 @@ def _print(base: Base) -> None:
     print(f"talks      {'yes, by its own chat template' if base.talks else 'no, it continues text'}")
 
 
-def _row(
-    name: str, parameters: int, languages: tuple[str, ...], licence: str, free: int | None
-) -> tuple[str, ...]:
-    def memory(each: int) -> str:
-        needed = each * parameters
-        return _gigabytes(needed) + ("" if free is None or needed < free else " (too much here)")
-
-    return (
-        name,
-        f"{parameters / 1e6:,.0f}M",
-        _languages(languages),
-        licence,
-        memory(_TO_TALK),
-        memory(_TO_TUNE),
-    )
+def _needed(size: int, free: int | None) -> str:
+    return _gigabytes(size) + ("" if free is None or size < free else " (too much here)")
 
 
 def _languages(codes: tuple[str, ...]) -> str:

@@ -25,6 +25,7 @@ from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import pretrain, tune
 from mynah.train.state import Progress
+from mynah.train.trained import TrainedCount
 
 #: A build may take this much longer than it was given before it says that its minutes are too few.
 TOLERANCE = 1.25
@@ -59,12 +60,14 @@ def _plan(build: Build, out: Path) -> Counts:
     data, _ = build.texts  # with a prior, made here for the first time: part of what is spent
     spent = seconds_so_far(build) + time.monotonic() - begun
     available = available_memory(build.device)
+    base = build.base_model()
+    trained = TrainedCount.of(base) if base is not None else None
     plan = make_plan(
         recipe.plan,
         data,
         build.tokenizer.vocab_size,
         has_replies=recipe.plan.replies and bool(data.reply.any()),
-        base=build.base_model(),
+        base=base,
         seconds=max(2.0, total - spent),
         device=build.device,
         seed=recipe.seed,
@@ -75,7 +78,7 @@ def _plan(build: Build, out: Path) -> Counts:
     )
     for config in (plan.pretrain, plan.tune):
         if config is not None:
-            check_memory(recipe.plan.size, plan.model, config, available)
+            check_memory(recipe.plan.size, plan.model, config, available, trained=trained)
     if plan.seconds is not None and spent + plan.seconds > TOLERANCE * total:
         needed = math.ceil((spent + plan.seconds) / 6) / 10
         steps = sum(config.steps for config in (plan.pretrain, plan.tune) if config is not None)

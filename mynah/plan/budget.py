@@ -23,6 +23,7 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
 from mynah.train.memory import check_memory
 from mynah.train.rates import NEW_FACTOR, passes_over, rates
+from mynah.train.trained import TrainedCount
 
 #: Passes over the text after which a new model begins to learn it by heart (docs/log.md); what time is left
 #: then goes to the replies, up to so many passes over them, where blanked words keep questions new.
@@ -161,7 +162,8 @@ def make_plan(
         rows = shape_for(model, shape, from_base=base is not None)
         reasons.append(f"size {config.size}: a fixed number of passes, no speed measured")
     else:
-        fits = partial(_fits, name=config.size, available=available, suited_to=suited_to)
+        trained = TrainedCount.of(base) if base is not None and adapter else None
+        fits = partial(_fits, name=config.size, available=available, suited_to=suited_to, trained=trained)
         at_end = partial(evaluation_seconds, ahead, 1 + has_replies)
         model, in_budget, rows, step_seconds = _by_speed(
             candidates, data, shape, seconds, share, base, reasons, fits, at_end,
@@ -229,10 +231,11 @@ def _fits(
     name: str | None,
     available: int | None,
     suited_to: Callable[[ModelConfig], dict[str, Any]],
+    trained: TrainedCount | None,
 ) -> None:
     """Raise ConfigError if a model needs more memory to be trained than there is, before it is made."""
     settings = {"batch_size": rows[0], "context_length": rows[1], **suited_to(model)}
-    check_memory(name, model, TrainConfig(steps=1, **settings), available)
+    check_memory(name, model, TrainConfig(steps=1, **settings), available, trained=trained)
 
 
 def _steps(model: ModelConfig, steps_a_pass: float, in_budget: float | None, share: float) -> tuple[int, int]:
