@@ -159,6 +159,10 @@ def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
             f"{questions['accuracy']:.1%} of {questions['count']} held-out questions answered with the "
             f"right facts{shown}"
         )
+    if general := result.get("general"):
+        lines.append(
+            f"a general text, not of the log: {general['before']:.3f} bits a byte before, {general['after']:.3f} after"
+        )
     for line in lines:
         console.print(line, highlight=False, markup=False)
     console.print(f"report     {directory / 'report.html'}", highlight=False, markup=False)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mynah import artifacts
+from mynah.data.language import language_of
 from mynah.data.records import Conversation, Document, Message, Record, as_conversation
 from mynah.data.store import read_records
 from mynah.errors import MissingDependency
@@ -27,7 +30,7 @@ from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
 from mynah.ngram.model import NGramModel
 from mynah.stages import RunPaths
-from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 
 #: A prompt made of running text is this many characters long.
@@ -44,10 +47,12 @@ def evaluate_run(
     tuned: bool,
     device: torch.device,
     straight: bool = False,
+    over_base: bool = False,
 ) -> dict[str, Any]:
     """Return the scores of n-gram model, base and chat model on the same held-out tokens, and samples.
 
-    With `straight` the base is an open one as it came, and only replies were learned: they are what decides.
+    With `straight` the base is an open one as it came, and only replies were learned: they are what decides. With
+    `over_base` it is also measured what learning them has cost of what the base knew: on a text that is no log.
 
     Raises:
         ArtifactError: if a stage of the run is missing or damaged.
@@ -80,8 +85,30 @@ def evaluate_run(
     if questions is not None and tuned:
         known = exchanges(list(map(as_conversation, read_records(paths.records_of("train")))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
+    if over_base and tuned:
+        result["general"] = _general(base, talker, tokenizer, paths, context)
     result["verdict"] = _verdict(result, straight)
     return result
+
+
+def _general(
+    before: Transformer, after: Transformer, tokenizer: Tokenizer, paths: RunPaths, context: int
+) -> dict[str, Any]:
+    """Return bits a byte of a fixed general text, bundled, in the log's language: before and after fine-tuning."""
+    seen = [
+        text
+        for record in itertools.islice(read_records(paths.records_of("train")), 50)
+        for text in record.texts
+    ]
+    language = "zh" if language_of("\n".join(seen)).code == "zh" else "en"
+    file = resources.files("mynah") / "samples" / f"general_{language}.txt"
+    data = encode_records(map(Document, file.read_text(encoding="utf-8").strip().split("\n\n")), tokenizer)
+    scores = [summarise(score_network(model, data, context), data) for model in (before, after)]
+    found: dict[str, Any] = {"language": language}
+    for name, score in zip(("before", "after"), scores, strict=True):
+        assert score is not None  # the text is not empty
+        found[name] = score.bpb
+    return found
 
 
 def ask(

@@ -199,6 +199,7 @@ def _evaluate(build: Build, out: Path) -> Counts:
         questions=Path(recipe.evaluate.questions) if recipe.evaluate.questions else None,
         tuned="tune" in build.made,
         straight=plan_of(build).pretrain is None,
+        over_base=build.base is not None,
         device=build.device,
     )
     artifacts.write_json(out / build.paths.evaluation.name, result)

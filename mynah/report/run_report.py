@@ -63,6 +63,8 @@ def _verdict(paths: RunPaths) -> str:
     )
     if verdict.get("on") == "replies":
         text += " " + _w("on_replies", base=f"{result['base']['replies']['bpb']:.3f}")
+    if general := result.get("general"):
+        text += " " + _w("general_text", before=f"{general['before']:.3f}", after=f"{general['after']:.3f}")
     if "questions" in result:
         text += " " + _w("questions_line", **_question_figures(result["questions"]))
     return f'<p class="verdict{"" if verdict["beats_ngram"] else " bad"}">{text}</p>'

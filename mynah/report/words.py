@@ -16,6 +16,11 @@ WORDS: dict[str, tuple[str, str]] = {
         "神经网络在留出文本上每字节 {network} 比特，未能超过 {order} 元模型（{ngram}）。"
         "它学得还不够：请给更多时间（--minutes）、更多文本，或从训练好的模型开始（--base）。",
     ),
+    "general_text": (
+        "A general text that is not of the log takes {before} bits a byte before and {after} after fine-tuning: "
+        "the difference is what was forgotten.",
+        "与日志无关的通用文本在微调前每字节需要 {before} 比特，微调后 {after}：差值即遗忘的部分。",
+    ),
     "on_replies": (
         "Only replies were learned, on top of an open base, and only they are compared; the base as it came needs "
         "{base}.",

@@ -88,6 +88,9 @@ def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(
             opened.model.logits(opened.model(ids)), tuned.logits(tuned(ids)), rtol=close, atol=close
         )
     assert result["chat"]["replies"]["bpb"] < result["base"]["replies"]["bpb"]
+    general = result["general"]
+    assert general["language"] == "en"
+    assert general["before"] != general["after"] > 0
 
     again = build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
     assert again == result
