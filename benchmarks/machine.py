@@ -6,6 +6,7 @@ import os
 import platform
 import time
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,8 +27,19 @@ def matmul_rate(size: int = 2048, repeats: int = 5, dtype: torch.dtype | None = 
     return best
 
 
-def describe() -> str:
-    """Return date, processor, cores, memory and versions in a few lines."""
+def half_precision_units() -> str:
+    """Return what the processor has for products in bfloat16, as Linux names it; "none" where nothing is told."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text(encoding="utf-8").split() if info.is_file() else []
+    return ", ".join(name for name in ("avx512_bf16", "amx_bf16") if name in flags) or "none"
+
+
+def describe(*packages: str) -> str:
+    """Return date, processor, cores, memory and versions in a few lines.
+
+    Args:
+        packages: whose versions are told too, or that they are not installed.
+    """
     import torch
 
     cpu = platform.processor() or platform.machine()
@@ -45,4 +57,12 @@ def describe() -> str:
         f"date      {now}\n"
         f"machine   {cpu}, {os.cpu_count()} cores{memory}, {torch.get_num_threads()} threads\n"
         f"versions  Python {platform.python_version()}, torch {torch.__version__}"
+        + "".join(f", {package} {_version(package)}" for package in packages)
     )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
