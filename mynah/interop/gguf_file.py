@@ -154,8 +154,7 @@ class GGUFSource:
         )  # not the file's own memory, which cannot be written
 
     def _is_turned(self, tensor: Any) -> bool:
-        is_matrix = len(tensor.shape) == 2 and str(tensor.name).startswith("blk.")
-        return self._architecture.transposed and is_matrix
+        return self._architecture.is_turned(str(tensor.name), len(tensor.shape))
 
 
 def shape_of(tensor: Any) -> tuple[int, ...]:

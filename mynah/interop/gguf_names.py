@@ -38,6 +38,10 @@ class Architecture:
         """Return GGUF's name of a tensor; None: it is of no such model."""
         return _translated(name, {theirs: ours for ours, theirs in self.stems.items()})
 
+    def is_turned(self, name: str, dimensions: int) -> bool:
+        """Whether a tensor, by GGUF's name, has rows where Hugging Face's has columns."""
+        return self.transposed and dimensions == 2 and name.startswith("blk.")
+
 
 _LLAMA = {
     "token_embd": "model.embed_tokens",
