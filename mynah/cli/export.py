@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -13,8 +13,12 @@ def export(
     *,
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     adapter: Annotated[bool, Parameter(negative="")] = False,
+    quant: Literal["f32", "f16", "q8_0"] | None = None,
 ) -> None:
-    """Write a model as a directory that transformers, and what reads its files, can run.
+    """Write a model for other programs: a directory for transformers, or a GGUF file for llama.cpp and Ollama.
+
+    What was written is read back before it is put in place: tokens, chat template, stop tokens and logits must be
+    those of the model, or nothing is written.
 
     Models of the families that a base can be of can be exported. Mynah's own small sizes have parts that no
     other program knows, and a model with a prior goes on from an n-gram model: both are refused with the reason.
@@ -22,14 +26,24 @@ def export(
     Parameters
     ----------
     run: Path
-        A run that mynah build made, or a folder that GPT3.save wrote.
+        A run that mynah build made, a folder that GPT3.save wrote, a Hugging Face directory, or the name of a base.
     output: Path
-        The new directory: config.json, model.safetensors, tokenizer.json with the chat template.
+        The new directory: config.json, model.safetensors, tokenizer.json with the chat template. A name that ends in
+        .gguf: one file for llama.cpp, with a Modelfile for Ollama beside it.
     adapter: bool
         Of a run over a base: write its adapter alone, as PEFT has it. Default: base and adapter as one model.
+    quant: Literal["f32", "f16", "q8_0"] | None
+        Numbers of the matrices in a GGUF file: 4, 2 or about 1 byte each. Default: f16.
     """
     import torch
 
+    from mynah.errors import ConfigError
+
+    is_file = output.suffix == ".gguf"
+    if quant is not None and not is_file:
+        raise ConfigError(f"--quant {quant}: of GGUF files alone; name one: -o {output}.gguf")
+    if adapter and is_file:
+        raise ConfigError("--adapter: written as PEFT has it alone; leave .gguf out")
     if adapter:
         _export_adapter(run, output)
         return
@@ -38,8 +52,18 @@ def export(
     from mynah.pipeline.open_run import open_run
 
     opened = open_run(run, torch.device("cpu"), torch.float32)
+    if is_file:
+        from mynah.interop.gguf_write import to_gguf
+
+        beside = to_gguf(opened.model, opened.tokenizer, output, quant=quant or "f16", talks=opened.talks)
+        print(f"exported   {output}: GGUF, {quant or 'f16'}, {output.stat().st_size / 1e6:.1f} MB")
+        print(f"ollama     ollama create {output.stem} -f {beside}")
+        return
     to_hugging_face(opened.model, opened.tokenizer, output, talks=opened.talks)
-    print(f"exported   {output}: {family_of(opened.model.config).architecture}, float32")
+    family = family_of(opened.model.config)
+    print(f"exported   {output}: {family.architecture}, float32")
+    if family.name != "gpt_neo":  # the one that vLLM has no code of its own for
+        print(f"vllm       vllm serve {output}")
 
 
 def _export_adapter(run: Path, output: Path) -> None:

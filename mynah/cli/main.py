@@ -156,8 +156,10 @@ echo "Where is my parcel?" | mynah chat runs/chats""",
     ),
     "export": (
         "mynah.cli.export:export",
-        "Write a model for other programs: a directory as transformers reads it.",
+        "Write a model for other programs: transformers, llama.cpp, Ollama, vLLM.",
         """mynah export runs/book -o book-hf
+mynah export runs/chats -o chats.gguf
+mynah export smollm2 -o smollm2.gguf --quant q8_0
 mynah export runs/chats -o chats-adapter --adapter""",
     ),
     "generate": (

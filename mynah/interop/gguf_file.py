@@ -19,6 +19,18 @@ from torch import Tensor
 
 from mynah import artifacts
 from mynah.errors import ArtifactError, ConfigError, MissingDependency
+from mynah.interop.families import FAMILIES
+from mynah.interop.gguf_names import (
+    ARCHITECTURES,
+    CONTROL,
+    CUTS,
+    FRACTIONS,
+    STOP_KEYS,
+    USER_DEFINED,
+    Architecture,
+    heads_of,
+    to_halves,
+)
 from mynah.model.tensor_files import write_tensors
 from mynah.tokenizer.foreign import CHAT_TEMPLATE, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG
 
@@ -26,41 +38,11 @@ if TYPE_CHECKING:
     import gguf
 
 MAGIC = b"GGUF"
-#: `general.architecture` -> `model_type` of Hugging Face. Llama's files have the rows of queries and keys in another
-#: order: of each head, pairs that are turned together stand beside each other.
-ARCHITECTURES = {"llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}
-_IN_PAIRS = ("llama",)
-_CLASSES = {"llama": "LlamaForCausalLM", "qwen2": "Qwen2ForCausalLM", "qwen3": "Qwen3ForCausalLM"}
-#: Names of tensors; what follows the layer in the second table.
-_WHOLE = {
-    "token_embd.weight": "model.embed_tokens.weight",
-    "output_norm.weight": "model.norm.weight",
-    "output.weight": "lm_head.weight",
-}
-_OF_LAYER = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "attn_q_norm": "self_attn.q_norm",
-    "attn_k_norm": "self_attn.k_norm",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 #: Bytes of a value of each type of metadata; 8 is a string, 9 an array.
 _SIZES = {0: 1, 1: 1, 2: 2, 3: 2, 4: 4, 5: 4, 6: 4, 7: 1, 10: 8, 11: 8, 12: 8}
 _STRING, _ARRAY = 8, 9
-_CONTROL, _USER_DEFINED = 3, 4
-#: `tokenizer.ggml.pre` -> how text is cut before merges, as the models' own tokenizer.json have it.
-_LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|"
-    r"\s+(?!\S)|\s+"
-)
-_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-_CUT: dict[str, str | None] = {"gpt-2": None, "smollm": "digits", "llama-bpe": _LLAMA3, "qwen2": _QWEN2}
+#: Keys of config.json that say what begins and ends a text; generation_config.json has them.
+_IDS = ("bos_token_id", "eos_token_id")
 
 
 @dataclass(frozen=True)
@@ -105,17 +87,79 @@ def gguf_to_hugging_face(path: Path, directory: Path) -> None:
         ArtifactError: if the file is damaged, or lacks something.
         ConfigError: if its architecture, a quantization or its tokenizer is none that Mynah reads.
     """
+    source = describe_gguf(path, directory)
+    write_tensors(directory / "model.safetensors", {name: source.get(name) for name in source.shapes()})
+
+
+def describe_gguf(path: Path, directory: Path) -> GGUFSource:
+    """Write all but the weights of what a file holds; return where those are.
+
+    Raises:
+        ArtifactError, ConfigError: as `gguf_to_hugging_face`.
+    """
     file = _open(path)
-    architecture = str(file.get("general.architecture"))
-    if architecture not in ARCHITECTURES:
-        raise ConfigError(
-            f"{path}: architecture {architecture!r}; Mynah reads {', '.join(ARCHITECTURES)} from GGUF"
-        )
-    shapes = {str(tensor.name): tuple(int(n) for n in tensor.shape[::-1]) for tensor in file.reader.tensors}
-    config = _config(file, architecture, shapes)
+    name = str(file.get("general.architecture"))
+    if name not in ARCHITECTURES:
+        raise ConfigError(f"{path}: architecture {name!r}; Mynah reads {', '.join(ARCHITECTURES)} from GGUF")
+    config = _config(file, name)
     _write_tokenizer(file, config, directory)
-    _write_weights(file, config, directory)
-    artifacts.write_json(directory / "config.json", config)
+    source = GGUFSource(file, ARCHITECTURES[name], config)
+    artifacts.write_json(
+        directory / "config.json", {k: v for k, v in config.items() if k not in _IDS or v >= 0}
+    )
+    return source
+
+
+class GGUFSource:
+    """The tensors of a file, by Hugging Face's names and as it lays them out."""
+
+    def __init__(self, file: _File, architecture: Architecture, config: dict[str, Any]) -> None:
+        """Look at what is there; no tensor is read.
+
+        Raises:
+            ArtifactError: if one is of no such model.
+        """
+        self._file, self._architecture, self._config = file, architecture, config
+        self._tensors: dict[str, Any] = {}
+        for tensor in file.reader.tensors:
+            if (theirs := architecture.to_hf(str(tensor.name))) is None:
+                raise ArtifactError(
+                    f"{file.path}: tensor {tensor.name} is not part of a {architecture.model_type} model"
+                )
+            self._tensors[theirs] = tensor
+        if config["tie_word_embeddings"]:
+            self._tensors.pop("lm_head.weight", None)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Return the shape of each tensor by name."""
+        return {
+            name: (shape_of(tensor)[::-1] if self._is_turned(tensor) else shape_of(tensor))
+            for name, tensor in self._tensors.items()
+        }
+
+    def get(self, name: str) -> Tensor:
+        """Read a tensor: float16 as it is, all else float32.
+
+        Raises:
+            ArtifactError: if it is damaged.
+            ConfigError: if it is quantized in a way that is not read.
+        """
+        tensor = self._tensors[name]
+        values = _dense(self._file.path, str(tensor.name), tensor)
+        if self._architecture.in_pairs and (heads := heads_of(str(tensor.name), self._config)):
+            values = to_halves(values, heads)
+        values = values.T if self._is_turned(tensor) else values
+        return torch.from_numpy(
+            np.array(values, order="C")
+        )  # not the file's own memory, which cannot be written
+
+    def _is_turned(self, tensor: Any) -> bool:
+        return self._architecture.is_turned(str(tensor.name), len(tensor.shape))
+
+
+def shape_of(tensor: Any) -> tuple[int, ...]:
+    """Return the shape of a tensor of a file as torch has it."""
+    return tuple(int(n) for n in tensor.shape[::-1])
 
 
 def licence_of(path: Path) -> str:
@@ -193,75 +237,46 @@ def _skip_value(file: BinaryIO, kind: int, size: int) -> None:
         raise ValueError(f"a value of type {kind}")
 
 
-def _config(file: _File, architecture: str, shapes: dict[str, tuple[int, ...]]) -> dict[str, Any]:
-    """Return config.json."""
+def _config(file: _File, architecture: str) -> dict[str, Any]:
+    """Return config.json; ids that are not named are -1."""
 
     def get(key: str, default: Any = None) -> Any:
         return file.get(f"{architecture}.{key}", default)
 
+    shapes = {str(tensor.name): shape_of(tensor) for tensor in file.reader.tensors}
     if "rope_freqs.weight" in shapes or get("rope.scaling.type", "none") != "none":
         raise ConfigError(
             f"{file.path}: its rotary positions are scaled, which Mynah does not read from GGUF"
         )
     if "token_embd.weight" not in shapes:
         raise ArtifactError(f"{file.path}: tensor token_embd.weight is missing")
+    made = ARCHITECTURES[architecture]
+    family = FAMILIES[made.model_type]
     heads, width = int(get("attention.head_count")), int(get("embedding_length"))
-    name = ARCHITECTURES[architecture]
-    return {
-        "model_type": name,
-        "architectures": [_CLASSES[name]],
-        "vocab_size": shapes["token_embd.weight"][0],
-        "hidden_size": width,
-        "intermediate_size": int(get("feed_forward_length")),
-        "num_hidden_layers": int(get("block_count")),
-        "num_attention_heads": heads,
-        "num_key_value_heads": int(get("attention.head_count_kv", heads)),
-        "head_dim": int(get("attention.key_length", width // heads)),
-        "max_position_embeddings": int(get("context_length")),
-        "rms_norm_eps": float(get("attention.layer_norm_rms_epsilon")),
-        "rope_theta": float(get("rope.freq_base", 10_000.0)),
-        "hidden_act": "silu",
-        "tie_word_embeddings": "output.weight" not in shapes,
-        "bos_token_id": file.get("tokenizer.ggml.bos_token_id", -1),
-        "eos_token_id": file.get("tokenizer.ggml.eos_token_id", -1),
+    defaults = {
+        "attention.head_count_kv": heads,
+        "attention.key_length": width // heads,
+        "rope.freq_base": 10_000.0,
     }
-
-
-def _write_weights(file: _File, config: dict[str, Any], directory: Path) -> None:
-    tensors: dict[str, Tensor] = {}
-    heads = {"attn_q": config["num_attention_heads"], "attn_k": config["num_key_value_heads"]}
-    for tensor in file.reader.tensors:
-        name = str(tensor.name)
-        if (theirs := _name(name)) is None:
-            raise ArtifactError(f"{file.path}: tensor {name} is not part of a {config['model_type']} model")
-        values = _dense(file.path, name, tensor)
-        part = name.split(".")[2] if name.startswith("blk.") else ""
-        if config["model_type"] in _IN_PAIRS and part in heads:
-            values = _halves(values, heads[part])
-        tensors[theirs] = torch.from_numpy(
-            np.array(values)
-        )  # not the file's own memory, which cannot be written
-    if config["tie_word_embeddings"]:
-        tensors.pop("lm_head.weight", None)
-    write_tensors(directory / "model.safetensors", tensors)
-
-
-def _name(name: str) -> str | None:
-    if name in _WHOLE:
-        return _WHOLE[name]
-    block, _, rest = name.partition(".")
-    layer, _, part = rest.partition(".")
-    stem, _, kind = part.rpartition(".")
-    if block != "blk" or not layer.isdigit() or stem not in _OF_LAYER or kind not in ("weight", "bias"):
-        return None
-    return f"model.layers.{layer}.{_OF_LAYER[stem]}.{kind}"
+    return {
+        "model_type": family.name,
+        "architectures": [family.architecture],
+        "vocab_size": shapes["token_embd.weight"][0],
+        "tie_word_embeddings": "output.weight" not in shapes,
+        **{key: int(file.get(f"tokenizer.ggml.{key}", -1)) for key in _IDS},
+        **made.fixed,
+        **{
+            theirs: (float if key in FRACTIONS else int)(get(key, defaults.get(key)))
+            for key, theirs in made.settings.items()
+        },
+    }
 
 
 def _dense(path: Path, name: str, tensor: Any) -> npt.NDArray[Any]:
     """Return a tensor's numbers, its shape as torch has it: float16 as it is, all else float32."""
     from gguf import GGMLQuantizationType, dequantize
 
-    shape = tuple(int(n) for n in tensor.shape[::-1])
+    shape = shape_of(tensor)
     try:
         if tensor.tensor_type in (GGMLQuantizationType.F16, GGMLQuantizationType.F32):
             return np.asarray(tensor.data).reshape(shape)
@@ -274,21 +289,15 @@ def _dense(path: Path, name: str, tensor: Any) -> npt.NDArray[Any]:
         raise ArtifactError(f"{path}: tensor {name} is damaged: {error}") from None
 
 
-def _halves(rows: npt.NDArray[Any], heads: int) -> npt.NDArray[Any]:
-    """Put the rows of each head so that what is turned together stands in its two halves."""
-    paired = rows.reshape(heads, rows.shape[0] // heads // 2, 2, *rows.shape[1:])
-    return paired.swapaxes(1, 2).reshape(rows.shape)
-
-
 def _write_tokenizer(file: _File, config: dict[str, Any], directory: Path) -> None:
     """Write the tokenizer's files; byte-level BPE is what is read."""
     kind, pre = str(file.get("tokenizer.ggml.model")), str(file.get("tokenizer.ggml.pre", "gpt-2"))
-    if kind != "gpt2" or pre not in _CUT:
+    if kind != "gpt2" or pre not in CUTS:
         raise ConfigError(
             f"{file.path}: its tokenizer is {kind!r} with pre-tokenizer {pre!r}; Mynah reads 'gpt2' with "
-            f"{', '.join(_CUT)} from GGUF; take the model's safetensors instead"
+            f"{', '.join(CUTS)} from GGUF; take the model's safetensors instead"
         )
-    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers
+    from tokenizers import AddedToken, Regex, decoders, models, normalizers, pre_tokenizers, processors
     from tokenizers import Tokenizer as Backend
 
     tokens = list(map(str, file.get("tokenizer.ggml.tokens")))
@@ -296,30 +305,30 @@ def _write_tokenizer(file: _File, config: dict[str, Any], directory: Path) -> No
     merges = [tuple(str(merge).split(" ", 1)) for merge in file.get("tokenizer.ggml.merges")]
     if len(kinds) != len(tokens) or any(len(merge) != 2 for merge in merges):
         raise ArtifactError(f"{file.path}: its tokens, their types and merges do not fit together")
+    cut = CUTS[pre]
     try:
-        model = models.BPE({t: i for i, t in enumerate(tokens)}, merges, ignore_merges=pre == "llama-bpe")  # type: ignore[arg-type]
+        model = models.BPE({t: i for i, t in enumerate(tokens)}, merges, ignore_merges=cut.ignore_merges)  # type: ignore[arg-type]
     except Exception as error:  # `tokenizers` raises bare Exceptions
         raise ArtifactError(f"{file.path}: not a tokenizer: {error}") from None
     backend = Backend(model)
-    cut = _CUT[pre]
     byte_level: Callable[[bool], Any] = lambda regex: pre_tokenizers.ByteLevel(  # noqa: E731
         add_prefix_space=False, use_regex=regex
     )
-    if cut is None:
-        backend.pre_tokenizer = byte_level(True)
-    elif cut == "digits":
+    if cut.digits:
         backend.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Digits(True), byte_level(True)])
-    else:
+    elif cut.pattern is not None:
         backend.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Split(Regex(cut), "isolated"), byte_level(False)]
+            [pre_tokenizers.Split(Regex(cut.pattern), "isolated"), byte_level(False)]
         )
-    if pre == "qwen2":
+    else:
+        backend.pre_tokenizer = byte_level(True)
+    if cut.nfc:
         backend.normalizer = normalizers.NFC()
     backend.decoder = decoders.ByteLevel()
     added = [
-        AddedToken(token, special=kind == _CONTROL, normalized=False)
+        AddedToken(token, special=kind == CONTROL, normalized=False)
         for token, kind in zip(tokens, kinds, strict=True)
-        if kind in (_CONTROL, _USER_DEFINED)
+        if kind in (CONTROL, USER_DEFINED)
     ]
     for token in added:
         (backend.add_special_tokens if token.special else backend.add_tokens)([token])
@@ -328,7 +337,7 @@ def _write_tokenizer(file: _File, config: dict[str, Any], directory: Path) -> No
         "clean_up_tokenization_spaces": False,
     }
     settings["model_input_names"] = ["input_ids", "attention_mask"]
-    settings["model_max_length"] = config["max_position_embeddings"]
+    settings["model_max_length"] = int(file.get(f"{file.get('general.architecture')}.context_length"))
     for name, key in (
         ("bos_token", "bos"),
         ("eos_token", "eos"),
@@ -340,11 +349,17 @@ def _write_tokenizer(file: _File, config: dict[str, Any], directory: Path) -> No
             raise ArtifactError(f"{file.path}: its {name} is id {number} of {len(tokens)} tokens")
         if number >= 0:
             settings[name] = tokens[number]
+    ids = {key: config[key] for key in _IDS if config[key] >= 0}
+    if file.get("tokenizer.ggml.add_bos_token", False) and "bos_token" in settings:
+        token = settings["bos_token"]
+        backend.post_processor = processors.TemplateProcessing(
+            single=f"{token} $A", pair=f"{token} $A $B", special_tokens=[(token, ids["bos_token_id"])]
+        )
     artifacts.write_text(directory / TOKENIZER, json.dumps(json.loads(backend.to_str()), ensure_ascii=False))
     artifacts.write_json(directory / TOKENIZER_CONFIG, settings)
-    ids = {key: config.pop(key) for key in ("bos_token_id", "eos_token_id")}
-    known = {key: int(value) for key, value in ids.items() if int(value) >= 0}
-    config.update(known)
-    artifacts.write_json(directory / GENERATION_CONFIG, known)
+    stops = [int(file.get(f"tokenizer.ggml.{key}_token_id", -1)) for key in STOP_KEYS]
+    stops = [stop for stop in dict.fromkeys(stops) if 0 <= stop < len(tokens)]
+    said = {**ids, "eos_token_id": stops} if len(stops) > 1 else ids
+    artifacts.write_json(directory / GENERATION_CONFIG, said)
     if template := str(file.get("tokenizer.chat_template", "")):
         artifacts.write_text(directory / CHAT_TEMPLATE, template)

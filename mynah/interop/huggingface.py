@@ -14,6 +14,7 @@ from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.families import FAMILIES, Family
 from mynah.interop.loading import load_foreign, to_foreign
+from mynah.interop.parity import NOT_SAID, Limits, expect, prove, settled
 from mynah.interop.sources import INDEX, SafetensorsSource, check_has_weights, weight_files
 from mynah.model.config import ModelConfig
 from mynah.model.tensor_files import write_tensors
@@ -21,8 +22,8 @@ from mynah.model.transformer import Transformer
 from mynah.tokenizer.foreign import CHAT_TEMPLATE, GENERATION_CONFIG, TOKENIZER, TOKENIZER_CONFIG
 from mynah.tokenizer.tokenizer import Tokenizer
 
-#: Fields that say how a model begins or is trained, not what it computes.
-_NOT_SAID = {"init", "dropout"}
+#: What is written in a model's own numbers; families that lay them out otherwise round float16 and bfloat16.
+_EXACT, _ROUNDED = Limits(1e-4, 1e-6), Limits(2e-2, 1e-2)
 
 
 def from_hugging_face(directory: Path, dtype: torch.dtype = torch.float32) -> tuple[Transformer, Tokenizer]:
@@ -98,6 +99,9 @@ def read_config(directory: Path) -> tuple[Family, ModelConfig]:
 def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *, talks: bool = True) -> None:
     """Write a model and its tokenizer as a directory that `transformers` reads.
 
+    What was written is read back and compared before it is put in place; the numbers read take the place of the
+    model's own, which are the same.
+
     Args:
         model: of a make that one of `FAMILIES` can say.
         tokenizer: the one it was trained with.
@@ -106,7 +110,7 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *
 
     Raises:
         ConfigError: if no family can say what the model computes; what stands against it is named.
-        ArtifactError: if the directory holds something, or cannot be written.
+        ArtifactError: if the directory holds something, cannot be written, or what was written is not the model.
     """
     family = family_of(model.config)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
@@ -120,11 +124,14 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *
         "eos_token_id": control.end,
         **family.write(model.config),
     }
+    expected = expect(model, tokenizer, talks=talks)
     tensors = dict(to_foreign(model, family))
     with artifacts.new_directory(directory, Manifest("export", "", __version__, {}, {}, 0)) as partial:
         tokenizer.save(partial, talks=talks)
         artifacts.write_json(partial / "config.json", settings)
         write_tensors(partial / "model.safetensors", tensors)
+        limits = _EXACT if model.embed.weight.dtype == torch.float32 else _ROUNDED
+        prove(expected, model, partial, read_config(partial), SafetensorsSource(partial), limits)
 
 
 def family_of(config: ModelConfig) -> Family:
@@ -155,24 +162,16 @@ def _lost(config: ModelConfig, family: Family) -> dict[str, Any]:
     """Return the fields of a config, and their values, that do not come back from what a family writes of it."""
     said = json.loads(json.dumps(family.write(config)))
     read = family.read(said, Path("config.json"))
-    left_out = set(_NOT_SAID)
+    left_out = set(NOT_SAID)
     try:
         again = ModelConfig(**read)
     except ValueError:  # it has no word for a head's width, and cannot be of the one that it works out
         again = ModelConfig(**{**read, "n_head": 1, "n_kv_head": 1, "head_dim": 2})
         left_out |= {"n_head", "n_kv_head"}
-    # Fields that are left to their defaults mean what they are worked out to.
-    filled = {
-        "qkv_bias": "bias_of_qkv",
-        "windows": "layer_windows",
-        "rotary_layers": "layers_rotary",
-        "query_pre_attn_scalar": "score_divisor",
-    }
     lost = {}
     for field in ModelConfig.model_fields:
-        name = filled.get(field, field)
-        if field not in left_out and getattr(config, name) != getattr(again, name):
-            lost[field] = getattr(config, name)
+        if field not in left_out and settled(config, field) != settled(again, field):
+            lost[field] = settled(config, field)
     return lost
 
 

@@ -27,7 +27,6 @@ _HEAD = "lm_head.weight"
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
 
 
-@torch.no_grad()
 def load_foreign(
     source: TensorSource, family: Family, config: ModelConfig, where: Path, dtype: torch.dtype
 ) -> Transformer:
@@ -45,9 +44,17 @@ def load_foreign(
     Raises:
         ArtifactError: if a tensor is missing, of another shape, cannot be read, or has no place in the model.
     """
+    model = empty_model(config, dtype)
+    fill_from_foreign(model, source, family, where)
+    return model.eval()
+
+
+@torch.no_grad()
+def fill_from_foreign(model: Transformer, source: TensorSource, family: Family, where: Path) -> None:
+    """Put foreign tensors in the place of a model's own; arguments and errors as of `load_foreign`."""
+    config = model.config
     theirs = {name.removeprefix(family.prefix): name for name in source.shapes()}
     wanted = _wanted(family, config)
-    model = empty_model(config, dtype)
     tensors, less_one = model_tensors(model), _of_layers(family.less_one, config)
     for ours, names in wanted.items():
         for name, expected in zip(
@@ -71,7 +78,6 @@ def load_foreign(
         target.copy_(found.T if _is_turned(ours, found, family) else found)
         if names[0] in less_one:
             target.add_(1)
-    return model.eval()
 
 
 def to_foreign(model: Transformer, family: Family) -> Iterator[tuple[str, Tensor]]:

@@ -112,7 +112,7 @@ def read_foreign(
     return Foreign(
         tokenizer=(directory / TOKENIZER).read_text(encoding="utf-8"),
         config=config,
-        template=_template(directory, config),
+        template=read_template(directory, config),
         bos=begins[0] if begins else ends[-1],
         eos=eos,
         stops=tuple(ends),
@@ -129,8 +129,12 @@ def _object(path: Path) -> dict[str, Any]:
     return read
 
 
-def _template(directory: Path, config: dict[str, Any]) -> str | None:
-    """Return the default template: of a file of its own, or of tokenizer_config.json, where several have names."""
+def read_template(directory: Path, config: dict[str, Any]) -> str | None:
+    """Return the default template: of a file of its own, or of tokenizer_config.json, where several have names.
+
+    Raises:
+        ArtifactError: if it is larger than any in use.
+    """
     path = directory / CHAT_TEMPLATE
     if path.is_file():
         if path.stat().st_size > LARGEST_TEMPLATE:

@@ -21,6 +21,7 @@ from mynah.tokenizer.foreign import (
     TOKENIZER_CONFIG,
     Foreign,
     read_foreign,
+    read_template,
 )
 from mynah.tokenizer.jinja import JinjaTemplate, TemplateSource
 from mynah.tokenizer.template import (
@@ -215,14 +216,24 @@ class Tokenizer:
         """
         if self.foreign is not None:  # as it came in
             self.foreign.save(directory)
-            if talks and self.foreign.template is None:
-                artifacts.write_text(directory / CHAT_TEMPLATE, PLAIN_TEMPLATE)
+            if (template := self.jinja(talks=talks)) is not None:
+                artifacts.write_text(directory / CHAT_TEMPLATE, template)
             return
         artifacts.write_text(directory / TOKENIZER, self.backend.to_str(pretty=True) + "\n")
         config = self.transformers_config()
         if not talks:
             del config["chat_template"]
         artifacts.write_json(directory / TOKENIZER_CONFIG, config)
+
+    def jinja(self, *, talks: bool = True) -> str | None:
+        """Return the chat template that goes with a model for other programs, in Jinja; None: none does.
+
+        Args:
+            talks: as in `save`.
+        """
+        if self.foreign is None:
+            return jinja_template(self.special_tokens()) if talks else None
+        return self.foreign.template or (PLAIN_TEMPLATE if talks else None)
 
     def special_tokens(self) -> list[str]:
         """Return the control tokens as they are written, by their ids."""
@@ -236,7 +247,7 @@ class Tokenizer:
             "bos_token": self.bos_token,
             "eos_token": END,
             "pad_token": self.bos_token,
-            "chat_template": jinja_template(self.special_tokens()),
+            "chat_template": self.jinja(),
             "clean_up_tokenization_spaces": False,
             # Without it transformers 4 feeds token_type_ids to models that have no such thing.
             "model_input_names": ["input_ids", "attention_mask"],
@@ -279,7 +290,7 @@ class Tokenizer:
         if not isinstance(bos, str):
             raise ArtifactError(f"{directory / TOKENIZER_CONFIG}: no bos_token")
         own = cls(backend, bos)
-        own._came_with_template = config.get("chat_template") == jinja_template(own.special_tokens())
+        own._came_with_template = read_template(directory, config) == own.jinja()
         return own
 
     @classmethod

@@ -25,7 +25,7 @@ def test_a_saved_model_becomes_one_of_transformers(
     transformers = pytest.importorskip("transformers")
     saved, out = _saved(tmp_path / "saved", "gpt2"), tmp_path / "out"
     code, said, _ = mynah("export", saved, "-o", out, capsys=capsys)
-    assert (code, said) == (0, f"exported   {out}: GPT2LMHeadModel, float32\n")
+    assert (code, said) == (0, f"exported   {out}: GPT2LMHeadModel, float32\nvllm       vllm serve {out}\n")
     assert "holds something already" in refused("export", saved, "-o", out, capsys=capsys)
     assert transformers.AutoModelForCausalLM.from_pretrained(out).config.n_layer == 2
     assert GPT3.from_pretrained(saved).export(tmp_path / "again").is_dir()
