@@ -94,11 +94,11 @@ def gguf_to_hugging_face(path: Path, directory: Path) -> None:
         raise ArtifactError(f"{path}: tensor {_EMBEDDING} is missing")
     try:
         config = _config(file, architecture)
+        config |= write_tokenizer(file, config["max_position_embeddings"], directory)
     except ConfigError:
         raise
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise ArtifactError(f"{path}: damaged metadata: {error}") from None
-    config |= write_tokenizer(file, config["max_position_embeddings"], directory)
     _write_weights(file, config, directory)
     artifacts.write_json(directory / "config.json", config)
 
@@ -141,6 +141,8 @@ def _config(file: GGUFFile, architecture: str) -> dict[str, Any]:
         "rope_theta": theta,
         "tie_word_embeddings": "output.weight" not in file.tensors,
     }
+    if config["num_hidden_layers"] > len(file.tensors):
+        raise ValueError(f"{config['num_hidden_layers']} layers of {len(file.tensors)} tensors")
     if scaling is not None:
         config["rope_scaling"] = scaling
     window = int(get("attention.sliding_window", 0))

@@ -68,6 +68,8 @@ class GGUFFile:
                 self._bytes = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
             self._at = 0
             self._read()
+        except ArtifactError:
+            raise
         except (OSError, struct.error, ValueError, TypeError) as error:
             raise ArtifactError(f"{path}: damaged or cut short: {error}") from None
 

@@ -12,8 +12,9 @@ import torch
 
 from mynah.data.records import Message
 from mynah.errors import ArtifactError, ConfigError
+from mynah.interop import gguf_file
 from mynah.interop.gguf_file import gguf_to_hugging_face
-from mynah.interop.gguf_reader import is_gguf
+from mynah.interop.gguf_reader import GGUFFile, is_gguf
 from mynah.interop.huggingface import from_hugging_face
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -357,6 +358,29 @@ def test_damaged_files_are_told_in_one_line(tmp_path: Path) -> None:
     refused(whole[:kind] + struct.pack("<I", 250) + whole[kind + 4 :], "unknown quantization")
     size = kind - 16
     refused(whole[:size] + struct.pack("<Q", 1 << 40) + whole[size + 8 :], "damaged")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("gemma3.block_count", 1 << 40),
+        ("gemma3.attention.head_count", 0),
+        ("tokenizer.ggml.bos_token_id", "x"),
+        ("tokenizer.ggml.token_type", ["a"]),
+        ("tokenizer.ggml.tokens", float("nan")),
+    ],
+)
+def test_metadata_that_make_no_sense_are_told_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str, value: Any
+) -> None:
+    path = write(tmp_path / "model.gguf", architecture="gemma3", tokenizer="llama")
+    file = GGUFFile(path)
+    assert key in file.metadata
+    file.metadata[key] = value
+    monkeypatch.setattr(gguf_file, "GGUFFile", lambda _: file)
+    with pytest.raises(ArtifactError, match=r"model\.gguf: ") as caught:
+        gguf_file.gguf_to_hugging_face(path, tmp_path)
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
