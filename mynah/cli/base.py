@@ -19,6 +19,7 @@ def add(
     *,
     name: str | None = None,
     offline: Annotated[bool, Parameter(negative="")] = False,
+    accept_terms: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
     """Fetch a base once, check it, and keep it; only a base that is no file or folder of yours opens a connection.
 
@@ -30,10 +31,12 @@ def add(
         What to call it. Default: as it is called where it came from.
     offline: bool
         Open no connection: take files that are at hand only.
+    accept_terms: bool
+        Accept the terms of a base that is under its own; without this they are named, and nothing is fetched.
     """
     from mynah.interop.bases import add_base
 
-    added = add_base(base, name=name, offline=offline)
+    added = add_base(base, name=name, offline=offline, accept_terms=accept_terms)
     _print(added)
     print(
         f"talk       mynah chat {added.name}"

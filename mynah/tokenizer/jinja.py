@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from mynah.data.records import Message
@@ -39,25 +40,23 @@ class JinjaTemplate(ChatTemplate):
         """Compile a template.
 
         Args:
-            backend: the tokenizer that it came with; a copy of it is used.
+            backend: the tokenizer that it came with; it stays as it is.
             source: the template.
 
         Raises:
             DataError: if it is not Jinja.
         """
         from jinja2 import TemplateError
-        from tokenizers import Tokenizer as Backend
 
-        self.backend = Backend.from_str(backend.to_str())
-        self.backend.encode_special_tokens = False  # the template writes control tokens as text
-        self.backend.post_processor = None
+        added = backend.get_added_tokens_decoder()
+        self._added = [added[number] for number in sorted(added)]
+        self.backend = _sharing_model(backend, self._added)  # the template writes control tokens as text
         self.source = source
-        added = self.backend.get_added_tokens_decoder()
         self.special = {token.content: number for number, token in added.items() if token.special}
-        #: finds control tokens, and the tokenizer that spells them out
-        self._control = re.compile("|".join(map(re.escape, sorted(self.special, key=len, reverse=True))))
-        self._spelling = Backend.from_str(self.backend.to_str())
-        self._spelling.encode_special_tokens = True
+        #: finds control tokens
+        self._control = re.compile(
+            "|".join(map(re.escape, sorted(self.special, key=len, reverse=True))) or "(?!)"
+        )
         self.stop_ids = frozenset(source.stops)
         self.forbidden_ids = frozenset(self.special.values()) - self.stop_ids
         try:
@@ -144,9 +143,9 @@ class JinjaTemplate(ChatTemplate):
         They would forge turns; with these in their place the template writes the same, and they are spelled out when
         it is encoded.
         """
-        written = [token for token in self.special if any(token in message.content for message in messages)]
-        if not written:
+        if not any(self._control.search(message.content) for message in messages):
             return messages, {}
+        written = [token for token in self.special if any(token in message.content for message in messages)]
         taken = set[str]().union(*(message.content for message in messages))
         free = (c for c in map(chr, range(0xF0000, 0x10FFFE)) if c not in taken)  # private use
         stand_ins = dict(zip(sorted(written, key=len, reverse=True), free, strict=False))
@@ -163,22 +162,69 @@ class JinjaTemplate(ChatTemplate):
         if not spelled:
             encoded = self.backend.encode(text, add_special_tokens=False)
             return list(encoded.ids), list(encoded.offsets)
-        ids: list[int] = []
-        spans: list[tuple[int, int]] = []
+        # Control tokens of the template become characters that occur nowhere, and these the control tokens of another
+        # tokenizer: to it the names of ours are words, and a text is still one text, with the spaces that it begins by.
+        free = (c for c in map(chr, range(0xF0000, 0x10FFFE)) if c not in text and c not in spelled)
+        stand_ins: dict[str, str] = {}
+        parts: list[str] = []
+        spans: list[tuple[int, int]] = []  # of each character
         begin = 0
         for found in [*self._control.finditer(text), None]:
-            piece = text[begin : found.start() if found else len(text)]
-            origin = [begin + i for i, c in enumerate(piece) for _ in spelled.get(c, c)]
-            encoded = self._spelling.encode(
-                "".join(spelled.get(c, c) for c in piece), add_special_tokens=False
-            )
-            ids += encoded.ids
-            spans += [(origin[i], origin[j - 1] + 1) if i < j else (begin, begin) for i, j in encoded.offsets]
+            for i in range(begin, found.start() if found else len(text)):
+                parts.append(spelled.get(text[i], text[i]))
+                spans += [(i, i + 1)] * len(parts[-1])
             if found:
-                ids.append(self.special[found[0]])
+                if found[0] not in stand_ins:
+                    stand_ins[found[0]] = next(free)
+                parts.append(stand_ins[found[0]])
                 spans.append(found.span())
                 begin = found.end()
-        return ids, spans
+        added = []
+        for token in self._added:
+            if not token.special:
+                added.append(token)
+            elif token.content in stand_ins:
+                added.append(_renamed(token, stand_ins[token.content]))
+        backend = _sharing_model(self.backend, added)
+        control = {backend.token_to_id(c): self.special[token] for token, c in stand_ins.items()}
+        encoded = backend.encode("".join(parts), add_special_tokens=False)
+        return (
+            [control.get(i, i) for i in encoded.ids],
+            [(spans[i][0], spans[j - 1][1]) if i < j else (0, 0) for i, j in encoded.offsets],
+        )
+
+
+def _sharing_model(
+    backend: tokenizers.Tokenizer, added: Sequence[tokenizers.AddedToken]
+) -> tokenizers.Tokenizer:
+    """Return a tokenizer that cuts and merges as another does, and finds other tokens in text before.
+
+    The vocabulary and its merges, 150 MB of Gemma's, are in memory once.
+    """
+    from tokenizers import Tokenizer as Backend
+
+    made = Backend(backend.model)
+    for part in ("normalizer", "pre_tokenizer", "decoder"):
+        if (value := getattr(backend, part)) is not None:
+            setattr(made, part, value)
+    # In the order given, which numbers those that are not in the vocabulary; all of a kind at once, since after each
+    # call the search for them is built anew.
+    for special, tokens in groupby(added, lambda token: bool(token.special)):
+        (made.add_special_tokens if special else made.add_tokens)(list(tokens))
+    return made
+
+
+def _renamed(token: tokenizers.AddedToken, content: str) -> tokenizers.AddedToken:
+    from tokenizers import AddedToken
+
+    return AddedToken(
+        content,
+        single_word=token.single_word,
+        lstrip=token.lstrip,
+        rstrip=token.rstrip,
+        normalized=False,
+        special=True,
+    )
 
 
 def _around(span: tuple[int, int], turns: Sequence[tuple[int, int]]) -> tuple[int, int] | None:

