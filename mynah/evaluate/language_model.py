@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from mynah.model.loss import AT_ONCE
+from mynah.model.loss import rows_at_once
 from mynah.model.transformer import Transformer
 from mynah.ngram.dense import most_likely
 from mynah.ngram.model import NGramModel
@@ -114,7 +114,7 @@ def score_network(model: Transformer, data: TokenSet, context_length: int) -> To
     hits = np.zeros(len(data.tokens), np.bool_)
     prior = model.prior if model.gate is not None else None
     known = prior.contexts(data.tokens) if prior is not None else None
-    at_once = max(1, AT_ONCE["cpu"] // model.config.vocab_size)
+    at_once = rows_at_once(model.config.vocab_size, "cpu")
     for group in _alike(_windows(data, context_length)):
         T = max(end - begin for begin, end, _ in group) - 1
         tokens = np.zeros((len(group), T), np.int64)

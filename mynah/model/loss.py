@@ -11,9 +11,17 @@ from torch import Tensor
 #: Logits are made for at most this many (tokens x vocabulary) numbers at once: on a CPU what its cache holds, on a
 #: GPU what keeps it busy.
 AT_ONCE = {"cpu": 1 << 20, "cuda": 1 << 27}
+#: But for no fewer tokens: each piece reads the whole head twice, which of a large vocabulary (SmolLM2's 49,152) takes
+#: longer than the multiplications of a few rows (docs/log.md).
+LEAST_ROWS = 128
 
 #: From (M, C) hidden states, (M,) targets and (M,) positions to their summed loss, a scalar.
 PieceLoss = Callable[[Tensor, Tensor, Tensor], Tensor]
+
+
+def rows_at_once(vocab_size: int, device: str) -> int:
+    """Return for how many tokens logits are made at once, on a device of that type."""
+    return max(LEAST_ROWS, AT_ONCE.get(device, AT_ONCE["cpu"]) // vocab_size)
 
 
 def loss_in_pieces(
@@ -37,7 +45,7 @@ def loss_in_pieces(
         vocab_size: logits a row.
         parameters: of the head.
     """
-    rows = max(1, AT_ONCE.get(hidden.device.type, AT_ONCE["cpu"]) // vocab_size)
+    rows = rows_at_once(vocab_size, hidden.device.type)
     if len(hidden) <= rows:
         return piece(hidden, targets, positions)
     pieces = list(zip(*(torch.split(x, rows) for x in (hidden, targets, positions)), strict=True))

@@ -11,7 +11,7 @@ import torch
 
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
-from mynah.model.loss import AT_ONCE
+from mynah.model.loss import rows_at_once
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.plan.flops import training_flops_per_token
@@ -98,7 +98,7 @@ def cluster_needs(name: str, world: int, tensor: int = 1) -> ClusterNeeds:
         parts=20 * held // groups,
         gathered=halves + (gathered_bytes(rest, a_block // tensor) if groups > 1 else 0),
         activations=int(tokens * kept),
-        logits=3 * 4 * min(tokens * config.vocab_size, AT_ONCE["cuda"]),
+        logits=3 * 4 * min(tokens, rows_at_once(config.vocab_size, "cuda")) * config.vocab_size,
         flops=(flops + again + 6 * head * (tensor - 1)) * batch / world,
         sent=passes * 4 * (3 * held - rest) * (groups - 1) / groups + sums * config.n_embd * batch / groups,
     )  # fmt: skip

@@ -13,7 +13,7 @@ import torch
 from mynah.device import free_memory
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
-from mynah.model.loss import AT_ONCE
+from mynah.model.loss import rows_at_once
 from mynah.model.presets import PRESETS, preset
 from mynah.train.config import TrainConfig
 from mynah.train.trained import TrainedCount
@@ -114,8 +114,8 @@ def training_memory(
     else:
         activations = tokens * int(model.n_layer * a_block)
     # Logits, their probabilities and their gradient, in float32, of one piece.
-    at_once = AT_ONCE["cuda" if processes.bytes_per_activation == 2 else "cpu"]
-    logits = 3 * 4 * min(tokens * model.vocab_size, at_once)
+    at_once = rows_at_once(model.vocab_size, "cuda" if processes.bytes_per_activation == 2 else "cpu")
+    logits = 3 * 4 * min(tokens, at_once) * model.vocab_size
     activations += 2 * tokens * between
     if config.document_mask:
         activations += tokens * mask_floats(model, config.context_length) * bytes_per_activation

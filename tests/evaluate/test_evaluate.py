@@ -17,7 +17,7 @@ from mynah.evaluate.language_model import (
     summarise,
 )
 from mynah.evaluate.replies import exchanges, holds_facts, look_up, read_questions
-from mynah.model.loss import AT_ONCE
+from mynah.model import loss
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.ngram import NGramModel
@@ -86,7 +86,8 @@ def test_scoring_makes_few_logits_at_once(
         return real(hidden, given)
 
     monkeypatch.setattr(model, "logits", logits)
-    monkeypatch.setitem(AT_ONCE, "cpu", 5 * tokenizer.vocab_size)  # as if the vocabulary were large
+    monkeypatch.setattr(loss, "LEAST_ROWS", 1)
+    monkeypatch.setitem(loss.AT_ONCE, "cpu", 5 * tokenizer.vocab_size)  # as if the vocabulary were large
     pieces = score_network(model, data, 64)
     assert max(seen) == 5
     assert pieces.log_probs == pytest.approx(whole.log_probs, abs=1e-5)

@@ -12,9 +12,10 @@ from torch.utils._pytree import tree_leaves
 
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.state import DecodingState
+from mynah.model import loss as losses
 from mynah.model.attention import banded_attention, causal_mask, record_mask
 from mynah.model.config import ModelConfig
-from mynah.model.loss import AT_ONCE
+from mynah.model.loss import LEAST_ROWS, rows_at_once
 from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import IGNORE, Transformer
 from mynah.model.weights import load_model, new_model, save_model
@@ -170,6 +171,12 @@ def test_no_token_sees_the_future(parts: dict[str, object]) -> None:
         torch.testing.assert_close(model(tokens)[:, :9], model(changed)[:, :9], rtol=1e-4, atol=1e-5)
 
 
+def test_pieces_of_a_large_vocabulary_are_worth_reading_the_head_for() -> None:
+    assert rows_at_once(49_152, "cpu") == LEAST_ROWS
+    assert rows_at_once(4096, "cpu") == (1 << 20) // 4096 > LEAST_ROWS
+    assert rows_at_once(49_152, "cuda") == (1 << 27) // 49_152
+
+
 @pytest.mark.parametrize("changes", [{}, {"tie_embeddings": False}, {"logit_softcap": 5.0}, {"prior": True}])
 def test_loss_in_pieces_is_the_loss(monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]) -> None:
     model = small(**changes)
@@ -186,8 +193,9 @@ def test_loss_in_pieces_is_the_loss(monkeypatch: pytest.MonkeyPatch, changes: di
         return cross_entropy(logits, *rest, **more)
 
     monkeypatch.setattr(torch.nn.functional, "cross_entropy", counting)
+    monkeypatch.setattr(losses, "LEAST_ROWS", 1)
     for at_once in (1 << 20, 50 * 5):
-        monkeypatch.setitem(AT_ONCE, "cpu", at_once)
+        monkeypatch.setitem(losses.AT_ONCE, "cpu", at_once)
         seen.clear()
         loss = model.loss(model(tokens), targets, prior)
         (loss * 0.5).backward()
