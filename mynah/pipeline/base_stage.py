@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,15 +16,18 @@ from mynah.data.records import Conversation, Record
 from mynah.data.store import count_records, read_records
 from mynah.interop.bases import KNOWN, Base, KnownBase, list_bases
 from mynah.pipeline.stage import Build, Counts, Stage
+from mynah.plan.budget import DISTINCT_REPLIES
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.speed import adapter_speed
 
-#: Records that are looked at for their language, and how far apart at most.
-LOOKED_AT, FURTHEST = 300, 100
+#: Records that are looked at for their language and their replies, and how far apart at most.
+LOOKED_AT, FURTHEST = 1000, 100
 #: A language is the log's if at least this share of its characters is in it: short lines are often told wrong.
 LEAST_SHARE = 0.2
-#: An adapter must get to read so many tokens: after fewer a small log's answers are seldom right (docs/log.md).
-LEAST_TOKENS = 40_000
+#: An adapter must get to read so many tokens. Where replies repeat, a network from random weights learns to tell which
+#: question asks for which in minutes, and an adapter that has read fewer is right less often; what people say once, a
+#: base says better at once (docs/log.md).
+LEAST_TOKENS = {"repeating": 100_000, "new": 40_000}
 #: What a build with a base does besides training takes about so much of a minute for each minute, and at least so long.
 BESIDES, LEAST_BESIDES = 0.25, 60.0
 #: A base held, its adapter, and what a step keeps, in bytes for each parameter, and besides.
@@ -50,16 +54,20 @@ def _choose(build: Build, out: Path) -> Counts:
     folder = build.paths.records_of("train")
     apart = min(FURTHEST, max(1, count_records(folder) // LOOKED_AT))
     records = list(itertools.islice(read_records(folder), 0, apart * LOOKED_AT, apart))
-    name, why = _best(build, languages_of(records), any(_talks(record) for record in records))
+    name, why = _best(
+        build, languages_of(records), [reply for record in records for reply in _replies(record)]
+    )
     artifacts.write_json(out / build.paths.base_choice.name, {"base": name, "why": why})
     return {}
 
 
-def _talks(record: Record) -> bool:
-    return isinstance(record, Conversation) and record.can_teach_replies
+def _replies(record: Record) -> list[str]:
+    if not isinstance(record, Conversation) or not record.can_teach_replies:
+        return []
+    return [message.content for message in record.messages if message.role == "assistant"]
 
 
-def _best(build: Build, languages: Sequence[str], replies: bool) -> tuple[str | None, str]:
+def _best(build: Build, languages: Sequence[str], replies: Sequence[str]) -> tuple[str | None, str]:
     """Return the name of the largest base that fits, if any, and a sentence."""
     from mynah.train.memory import available_memory
 
@@ -71,15 +79,17 @@ def _best(build: Build, languages: Sequence[str], replies: bool) -> tuple[str | 
         return None, f"from random weights: no base here speaks the log's language ({spoken}){way}"
     seconds = 60 * (build.recipe.plan.minutes or DEFAULT_MINUTES)
     seconds -= max(LEAST_BESIDES, BESIDES * seconds)
+    repeat = bool(replies) and len(set(replies)) <= DISTINCT_REPLIES * len(replies)
+    wanted = LEAST_TOKENS["repeating" if repeat else "new"]
     available = available_memory(build.device)
     refused = ""
     for base in sorted(here, key=lambda base: -base.config.n_params()):
         n = base.config.n_params()
         if available is not None and BYTES_EACH * n + BYTES_BESIDES > available:
             refused = f"{base.name} needs {(BYTES_EACH * n + BYTES_BESIDES) / 1e9:.1f} GB of memory"
-        elif (needed := LEAST_TOKENS / adapter_speed(n, build.device)) > seconds:
+        elif (needed := wanted / adapter_speed(n, build.device)) > seconds:
             minutes = max((needed + LEAST_BESIDES) / 60, needed / 60 / (1 - BESIDES))
-            refused = f"{base.name} needs about --minutes {minutes:.0f} here"
+            refused = f"{base.name} needs about --minutes {math.ceil(minutes)} here"
         else:
             return (
                 base.name,

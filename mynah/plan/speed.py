@@ -21,7 +21,7 @@ from mynah.train.phases import pretrain, tune
 #: Steps are timed for about so many seconds at most.
 LONGEST_MEASURING = 10.0
 #: Of what the products alone would allow, an adapter's step reaches about so much (docs/log.md).
-PRODUCTS_SHARE = 0.65
+PRODUCTS_SHARE = 0.45
 #: In which numbers a base may compute.
 _NUMBERS = (torch.float32, torch.bfloat16)
 
