@@ -74,6 +74,11 @@ def list_() -> None:
     for row in rows:
         print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
     print(f"\n* is here, in {bases_folder()}; the others: mynah base add NAME")
+    for known in KNOWN.values():
+        if known.terms is not None:
+            print(
+                f"{known.licence}: {known.terms}; to accept them: mynah base add {known.name} --accept-terms"
+            )
     print(
         "memory is worked out, and the speed from a product timed now; mynah build measures the base itself"
     )
@@ -111,7 +116,7 @@ def _print(base: Base) -> None:
     config = base.config
     print(f"base       {base.name} in {base.directory}, {_gigabytes(base.size)}")
     print(f"source     {base.source}")
-    print(f"licence    {base.licence}")
+    print(f"licence    {base.licence}{f', in {base.licence_file}' if base.licence_file else ''}")
     print(f"languages  {_languages(base.languages)}")
     print(
         f"model      {config.n_params():,} parameters, {config.n_layer} layers, {config.n_embd} wide, vocabulary "

@@ -150,6 +150,11 @@ class Base:
     #: whether a chat template came with it
     talks: bool
 
+    @property
+    def licence_file(self) -> Path | None:
+        """Where its licence or terms stand in full, if they came with it."""
+        return next(iter(sorted(self.directory.glob("LICENSE*"))), None)
+
 
 def bases_folder() -> Path:
     """Return where bases are kept: MYNAH_HOME, or else XDG_DATA_HOME or ~/.local/share, with mynah in it."""

@@ -14,6 +14,7 @@ from pydantic import Field
 from mynah import artifacts
 from mynah.config import Config
 from mynah.errors import ArtifactError, DataError
+from mynah.tokenizer.control import without_forged
 from mynah.tokenizer.foreign import (
     PLAIN_TEMPLATE,
     TOKENIZER,
@@ -274,7 +275,7 @@ class Tokenizer:
                 f"{path}: missing; Mynah reads fast tokenizers (save yours with transformers)"
             )
         try:
-            backend = Backend.from_file(str(path))
+            backend = without_forged(Backend.from_file(str(path)))
             begins = tuple(backend.encode("").ids)
             backend.post_processor = None  # Mynah places the control tokens itself
             backend.no_truncation()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from mynah.cli.base import list_
+from mynah.cli.base import list_, show
 from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.bases import add_base, bases_folder, find_base, list_bases, remove_base, show_base
 from mynah.interop.huggingface import to_hugging_face
@@ -146,7 +146,16 @@ def test_terms_are_accepted_before_anything_is_fetched(
         add_base("gemma3-270m")
     assert not list(home.glob("bases/*"))
     list_()
-    assert "Gemma Terms of Use" in capsys.readouterr().out
+    assert "Gemma Terms of Use: https://ai.google.dev/gemma/terms" in capsys.readouterr().out
+
+
+def test_where_the_terms_of_a_base_are_is_shown(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert add_base(str(directory), name="without").licence_file is None
+    (directory / "LICENSE.html").write_text("be kind", encoding="utf-8")
+    added = add_base(str(directory))
+    assert added.licence_file == added.directory / "LICENSE.html"
+    show("small")
+    assert f"licence    unknown, in {added.licence_file}\n" in capsys.readouterr().out
 
 
 def parcel_of(parts: list[bytes], sha256: str | None = None) -> Parcel:
