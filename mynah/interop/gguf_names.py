@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy.typing as npt
@@ -157,8 +157,8 @@ class Cut:
     ignore_merges: bool = False
     #: Unicode's composed form comes first
     nfc: bool = False
-    #: texts begin with a token, if the file does not say
-    begun: bool = False
+    #: texts begin with a token, if the file does not say; no part of how they are cut
+    begun: bool = field(default=False, compare=False)
 
 
 #: Llama 3's.

@@ -24,12 +24,12 @@ class _Turns:
     begin: str
     #: begins the reply
     reply: str
-    #: text of the system turn of a conversation that has none; "" if none is written
-    system: str
+    #: text of the system turn that is written where a conversation has none; None if none is written
+    system: str | None
 
     def text(self, messages: list[Message]) -> str:
         """Return a prompt."""
-        if self.system and messages[0].role != "system":
+        if self.system is not None and messages[0].role != "system":
             messages = [Message("system", self.system), *messages]
         turns = [self.around[m.role][0] + m.content + self.around[m.role][1] for m in messages]
         return self.begin + "".join(turns) + self.reply
@@ -73,10 +73,19 @@ def _in_go(turns: _Turns, tokenizer: Tokenizer) -> str | None:
     bos = _token(tokenizer, tokenizer.control.bos)
     adds_bos = tokenizer.foreign is None or tokenizer.control.bos in tokenizer.foreign.begins
     begin = turns.begin.removeprefix(bos) if adds_bos else turns.begin
-    words = [begin, turns.reply, turns.system, *(word for pair in turns.around.values() for word in pair)]
+    words = [
+        begin,
+        turns.reply,
+        turns.system or "",
+        *(word for pair in turns.around.values() for word in pair),
+    ]
     if any(mark in word for word in words for mark in ("{{", "}}", '"""')):
         return None
-    made = begin + "{{ range .Messages }}"
+    made = begin
+    if turns.system == "":  # a text that is not empty is said by SYSTEM
+        empty = "".join(turns.around["system"])
+        made += f'{{{{ if ne (index .Messages 0).Role "system" }}}}{empty}{{{{ end }}}}'
+    made += "{{ range .Messages }}"
     for number, role in enumerate(_ROLES):
         before, after = turns.around[role]
         made += f'{{{{ {"else " if number else ""}if eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}'
@@ -104,7 +113,9 @@ def _turns(template: JinjaTemplate) -> _Turns | None:
         before_system = head[len(begin) :]
         if default.startswith(head):
             begin, before_system = "", head
-        said = default[len(begin) :].removeprefix(before_system).removesuffix(after_system)
+        said = None
+        if default != begin:
+            said = default[len(begin) :].removeprefix(before_system).removesuffix(after_system)
         around = {
             "system": (before_system, after_system),
             "user": (before_user, after_user),

@@ -85,7 +85,12 @@ def _plan(build: Build, out: Path) -> Counts:
         raise ConfigError(
             f"{total / 60:g} minutes are too few: here this build takes about {needed:g}, of which "
             f"{steps:,} steps are the least that teach "
-            f"anything; run it with --minutes {needed:g}, or choose a smaller model"
+            f"anything; run it with --minutes {needed:g}, or "
+            + (
+                "start from random weights: --base none"
+                if build.base is not None
+                else "choose a smaller model"
+            )
         )
     artifacts.write_json(out / build.paths.plan.name, plan.to_json())
     return {}

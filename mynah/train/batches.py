@@ -279,8 +279,10 @@ def _by_repeats(data: TokenSet, pieces: npt.NDArray[np.int64], repeats: Repeats)
         times[p] = read[reply]
         read[reply] += 1
         if repeats.known_after and times[p] >= repeats.known_after:
-            # The one token more that a piece predicts beyond its end shows how it goes on.
-            cut[p, 1] = min(pieces[p, 1], begins[p] + differs[reply])
+            # The one token more that a piece predicts beyond its end shows how it goes on; of a reply that was begun in
+            # the piece before, the first new token is still learned.
+            end = max(begins[p] + differs[reply], pieces[p, 2] + 1)
+            cut[p, 1] = min(pieces[p, 1], end)
     return cut[np.argsort(times, kind="stable")] if repeats.spread else cut
 
 

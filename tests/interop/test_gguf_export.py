@@ -14,6 +14,8 @@ from mynah.errors import ArtifactError, ConfigError
 from mynah.interop import gguf_write, parity
 from mynah.interop.bases import add_base
 from mynah.interop.gguf_file import gguf_to_hugging_face
+from mynah.interop.gguf_names import CUTS
+from mynah.interop.gguf_reader import GGUFFile
 from mynah.interop.gguf_write import LIMITS, to_gguf
 from mynah.interop.huggingface import from_hugging_face, to_hugging_face
 from mynah.model.presets import preset
@@ -51,8 +53,11 @@ def bpe(folder: Path, **changes: Any) -> Tokenizer:
 
     tokens, merges = vocabulary()
     pairs: Any = [tuple(merge.split(" ")) for merge in merges]
-    backend = Backend(models.BPE({token: i for i, token in enumerate(tokens)}, pairs))
+    ids = {token: i for i, token in enumerate(tokens)}
+    backend = Backend(models.BPE(ids, pairs, ignore_merges=changes.get("whole", False)))
     backend.pre_tokenizer = changes.get("cut", pre_tokenizers.ByteLevel(add_prefix_space=False))
+    if changes.get("composed"):
+        backend.normalizer = normalizers.NFC()
     if changes.get("lower"):
         backend.normalizer = normalizers.Lowercase()
     backend.decoder = decoders.ByteLevel()
@@ -155,6 +160,12 @@ def test_what_the_modelfile_says(tmp_path: Path) -> None:
     assert "SYSTEM" not in plain
     default = "{% if messages[0]['role'] != 'system' %}<|im_start|>system\nBe kind.<|im_end|>\n{% endif %}"
     assert 'SYSTEM """Be kind."""' in said(default + template, "default")
+    empty = said(default.replace("Be kind.", "") + template, "empty")
+    assert "SYSTEM" not in empty
+    assert (
+        'TEMPLATE """{{ if ne (index .Messages 0).Role "system" }}<|im_start|>system\n<|im_end|>\n{{ end }}'
+        "{{ range .Messages }}" in empty
+    )
     for name, jinja in (
         ("trims", template.replace("message['content']", "message['content'] | trim")),
         ("last", template.replace("'<|im_end|>", "('!' if loop.last else '') + '<|im_end|>")),
@@ -216,6 +227,24 @@ def test_what_cannot_be_said_is_refused(tmp_path: Path, values: dict[str, Any], 
     with pytest.raises(ConfigError, match=match):
         to_gguf(random_model(tokenizer, values), tokenizer, tmp_path / "x.gguf")
     assert [path.name for path in tmp_path.iterdir()] == ["bpe"]
+
+
+@pytest.mark.parametrize("pre", CUTS)
+def test_how_text_is_cut_has_a_name(tmp_path: Path, pre: str) -> None:
+    from tokenizers import Regex, pre_tokenizers
+
+    cut = CUTS[pre]
+    bytes_alone = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=cut.pattern is None)
+    steps: list[Any] = [bytes_alone]
+    if cut.digits:
+        steps.insert(0, pre_tokenizers.Digits(True))
+    if cut.pattern is not None:
+        steps.insert(0, pre_tokenizers.Split(Regex(cut.pattern), "isolated"))
+    tokenizer = bpe(
+        tmp_path / "bpe", cut=pre_tokenizers.Sequence(steps), whole=cut.ignore_merges, composed=cut.nfc
+    )
+    to_gguf(random_model(tokenizer, LLAMA), tokenizer, tmp_path / "x.gguf")
+    assert GGUFFile(tmp_path / "x.gguf").get("tokenizer.ggml.pre") == pre
 
 
 def test_tokenizers_without_a_name_are_refused(tmp_path: Path) -> None:

@@ -61,3 +61,15 @@ def test_a_known_reply_is_read_as_far_as_it_differs(tokenizer: Tokenizer) -> Non
         )
         assert len(reply) > len("we send it on ")
     assert {"no", "perhaps"} <= set(said)
+
+
+def test_each_piece_of_a_long_known_reply_still_teaches_something(tokenizer: Tokenizer) -> None:
+    long = " ".join(f"word {i}" for i in range(40))
+    talks = [Conversation((Message("user", "ask"), Message("assistant", long))) for _ in range(6)]
+    packed = PackedBatches(encode_records(talks, tokenizer), 1, 32, 0, repeats=Repeats(known_after=1))
+    assert len(packed.pieces) > len(talks)
+    for step in range(packed.rows):
+        batch = packed(step)
+        assert batch.segments is not None
+        for segment in range(int(batch.segments.max()) + 1):
+            assert (batch.targets[batch.segments == segment] != IGNORE).any()
