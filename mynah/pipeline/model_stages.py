@@ -20,7 +20,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.plan.times import FORWARD_OF_ADAPTER, MEASURING_OF_ADAPTER, Ahead
+from mynah.plan.times import FORWARD, FORWARD_OF_ADAPTER, Ahead
 from mynah.train.loop import Session
 from mynah.train.memory import available_memory, check_memory
 from mynah.train.phases import pretrain, tune
@@ -48,9 +48,7 @@ def _ahead(build: Build) -> Ahead:
         replies += len(read_questions(Path(recipe.questions)))
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
     scored = min(held_out, build.scored_tokens)
-    if build.adapts:
-        return Ahead(held_out, scored, drawn, FORWARD_OF_ADAPTER, MEASURING_OF_ADAPTER)
-    return Ahead(held_out, scored, drawn)
+    return Ahead(held_out, scored, drawn, FORWARD_OF_ADAPTER if build.adapts else FORWARD)
 
 
 def _plan(build: Build, out: Path) -> Counts:

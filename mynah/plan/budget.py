@@ -37,8 +37,8 @@ PLAIN_PASSES = 5.0
 EPOCHS_FOR_NEXT = 3.0
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
-#: What held-out measurements and checkpoints add to the time of the steps, usually.
-MEASURING = 1.1
+#: What held-out measurements and checkpoints add to the time of the steps, usually, and to that of an adapter's.
+MEASURING, MEASURING_OF_ADAPTER = 1.1, 1.2
 #: Share of training time that goes to fine-tuning, by whether replies repeat. A support desk's do, and then
 #: there is much to learn in which question asks for which; people's own hardly do, and there the time is
 #: better spent on all text (docs/log.md).
@@ -168,6 +168,7 @@ def make_plan(
         model, in_budget, rows, step_seconds = _by_speed(
             candidates, data, shape, seconds, share, base, reasons, fits, at_end,
             partial(measure_step, data=data, device=device, base=base, replies=straight), suited_to,
+            MEASURING_OF_ADAPTER if adapter else MEASURING,
         )  # fmt: skip
         in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
         learns_by_heart = kind == "new" and in_time > TEXT_PASSES  # of replies that repeat, that is the point
@@ -295,6 +296,7 @@ def _by_speed(
     at_end: Callable[[float], float],
     measure: Callable[..., float],
     suited_to: Callable[[ModelConfig], dict[str, Any]],
+    measuring: float,
 ) -> tuple[ModelConfig, float, tuple[int, int], float]:
     """Return the largest model that makes enough passes in the seconds, its steps in them, row shape and a step's time.
 
@@ -303,6 +305,7 @@ def _by_speed(
         at_end: the seconds of the evaluation, by those of a step's token.
         measure: gives the seconds of a step.
         suited_to: gives the settings of a shape's optimizer.
+        measuring: what the time of the steps is multiplied by for measurements between them.
     """
     chosen: tuple[ModelConfig, float, tuple[int, int], float] | None = None
     begun = time.monotonic()
@@ -316,7 +319,7 @@ def _by_speed(
             reasons.append(f"{model.n_layer} layers {model.n_embd} wide: more than the memory that is free")
             break
         plain_seconds = measure(model, rows=rows, settings=suited_to(model))
-        step_seconds = MEASURING * plain_seconds
+        step_seconds = measuring * plain_seconds
         reserved = at_end(plain_seconds / (rows[0] * rows[1]))
         left = max(1.0, seconds - (time.monotonic() - begun) - reserved)
         on_text = 1 - share or 1.0  # of a base that goes straight to the replies, they are its text
