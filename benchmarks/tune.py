@@ -133,8 +133,8 @@ def logs(data: Path | None) -> Iterator[tuple[str, list[Path] | str]]:
 
 def compare(log: str, sources: list[Path], base: Path, folder: Path, chosen: argparse.Namespace) -> None:
     from mynah.data.collect.collector import CollectConfig, collect
+    from mynah.interop.held import quick_dtype
     from mynah.interop.huggingface import read_config
-    from mynah.interop.trained import quick_dtype
     from mynah.plan.budget import row_shape
     from mynah.tokenizer.dataset import encode_records
     from mynah.tokenizer.tokenizer import Tokenizer
@@ -299,17 +299,19 @@ def contend(name: str, task: Task) -> None:
 
 
 def mynah_turn(task: Task, contender: Contender) -> Turn:
+    from mynah.interop.held import Held
     from mynah.interop.trained import adapted_base
     from mynah.model.lora import LoRAConfig
     from mynah.tokenizer.dataset import TokenSet
-    from mynah.train.batches import PackedBatches
     from mynah.train.config import TrainConfig
     from mynah.train.loop import Session
+    from mynah.train.packed import PackedBatches
     from mynah.train.phases import tune
     from mynah.train.rates import rates
 
     device = torch.device("cpu")
-    model, _ = adapted_base(task.base, LoRAConfig(rank=RANK, alpha=ALPHA), 0, device, contender.dtype)
+    held = Held(contender.dtype) if contender.dtype is not None else None
+    model, _ = adapted_base(task.base, LoRAConfig(rank=RANK, alpha=ALPHA), 0, device, held)
     data = TokenSet.load(task.shards)
     rows = max(1, contender.tokens // task.context)
     packed = PackedBatches(data, rows, task.context, seed=0)

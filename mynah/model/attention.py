@@ -20,6 +20,8 @@ from mynah.model.roles import Role, mark
 
 #: Under autocast on a CPU, attention of shorter rows is faster in float32 (docs/log.md).
 LONG_ON_CPU = 512
+#: The segment of tokens that all others of their row may see, which stand before them.
+PREFIX = -2
 
 
 class Past(Protocol):
@@ -255,7 +257,7 @@ def record_mask(segments: Tensor, window: int, dtype: torch.dtype) -> Tensor:
     for each layer, and keep it until the backward pass.
 
     Args:
-        segments: (B, T) int64, equal within a record.
+        segments: (B, T) int64, equal within a record; of a layer without a window, PREFIX is seen by all.
         window: of the layer; 0: dense.
         dtype: that of the queries.
 
@@ -264,7 +266,7 @@ def record_mask(segments: Tensor, window: int, dtype: torch.dtype) -> Tensor:
     """
     T = segments.shape[1]
     if not 0 < window < T:
-        same = segments[:, :, None] == segments[:, None, :]
+        same = (segments[:, :, None] == segments[:, None, :]) | (segments == PREFIX)[:, None, :]
         return _added(same & causal_mask(T, T, segments.device), dtype)
     blocks = _blocks(segments, window)
     same = blocks[..., :, None] == _with_block_before(blocks)[..., None, :]

@@ -138,14 +138,22 @@ class Transformer(nn.Module):
         #: in training, keep what enters each block and compute the rest again for the backward pass (Chen et al. 2016)
         self.recompute = False
 
-    def forward(self, tokens: Tensor, segments: Tensor | None = None, past: Past | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        segments: Tensor | None = None,
+        past: Past | None = None,
+        places: Tensor | None = None,
+    ) -> Tensor:
         """Return the normalised hidden states.
 
         Args:
             tokens: (B, T) int64.
-            segments: (B, T) int64; tokens see only their own segment, and positions count from its
-                beginning. None: each row is one.
+            segments: (B, T) int64; tokens see only their own segment, and PREFIX if their row begins with it
+                (`can_share_prefix`). None: each row is one.
             past: of each row, for decoding; says where the tokens stand.
+            places: (B, T) int64, the position of each token in its record. None: counted from the beginning of its
+                segment, or of the row.
 
         Returns:
             (B, T, C).
@@ -168,8 +176,11 @@ class Transformer(nn.Module):
             masks = {
                 window: record_mask(segments, window, dtype) for window in set(self.config.layer_windows)
             }
-            # Rotary positions are relative, so a packed row needs no positions of its own.
-            positions = positions_within(segments) if self.position is not None else T
+            if places is not None:
+                positions = places
+            elif self.position is not None:
+                positions = positions_within(segments)
+            # Rotary positions are relative, so of a packed row those of the row do.
         if self.position is not None:
             where = torch.arange(T, device=tokens.device) if isinstance(positions, int) else positions
             x = x + self.position(where)
@@ -280,6 +291,15 @@ def _wide(logits: Tensor) -> Tensor:
 def bigram_hash(previous: Tensor, tokens: Tensor, buckets: int) -> Tensor:
     """Return the row of each pair of neighbouring tokens in a table of `buckets` rows, as `tokens` shaped."""
     return (previous * 1_000_003 + tokens * 8_191) % buckets
+
+
+def can_share_prefix(config: ModelConfig, context_length: int) -> bool:
+    """Say whether records of a row of so many tokens may go on from one PREFIX: if nothing goes by where in a row.
+
+    The table of token pairs takes the token before, a prior the text, and a window the tokens of the row.
+    """
+    windows = all(not 0 < window < context_length for window in config.layer_windows)
+    return windows and not config.bigram_buckets and not config.prior
 
 
 def positions_within(segments: Tensor) -> Tensor:

@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 from mynah.errors import DataError
-from mynah.model.transformer import Transformer
+from mynah.model.transformer import Transformer, can_share_prefix
 from mynah.tokenizer.dataset import TokenSet
-from mynah.train.batches import NextToken, PackedBatches, Repeats, StreamBatches, TokenBatch
+from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, held_out_loss, train
 from mynah.train.memory import check_positions
+from mynah.train.packed import PackedBatches, Repeats
 from mynah.train.ramp import ramp_of
 from mynah.train.state import Progress
 
@@ -53,6 +54,7 @@ def tune(
     Raises:
         DataError: if no conversation holds a reply; otherwise as `pretrain`.
     """
+    batches_of = partial(PackedBatches, share_prefix=can_share_prefix(model.config, config.context_length))
     repeats = Repeats(config.spread, config.known_after)
     return _train(
         model,
@@ -60,7 +62,7 @@ def tune(
         held_out,
         config,
         session,
-        PackedBatches,
+        batches_of,
         word_dropout=config.word_dropout,
         repeats=repeats,
     )

@@ -29,9 +29,10 @@ from mynah.pipeline.open_run import open_run
 from mynah.pipeline.recipe import load_recipe
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.batches import NextToken, PackedBatches, StreamBatches, TokenBatch
+from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.loop import held_out_loss
+from mynah.train.packed import PackedBatches
 from mynah.train.phases import pretrain
 
 PRIORED = merge(TINY, {"prior": {"kind": "ngram", "folds": 3}})

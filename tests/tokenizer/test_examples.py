@@ -13,7 +13,7 @@ from mynah.tokenizer.dataset import TokenSet, encode_records, encode_to_file
 from mynah.tokenizer.examples import rejected_conversations
 from mynah.tokenizer.template import SAID
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train.batches import PackedBatches
+from mynah.train.packed import PackedBatches
 
 ASKED = (Message("user", "which one"),)
 MIXED: list[Record] = [

@@ -17,8 +17,9 @@ from toy_objectives import OBJECTIVES, Rows, batches, config_of, model_for
 from mynah.errors import TrainingError
 from mynah.model.roles import Role, mark, roles_of
 from mynah.tokenizer.dataset import TokenSet
-from mynah.train.batches import NextToken, PackedBatches, StreamBatches
+from mynah.train.batches import NextToken, StreamBatches
 from mynah.train.loop import Session, Step, held_out_loss, train
+from mynah.train.packed import PackedBatches
 
 NAMES = sorted(OBJECTIVES)
 

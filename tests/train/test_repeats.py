@@ -8,8 +8,8 @@ from mynah.data.records import Conversation, Message
 from mynah.model.transformer import IGNORE
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
-from mynah.train import batches
-from mynah.train.batches import PackedBatches, Repeats
+from mynah.train import packed as packing
+from mynah.train.packed import PackedBatches, Repeats
 
 
 def repeating(tokenizer: Tokenizer) -> TokenSet:
@@ -36,7 +36,7 @@ def replies_read(packed: PackedBatches, tokenizer: Tokenizer) -> list[str]:
 
 
 def test_different_replies_are_read_first(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(batches, "PACKED_AT_ONCE", 1)
+    monkeypatch.setattr(packing, "PACKED_AT_ONCE", 1)
     data = repeating(tokenizer)
     plain = replies_read(PackedBatches(data, 1, 40, 0), tokenizer)
     spread = PackedBatches(data, 1, 40, 0, repeats=Repeats(spread=True))

@@ -16,10 +16,11 @@ from mynah.model.transformer import IGNORE, Transformer
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train import optim
-from mynah.train.batches import NextToken, PackedBatches, StreamBatches
+from mynah.train.batches import NextToken, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, Step, train
 from mynah.train.optim import Optimizers, orthogonalize
+from mynah.train.packed import PackedBatches
 from mynah.train.phases import pretrain, tune
 from mynah.train.ramp import batch_ramp, ramp_of
 from mynah.train.schedule import early_fall, planned_fall, rate_factor
