@@ -23,8 +23,10 @@ class Role(Enum):
     INTO_STREAM = "into stream"
     #: rows that are looked up by token, position or pair of tokens; and the head
     TABLE = "table"
-    #: one of two thin matrices whose product is added to a matrix: an adapter's, for AdamW
+    #: an adapter's two thin matrices, whose product is added to a matrix, both for AdamW: what narrows ...
     LOW_RANK = "low rank"
+    #: ... and what widens again, which begins as zeros and learns the faster (`TrainConfig.adapter_ratio`)
+    LOW_RANK_OUT = "low rank, out"
     #: scales, shifts and biases: no weight decay
     VECTOR = "vector"
     #: a vector that all heads of a layer share

@@ -24,6 +24,9 @@ class TrainConfig(Config):
         "muon", description="muon: Muon for the matrices of the blocks, AdamW for the rest"
     )
     learning_rate: float = Field(3e-3, gt=0, description="AdamW")
+    adapter_ratio: float = Field(
+        1.0, gt=0, description="LoRA: the rate of B, which begins as zeros, is so many times that of A"
+    )
     matrix_learning_rate: float = Field(0.02, gt=0, description="Muon")
     matrix_every: int = Field(
         1,

@@ -199,16 +199,22 @@ class Optimizers:
     """All optimizers of a model as one, driven by a common rate factor."""
 
     def __init__(self, model: nn.Module, config: TrainConfig) -> None:
-        """Sort what is trained by its role: matrices of the blocks; tables and adapters; scales, shifts and biases."""
+        """Sort what is trained by its role: matrices of the blocks; tables and adapters; scales, shifts and biases.
+
+        Of an adapter's pairs the second matrix has a rate of its own, `adapter_ratio` times that of the first (Hayou et
+        al. 2024, "LoRA+").
+        """
         trained, roles = trained_parameters(model), trained_roles(model)
         self.names = {p: name for name, p in trained.items()}
         blocks = [p for name, p in trained.items() if roles[name].is_matrix]
         tables = [p for name, p in trained.items() if roles[name] in (Role.TABLE, Role.LOW_RANK)]
+        widening = [p for name, p in trained.items() if roles[name] is Role.LOW_RANK_OUT]
         scales = [p for name, p in trained.items() if roles[name] in (Role.VECTOR, Role.OF_HEADS)]
         rate, decay = config.learning_rate, config.weight_decay
         muon = config.optimizer == "muon"
         groups = [
             {"params": tables, "lr": rate, "weight_decay": decay},
+            {"params": widening, "lr": config.adapter_ratio * rate, "weight_decay": decay},
             {"params": scales, "lr": rate, "weight_decay": 0.0},
         ]
         self.all: list[Optimizer] = []

@@ -24,8 +24,8 @@ MASKED = 512
 NEW_WITH_PAIRS, NEW_WITHOUT, NEW_FACTOR, NEW_WIDTH = 1.25, 3.25, 4.0, 192
 
 
-#: An adapter's rate, falling to nothing (docs/log.md).
-ADAPTER_RATE = 2e-3
+#: An adapter's rate, falling to nothing, and how many times that its second matrices have (docs/log.md).
+ADAPTER_RATE, ADAPTER_RATIO = 1e-3, 8.0
 
 
 def passes_over(n_tokens: int, config: TrainConfig) -> float:
@@ -55,6 +55,7 @@ def rates(
         return {
             "optimizer": "adamw",
             "learning_rate": ADAPTER_RATE,
+            "adapter_ratio": ADAPTER_RATIO,
             "schedule": "linear",
             "weight_decay": 0.0,
             # The loss of a step of a few replies jumps by chance; going back costs more than it saves.
