@@ -71,6 +71,7 @@ def _export_adapter(run: Path, output: Path) -> None:
 
     from mynah.errors import ConfigError
     from mynah.interop.adapters import write_adapter
+    from mynah.interop.held import Held
     from mynah.interop.trained import ABOUT, open_adapter
     from mynah.pipeline.open_run import open_run
     from mynah.stages import RunPaths
@@ -82,6 +83,6 @@ def _export_adapter(run: Path, output: Path) -> None:
         raise ConfigError(
             f"{run}: no adapter in it; leave --adapter out, or build it with --base and without --full"
         )
-    model, kept = open_adapter(folder, torch.device("cpu"), torch.float32)
+    model, kept = open_adapter(folder, torch.device("cpu"), Held(torch.float32))
     write_adapter(model, kept.lora, output, kept.base)
     print(f"exported   {output}: an adapter of {kept.base}, as PEFT has it")

@@ -13,7 +13,7 @@ from mynah.artifacts import Manifest
 from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.families import FAMILIES, Family
-from mynah.interop.loading import load_foreign, to_foreign
+from mynah.interop.loading import Filled, load_foreign, to_foreign
 from mynah.interop.parity import NOT_SAID, Limits, expect, prove, settled
 from mynah.interop.sources import INDEX, SafetensorsSource, check_has_weights, weight_files
 from mynah.model.config import ModelConfig
@@ -49,8 +49,10 @@ def from_hugging_face(directory: Path, dtype: torch.dtype = torch.float32) -> tu
     return read_hugging_face(directory, dtype), tokenizer
 
 
-def read_hugging_face(directory: Path, dtype: torch.dtype = torch.float32) -> Transformer:
-    """Read a directory's model as it was saved, without its tokenizer.
+def read_hugging_face(
+    directory: Path, dtype: torch.dtype = torch.float32, filled: Filled | None = None
+) -> Transformer:
+    """Read a directory's model as it was saved, without its tokenizer; `filled` is for `load_foreign`.
 
     Raises:
         ArtifactError, ConfigError: as `from_hugging_face`.
@@ -58,7 +60,7 @@ def read_hugging_face(directory: Path, dtype: torch.dtype = torch.float32) -> Tr
     check_has_weights(directory)
     family, config = read_config(directory)
     source = SafetensorsSource(directory)
-    return load_foreign(source, family, config, directory, dtype)
+    return load_foreign(source, family, config, directory, dtype, filled)
 
 
 def check_readable(directory: Path) -> None:

@@ -6,7 +6,7 @@ A tensor is copied straight into its place in the model, one at a time.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -27,8 +27,17 @@ _HEAD = "lm_head.weight"
 _BUFFERS = (".attn.bias", ".attn.masked_bias", ".attention.bias", ".attention.masked_bias", ".inv_freq")
 
 
+#: Is told of each of our tensors, by name, when it is filled.
+Filled = Callable[[Transformer, str], None]
+
+
 def load_foreign(
-    source: TensorSource, family: Family, config: ModelConfig, where: Path, dtype: torch.dtype
+    source: TensorSource,
+    family: Family,
+    config: ModelConfig,
+    where: Path,
+    dtype: torch.dtype,
+    filled: Filled | None = None,
 ) -> Transformer:
     """Return a model of foreign tensors, in evaluation mode.
 
@@ -40,17 +49,20 @@ def load_foreign(
         config: of the model as it was saved.
         where: it comes from, for errors.
         dtype: of the model's numbers.
+        filled: may put another module in the place of the one whose tensor it is.
 
     Raises:
         ArtifactError: if a tensor is missing, of another shape, cannot be read, or has no place in the model.
     """
     model = empty_model(config, dtype)
-    fill_from_foreign(model, source, family, where)
+    fill_from_foreign(model, source, family, where, filled)
     return model.eval()
 
 
 @torch.no_grad()
-def fill_from_foreign(model: Transformer, source: TensorSource, family: Family, where: Path) -> None:
+def fill_from_foreign(
+    model: Transformer, source: TensorSource, family: Family, where: Path, filled: Filled | None = None
+) -> None:
     """Put foreign tensors in the place of a model's own; arguments and errors as of `load_foreign`."""
     config = model.config
     theirs = {name.removeprefix(family.prefix): name for name in source.shapes()}
@@ -70,14 +82,16 @@ def fill_from_foreign(model: Transformer, source: TensorSource, family: Family, 
             f"{where}: tensor {left[0]} has no place in a {family.name} of this config.json; nothing may be left out"
         )
     for ours, names in wanted.items():
-        target = tensors[ours]
+        target = tensors.pop(ours)  # so that nothing holds it if it is given up
         if _is_joined(ours):
             _fill_heads(target, [source.get(theirs[name]) for name in names], family, config)
-            continue
-        found = source.get(theirs[names[0]])
-        target.copy_(found.T if _is_turned(ours, found, family) else found)
-        if names[0] in less_one:
-            target.add_(1)
+        else:
+            found = source.get(theirs[names[0]])
+            target.copy_(found.T if _is_turned(ours, found, family) else found)
+            if names[0] in less_one:
+                target.add_(1)
+        if filled is not None:
+            filled(model, ours)
 
 
 def to_foreign(model: Transformer, family: Family) -> Iterator[tuple[str, Tensor]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -11,18 +12,18 @@ from mynah import artifacts
 from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.bases import find_base
+from mynah.interop.held import Held, quick_dtype, quickest_that_fits
 from mynah.interop.huggingface import hash_of_directory, read_config, read_hugging_face
 from mynah.model.config import ModelConfig
-from mynah.model.gain import LEAST_GAIN, gain_of_bfloat16
-from mynah.model.lora import LoRAConfig, adapter_tensors, add_adapter, load_adapter_tensors, merge_adapter
+from mynah.model.lora import LoRAConfig, adapter_tensors, add_adapter, load_adapter_tensors, merge_in_place
+from mynah.model.quantized import Bits, can_quantize, quantize_map
 from mynah.model.tensor_files import write_tensors
 from mynah.model.transformer import Transformer
-from mynah.model.weights import load_model, load_tensors, read_tensors
+from mynah.model.weights import load_model, read_tensors
 from mynah.ngram.prior import PRIOR, NGramPrior
+from mynah.train.memory import BASE_BYTES, USABLE, available_memory
 
 ADAPTER, ABOUT = "adapter.safetensors", "adapter.json"
-#: Rows of the product that is timed to choose in which numbers a base computes.
-_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -36,36 +37,37 @@ class Adapter:
     base_hash: str
 
 
-def quick_dtype(config: ModelConfig, device: torch.device) -> torch.dtype:
-    """Return the numbers in which a frozen base is held: bfloat16 where products are faster in it."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    if device.type != "cpu":
-        return torch.float32
-    gain = gain_of_bfloat16(_ROWS, config.n_embd, config.ffn_hidden)
-    return torch.bfloat16 if gain >= LEAST_GAIN else torch.float32
-
-
 def adapted_base(
-    directory: Path, lora: LoRAConfig, seed: int, device: torch.device, dtype: torch.dtype | None = None
+    directory: Path, lora: LoRAConfig, seed: int, device: torch.device, held: Held | None = None
 ) -> tuple[Transformer, LoRAConfig]:
     """Return a base, frozen, with an adapter that changes nothing yet, and the adapter's shape.
+
+    Beside the base as it is held, one tensor of it is in memory at a time.
 
     Args:
         directory: of the base.
         lora: the shape asked for; whether queries, keys and values share a pair follows from the base's family.
         seed: of the adapter.
         device: where it is to be.
-        dtype: of the frozen weights; None: `quick_dtype`.
+        held: how its weights are held; None: in `quick_dtype`.
 
     Raises:
         ArtifactError, ConfigError: if the base cannot be read, or has none of the targets.
     """
     family, shape = read_config(directory)
     config = lora.model_copy(update={"joint_qkv": not family.qkv})
-    model = read_hugging_face(directory, dtype or quick_dtype(shape, device)).to(device)
+    held = held or Held(quick_dtype(shape, device))
+    filled = partial(_put_into_bits, bits=held.bits) if held.bits is not None else None
+    model = read_hugging_face(directory, held.dtype, filled).to(device)
     add_adapter(model, config, seed)
     return model, config
+
+
+def _put_into_bits(model: Transformer, name: str, bits: Bits) -> None:
+    """Put the weight of that name, which has just been read, into few bits, if it is one of a block's maps."""
+    place, _, kind = name.rpartition(".")
+    if kind == "weight" and place.startswith("blocks.") and can_quantize(model.get_submodule(place)):
+        quantize_map(model, place, bits)
 
 
 def save_adapter(model: Transformer, adapter: Adapter, out: Path) -> None:
@@ -97,25 +99,32 @@ def read_adapter_of(folder: Path) -> Adapter:
         raise ArtifactError(f"{folder / ABOUT}: damaged: a key is missing") from None
 
 
-def open_adapter(
-    folder: Path, device: torch.device, dtype: torch.dtype | None = None
-) -> tuple[Transformer, Adapter]:
-    """Return a base with the adapter of a folder on it; `device` and `dtype` as in `adapted_base`.
+def find_base_of(folder: Path, adapter: Adapter) -> Path:
+    """Return where the base of a folder's adapter is; its files are not looked at.
+
+    Raises:
+        ArtifactError: if it is not here.
+    """
+    try:
+        return find_base(adapter.base)
+    except ConfigError as error:
+        raise ArtifactError(f"{folder}: an adapter of a base that is not here: {error}") from None
+
+
+def open_adapter(folder: Path, device: torch.device, held: Held | None = None) -> tuple[Transformer, Adapter]:
+    """Return a base with the adapter of a folder on it; `device` and `held` as in `adapted_base`.
 
     Raises:
         ArtifactError: if one of the two is missing or damaged, or the base is not the one that it was trained on.
     """
     adapter = read_adapter_of(folder)
-    try:
-        base = find_base(adapter.base)
-    except ConfigError as error:
-        raise ArtifactError(f"{folder}: an adapter of a base that is not here: {error}") from None
+    base = find_base_of(folder, adapter)
     if hash_of_directory(base) != adapter.base_hash:
         raise ArtifactError(
             f"{folder}: an adapter of another {adapter.base}: the files in {base} have changed since; bring "
             "them back, or build the run anew"
         )
-    model, _ = adapted_base(base, adapter.lora, 0, device, dtype)
+    model, _ = adapted_base(base, adapter.lora, 0, device, held)
     load_adapter_tensors(model, read_tensors(folder / ADAPTER), folder / ADAPTER)
     return model, adapter
 
@@ -125,26 +134,39 @@ def load_trained(
     prior: Path,
     bos: int,
     device: torch.device = torch.device("cpu"),
-    dtype: torch.dtype | None = None,
+    held: Held | None = None,
 ) -> Transformer:
-    """Read a model, in evaluation mode; an adapter is added to the weights of its base.
+    """Read a model, in evaluation mode.
+
+    An adapter is added to the weights of its base, or, where these are held in few bits, computed beside them.
 
     Args:
         folder: of the model.
         prior: folder of the prior.
         bos: the token that begins a text.
         device: where it is to be.
-        dtype: of the weights of a base with its adapter; None: `quick_dtype`. Others are float32.
+        held: how the weights of a base with its adapter are held; None: as is quickest and fits the memory. Others are
+            float32.
 
     Raises:
         ArtifactError: if something is missing or damaged, or an adapter's base is another one.
     """
     if (folder / ABOUT).is_file():
-        adapted, _ = open_adapter(folder, device, dtype)
-        model = Transformer(adapted.config).to(device, adapted.embed.weight.dtype)
-        load_tensors(model, merge_adapter(adapted), folder)
-        return model.eval()
+        base = find_base_of(folder, read_adapter_of(folder))
+        held = held or held_to_run(read_config(base)[1], device)
+        adapted, _ = open_adapter(folder, device, held)
+        return (adapted if held.bits else merge_in_place(adapted)).eval()
     model = load_model(folder)
     if model.config.prior:
         model.prior = NGramPrior.load(prior / PRIOR, bos)
     return model.to(device)
+
+
+def held_to_run(config: ModelConfig, device: torch.device) -> Held:
+    """Return how a base is held to be talked to: as is quickest and fits the memory that is free."""
+    available = available_memory(device)
+    return quickest_that_fits(
+        config,
+        device,
+        lambda held: available is None or held.bytes_of(config) + BASE_BYTES <= USABLE * available,
+    )

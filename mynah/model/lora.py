@@ -22,6 +22,7 @@ from mynah.errors import ConfigError
 from mynah.model.attention import join_heads
 from mynah.model.config import ModelConfig
 from mynah.model.fused import only_plain
+from mynah.model.quantized import Quantized, QuantizedLinear, dense, frozen_linear
 from mynah.model.roles import Role, mark, marks_of
 from mynah.model.transformer import Transformer
 from mynah.model.weights import check_shapes, model_tensors
@@ -71,7 +72,8 @@ class LoRALinear(nn.Linear):
     With `dora` each row of W + s B A is brought to a length that is trained (Liu et al. 2024, equation 5), and the
     length that it has counts as a constant in gradients (section 4.3).
 
-    Products are in the numbers of autocast, or else in those of the weight; the result is, too.
+    Products are in the numbers of autocast, or else in those of the weight; the result is, too. Of a map whose weight
+    is `Quantized`, that is in `quantized`, and `weight` is None.
     """
 
     config: LoRAConfig
@@ -90,24 +92,27 @@ class LoRALinear(nn.Linear):
         # On the meta device, so that no memory is filled that the next line gives back.
         super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
         self.weight, self.bias = linear.weight, linear.bias
+        self.quantized = linear.quantized if isinstance(linear, QuantizedLinear) else None
         self.config, self.scale, self.dropout = config, config.scale, config.dropout
-        device = linear.weight.device
+        device = (linear.weight if self.quantized is None else self.quantized.codes).device
         pairs = 1 if owners is None else owners.shape[1]
         a = torch.empty(pairs * config.rank, linear.in_features)
         nn.init.kaiming_uniform_(a, a=math.sqrt(5), generator=generator)
         self.lora_a = nn.Parameter(a.to(device))
         self.lora_b = nn.Parameter(torch.zeros(linear.out_features, config.rank, device=device))
-        lengths = torch.linalg.vector_norm(linear.weight.detach().float(), dim=1) if config.dora else None
+        lengths = torch.linalg.vector_norm(self._frozen(torch.float32), dim=1) if config.dora else None
         self.lora_magnitude = nn.Parameter(lengths) if lengths is not None else None
         self.owners: Tensor | None
         self.register_buffer("owners", owners.to(device) if owners is not None else None, persistent=False)
         mark(self, **marks_of(linear))
-        mark(self, lora_a=Role.LOW_RANK, lora_b=Role.LOW_RANK, lora_magnitude=Role.VECTOR)
+        mark(self, lora_a=Role.LOW_RANK, lora_b=Role.LOW_RANK_OUT, lora_magnitude=Role.VECTOR)
         self.train(linear.training)
 
     def forward(self, input: Tensor) -> Tensor:
         """(..., C) to (..., N)."""
         if id(self) in _off.get():
+            if self.quantized is not None:
+                return frozen_linear(input, self.quantized, self.bias)
             return F.linear(input, self.weight, self.bias)
         if self.lora_magnitude is None:
             return self._adapted(input, self.bias)
@@ -124,20 +129,32 @@ class LoRALinear(nn.Linear):
         moved = self._moved()
         if self.lora_magnitude is not None:
             moved *= (self.lora_magnitude / _lengths(moved))[:, None]
-        return moved.to(self.weight.dtype)
+        return moved.to(self._held().dtype)
+
+    def _held(self) -> Tensor | Quantized:
+        """Return the frozen weight as it is held."""
+        return self.weight if self.quantized is None else self.quantized
+
+    @torch.no_grad()
+    def _frozen(self, dtype: torch.dtype) -> Tensor:
+        """Return the frozen weight, (N, C), in a dtype."""
+        return dense(self._held(), dtype)
 
     def _adapted(self, x: Tensor, bias: Tensor | None) -> Tensor:
         """Return x W^T + b + s x A^T B^T."""
         kind = x.device.type
-        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self.weight.dtype
+        dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else self._held().dtype
         dropout = self.dropout if self.training else 0.0
         plain = dropout > 0 or kind != "cpu" or torch.compiler.is_compiling() or only_plain()
         if not plain:
-            tensors = (x, self.weight, bias, self.lora_a, self._b())
+            tensors = (x, self._held(), bias, self.lora_a, self._b())
             y: Tensor = _Adapted.apply(*tensors, self.scale, dtype)  # type: ignore[no-untyped-call]
             return y
         x = x.to(dtype)
-        y = F.linear(x, self.weight.to(dtype), bias.to(dtype) if bias is not None else None)
+        if self.quantized is not None:
+            y = frozen_linear(x, self.quantized, bias)
+        else:
+            y = F.linear(x, self.weight.to(dtype), bias.to(dtype) if bias is not None else None)
         low = F.linear(F.dropout(x, dropout), self.lora_a.to(dtype))  # (..., R)
         return y + self.scale * F.linear(low, self._b().to(dtype))
 
@@ -153,8 +170,8 @@ class LoRALinear(nn.Linear):
 
     def _moved(self) -> Tensor:
         """Return W + s B A, (N, C), in the adapter's dtype."""
-        with torch.autocast(self.weight.device.type, enabled=False):
-            return torch.addmm(self.weight.to(self.lora_b.dtype), self._b(), self.lora_a, alpha=self.scale)
+        with torch.autocast(self.lora_b.device.type, enabled=False):
+            return torch.addmm(self._frozen(self.lora_b.dtype), self._b(), self.lora_a, alpha=self.scale)
 
 
 def _lengths(rows: Tensor) -> Tensor:
@@ -167,14 +184,15 @@ class _Adapted(torch.autograd.Function):
     """x W^T + b + s x A^T B^T, whose gradients are written out, as W and b need none.
 
     Of a gradient G, (M, N): that of B is s G^T (x A^T), of A s (G B)^T x, of x G W + s (G B) A. Each operand is cast
-    once, and what is kept for the backward pass is x, once, and x A^T, which is R numbers a token.
+    once, and what is kept for the backward pass is x, once, and x A^T, which is R numbers a token. A weight in few
+    bits is made into numbers once for each pass.
     """
 
     @staticmethod
     def forward(
         ctx: Any,
         x: Tensor,
-        weight: Tensor,
+        weight: Tensor | Quantized,
         bias: Tensor | None,
         a: Tensor,
         b: Tensor,
@@ -184,11 +202,12 @@ class _Adapted(torch.autograd.Function):
         ctx.shape, ctx.scale = x.shape, scale
         ctx.dtypes = x.dtype, a.dtype
         x = x.reshape(-1, x.shape[-1]).to(dtype)  # (M, C)
-        weight, a, b = weight.to(dtype), a.to(dtype), b.to(dtype)
+        numbers, a, b = dense(weight, dtype), a.to(dtype), b.to(dtype)
         low = x @ a.T  # (M, R)
-        y = F.linear(x, weight, bias.to(dtype) if bias is not None else None)
+        y = F.linear(x, numbers, bias.to(dtype) if bias is not None else None)
         y.addmm_(low, b.T, alpha=scale)
-        ctx.save_for_backward(x, weight, a, b, low)
+        ctx.quantized, kept = (weight, None) if isinstance(weight, Quantized) else (None, numbers)
+        ctx.save_for_backward(x, kept, a, b, low)
         return y.view(*ctx.shape[:-1], -1)
 
     @staticmethod
@@ -199,7 +218,8 @@ class _Adapted(torch.autograd.Function):
         to_low = grad @ b  # (M, R), not multiplied by s yet
         to_x = to_a = to_b = None
         if ctx.needs_input_grad[0]:
-            to_x = (grad @ weight).addmm_(to_low, a, alpha=ctx.scale).view(ctx.shape).to(of_x)
+            numbers = weight if ctx.quantized is None else ctx.quantized.dense(grad.dtype)
+            to_x = (grad @ numbers).addmm_(to_low, a, alpha=ctx.scale).view(ctx.shape).to(of_x)
         if ctx.needs_input_grad[3]:
             to_a = (to_low.T @ x).to(of_adapter).mul_(ctx.scale)
         if ctx.needs_input_grad[4]:
@@ -252,6 +272,24 @@ def _owners(config: ModelConfig) -> Tensor:
     return join_heads(q, k, v, config.head_dim)
 
 
+def adapter_size(model: ModelConfig, config: LoRAConfig) -> int:
+    """Return how many numbers an adapter has over a model of that shape."""
+    C, H, r = model.n_embd, model.ffn_hidden, config.rank
+    queries, keys = model.n_head * model.head_dim, model.n_kv_head * model.head_dim
+    pairs = 1 if config.joint_qkv else 3
+    maps = {  # what enters, what leaves, rows of A
+        "qkv": (C, queries + 2 * keys, pairs * r),
+        "out": (queries, C, r),
+        "up": (C, H, r),
+        "gate": (C, H, r),
+        "down": (H, C, r),
+    }
+    if not model.gated:
+        del maps["gate"]
+    wanted = [sizes for target, sizes in maps.items() if target in config.targets]
+    return model.n_layer * sum(rows * into + out * (r + config.dora) for into, out, rows in wanted)
+
+
 def adapted(model: nn.Module) -> dict[str, LoRALinear]:
     """Return the linear maps of a model that have an adapter, by name."""
     return {name: module for name, module in model.named_modules() if isinstance(module, LoRALinear)}
@@ -301,6 +339,18 @@ def merge_adapter(model: Transformer) -> dict[str, Tensor]:
     own = adapter_tensors(model)
     tensors = {name: tensor for name, tensor in model_tensors(model).items() if name not in own}
     return tensors | {f"{name}.weight": module.merged() for name, module in adapted(model).items()}
+
+
+@torch.no_grad()
+def merge_in_place(model: Transformer) -> Transformer:
+    """Return a model with its adapter added to its weights, as `merge_adapter` does, one map at a time."""
+    for name, module in adapted(model).items():
+        linear = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+        linear.weight, linear.bias = nn.Parameter(module.merged(), requires_grad=False), module.bias
+        above, _, last = name.rpartition(".")
+        roles = {kind: role for kind, role in marks_of(module).items() if not kind.startswith("lora_")}
+        setattr(model.get_submodule(above), last, mark(linear, **roles).train(module.training))
+    return model.requires_grad_(True)
 
 
 @contextmanager

@@ -13,17 +13,21 @@ from mynah.artifacts import Manifest
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run
+from mynah.interop.held import Held, held_as, quickest_that_fits
+from mynah.interop.huggingface import read_config
 from mynah.interop.trained import Adapter, open_adapter, save_adapter
-from mynah.model.lora import adapted
+from mynah.model.lora import adapted, adapter_size
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
-from mynah.plan.budget import Plan, make_plan
+from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.times import FORWARD, FORWARD_OF_ADAPTER, Ahead
+from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
-from mynah.train.memory import available_memory, check_memory
+from mynah.train.memory import BASE_BYTES, USABLE, available_memory, check_memory, training_memory
 from mynah.train.phases import pretrain, tune
+from mynah.train.rates import rates
 from mynah.train.state import Progress
 from mynah.train.trained import TrainedCount
 
@@ -58,7 +62,8 @@ def _plan(build: Build, out: Path) -> Counts:
     data, _ = build.texts  # with a prior, made here for the first time: part of what is spent
     spent = seconds_so_far(build) + time.monotonic() - begun
     available = available_memory(build.device)
-    base = build.base_model()
+    held = _held(build, available)
+    base = build.base_model(held)
     trained = TrainedCount.of(base) if base is not None else None
     plan = make_plan(
         recipe.plan,
@@ -90,8 +95,38 @@ def _plan(build: Build, out: Path) -> Counts:
                 else "choose a smaller model"
             )
         )
+    if held is not None:
+        plan.held = held.name
+        if held.bits is not None:
+            gigabytes = held.bytes_of(plan.model) / 1e9
+            plan.reasons.append(f"the weights of the base are held as {held.name}: {gigabytes:.1f} GB")
     artifacts.write_json(out / build.paths.plan.name, plan.to_json())
     return {}
+
+
+def _held(build: Build, available: int | None) -> Held | None:
+    """Return how the weights beside an adapter are to be held, None without one: as asked for, or as is quickest."""
+    if not build.adapts:
+        return None
+    assert build.base is not None
+    config, lora = read_config(build.base)[1], build.recipe.adapter
+    if build.recipe.frozen != "auto":
+        return held_as(build.recipe.frozen, config, build.device)
+    step = TrainConfig(
+        steps=1, batch_size=1, context_length=ADAPTER_TOKENS, **rates(config, True, adapter=True)
+    )
+
+    def fits(held: Held) -> bool:
+        trained = TrainedCount(0, adapter_size(config, lora), held.bytes_of(config))
+        needed = training_memory(config, step, trained=trained).total + BASE_BYTES
+        return available is None or needed <= USABLE * available
+
+    return quickest_that_fits(config, build.device, fits)
+
+
+def _held_of(build: Build, plan: Plan) -> Held | None:
+    """Return how the plan says that the weights beside an adapter are held."""
+    return held_as(plan.held, plan.model, build.device) if plan.held is not None else None
 
 
 def seconds_so_far(build: Build) -> float:
@@ -107,7 +142,7 @@ def _session(build: Build, stage: str, out: Path) -> Session:
 def _pretrain(build: Build, out: Path) -> Counts:
     data, held_out = build.texts
     plan = plan_of(build)
-    model = build.base_model() or new_model(plan.model, build.recipe.seed)
+    model = build.base_model(_held_of(build, plan)) or new_model(plan.model, build.recipe.seed)
     if plan.pretrain is None:  # the base as it is, for comparison
         return _keep(build, model, None, out)
     done = pretrain(model.to(build.device), data, held_out, plan.pretrain, _session(build, "pretrain", out))
@@ -116,10 +151,11 @@ def _pretrain(build: Build, out: Path) -> Counts:
 
 def _tune(build: Build, out: Path) -> Counts:
     data, held_out = build.texts
-    config = plan_of(build).tune
+    plan = plan_of(build)
+    config = plan.tune
     assert config is not None
     if build.adapts:
-        model, _ = open_adapter(build.paths.pretrained, build.device)
+        model, _ = open_adapter(build.paths.pretrained, build.device, _held_of(build, plan))
     else:
         model = load_model(build.paths.pretrained).to(build.device)
     return _keep(build, model, tune(model, data, held_out, config, _session(build, "tune", out)), out)
@@ -169,7 +205,13 @@ def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
 def _pretrain_settings(build: Build) -> dict[str, Any]:
     plan = plan_of(build)
     train = plan.pretrain.deciding() if plan.pretrain is not None else None
-    return {"model": plan.model.model_dump(mode="json"), "train": train, **_adapter(build)}
+    held = {"held": plan.held} if plan.held is not None else {}
+    return {"model": plan.model.model_dump(mode="json"), "train": train, **_adapter(build), **held}
+
+
+def _plan_settings(build: Build) -> dict[str, Any]:
+    frozen = {"frozen": build.recipe.frozen} if build.adapts else {}
+    return {**build.recipe.plan.model_dump(mode="json"), **_adapter(build), **frozen}
 
 
 def _adapter(build: Build) -> dict[str, Any]:
@@ -219,7 +261,7 @@ PLAN = Stage(
     "choosing model and steps",
     _plan,
     needs=("tokens", "prior"),
-    settings=lambda build: {**build.recipe.plan.model_dump(mode="json"), **_adapter(build)},
+    settings=_plan_settings,
     files=lambda build: build.base_hash,
     say=_say_plan,
     seeded=True,

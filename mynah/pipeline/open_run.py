@@ -13,7 +13,8 @@ from mynah.data.clean.config import CleanConfig
 from mynah.device import pick_device
 from mynah.errors import ArtifactError
 from mynah.generate.settings import SamplingConfig
-from mynah.interop.huggingface import from_hugging_face
+from mynah.interop.held import Held, quick_dtype
+from mynah.interop.huggingface import from_hugging_face, read_config
 from mynah.interop.sources import check_has_weights
 from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
@@ -50,7 +51,7 @@ def open_run(
         directory: a run, a folder that `GPT3.save` or `mynah train` wrote, a Hugging Face directory, or the name of a
             base (`mynah base list`).
         device: where the model is to be, or the name of it.
-        dtype: of the weights of a base with its adapter; None: bfloat16 where that is faster here, else float32.
+        dtype: of the weights of a base, or of one with its adapter; None: as is quickest and fits the memory.
 
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
@@ -63,7 +64,9 @@ def open_run(
         )
     check_has_weights(directory)
     if (directory / "config.json").is_file():
-        model, tokenizer = from_hugging_face(directory)
+        model, tokenizer = from_hugging_face(
+            directory, dtype or quick_dtype(read_config(directory)[1], device)
+        )
         return Run(model.to(device), tokenizer, tokenizer.brings_template, SamplingConfig(), CleanConfig())
     if is_saved(directory):
         return _open_saved(directory, device)
@@ -87,7 +90,8 @@ def open_run(
             )
         outputs[stage.name] = manifest.output
     tokenizer = Tokenizer.load(paths.tokenizer)
-    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos, device, dtype)
+    held = Held(dtype) if dtype is not None else None
+    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos, device, held)
     return Run(model, tokenizer, talks, recipe.sampling, recipe.clean)
 
 

@@ -13,6 +13,7 @@ from mynah.data.engine import EngineConfig
 from mynah.data.sources import CollectConfig
 from mynah.data.split.split import SplitConfig
 from mynah.generate.settings import SamplingConfig
+from mynah.interop.held import Frozen
 from mynah.model.lora import LoRAConfig
 from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
@@ -55,6 +56,11 @@ class Recipe(Config):
     )
     full: bool = Field(False, description="train all weights of the base, not an adapter beside them")
     adapter: LoRAConfig = Field(LoRAConfig(), description="the adapter, over a base")
+    frozen: Frozen = Field(
+        "auto",
+        description="how the weights of a base are held while an adapter is trained: auto (as is quickest and fits the "
+        "memory), float32, bfloat16, q8_0 (8.5 bits a number) or q4_1 (5)",
+    )
     collect: CollectConfig = CollectConfig()
     clean: CleanConfig = CleanConfig()
     split: SplitConfig = SplitConfig()

@@ -19,6 +19,7 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
+    from mynah.interop.held import Held
     from mynah.model.transformer import Transformer
 
 #: Held-out tokens that are scored, and over a base: for each minute, and at least (docs/log.md).
@@ -111,15 +112,19 @@ class Build:
         minutes = self.recipe.plan.minutes or DEFAULT_MINUTES
         return min(SCORED, max(LEAST_SCORED, round(SCORED_A_MINUTE * minutes)))
 
-    def base_model(self) -> Transformer | None:
-        """Return the model to start from, read anew, with a new adapter if one is to be trained; None without one."""
+    def base_model(self, held: Held | None = None) -> Transformer | None:
+        """Return the model to start from, read anew, with a new adapter if one is to be trained; None without one.
+
+        Args:
+            held: how the weights beside an adapter are held.
+        """
         if self.base is None:
             return None
         from mynah.interop.huggingface import from_hugging_face
         from mynah.interop.trained import adapted_base
 
         if self.adapts:
-            return adapted_base(self.base, self.recipe.adapter, self.recipe.seed, self.device)[0]
+            return adapted_base(self.base, self.recipe.adapter, self.recipe.seed, self.device, held)[0]
         return from_hugging_face(self.base)[0]
 
 

@@ -72,6 +72,8 @@ class Plan:
     reasons: list[str] = field(default_factory=list)
     #: seconds that training, evaluation and report are to take; None: not measured
     seconds: float | None = None
+    #: how the weights beside an adapter are held (`mynah.interop.held.Held.name`); None: there is none
+    held: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -81,6 +83,7 @@ class Plan:
             "tune": self.tune.model_dump(mode="json") if self.tune else None,
             "reasons": self.reasons,
             "seconds": self.seconds,
+            "held": self.held,
         }
 
     @classmethod
@@ -100,6 +103,7 @@ class Plan:
             tune,
             value["reasons"],
             value.get("seconds"),
+            value.get("held"),
         )
 
 

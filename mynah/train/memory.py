@@ -79,7 +79,7 @@ ALONE = Processes()
 def training_memory(
     model: ModelConfig, config: TrainConfig, processes: Processes = ALONE, trained: TrainedCount | None = None
 ) -> TrainingMemory:
-    """Return what training takes on one device, weights in float32.
+    """Return what training takes on one device, in float32 what is trained.
 
     AdamW keeps two numbers a parameter, Muon one for each matrix of the blocks.
 
@@ -120,7 +120,12 @@ def training_memory(
     if config.document_mask:
         activations += tokens * mask_floats(model, config.context_length) * bytes_per_activation
     gathered = gathered_bytes(rest, block) if parts > 1 else 0
-    return TrainingMemory(4 * n, 4 * n_trained, optimizer, kept + copy, activations, logits, gathered, halves)
+    weights = 4 * n
+    if trained is not None and trained.frozen_bytes is not None:
+        weights = trained.frozen_bytes // parts + 4 * n_trained
+    return TrainingMemory(
+        weights, 4 * n_trained, optimizer, kept + copy, activations, logits, gathered, halves
+    )
 
 
 def gathered_bytes(rest: int, block: int) -> int:

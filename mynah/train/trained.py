@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 from mynah.config import Config
+from mynah.model.quantized import Quantized
 from mynah.model.roles import Role, roles_of
 
 
@@ -27,13 +28,18 @@ class TrainedCount:
     matrices: int
     #: in all else
     rest: int
+    #: what is not trained takes, bytes; None: what float32 would
+    frozen_bytes: int | None = None
 
     @classmethod
     def of(cls, model: nn.Module) -> TrainedCount:
         """Count."""
         parameters, roles = trained_parameters(model), trained_roles(model)
         matrices = sum(p.numel() for name, p in parameters.items() if roles[name].is_matrix)
-        return cls(matrices, sum(p.numel() for p in parameters.values()) - matrices)
+        frozen: list[Tensor] = [p for p in model.parameters() if not p.requires_grad]
+        frozen += [b for module in model.modules() if isinstance(module, Quantized) for b in module.buffers()]
+        rest = sum(p.numel() for p in parameters.values()) - matrices
+        return cls(matrices, rest, sum(t.nbytes for t in frozen))
 
 
 def trained_roles(model: nn.Module) -> dict[str, Role]:

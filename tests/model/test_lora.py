@@ -35,6 +35,7 @@ from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import NextToken, StreamBatches
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session, held_out_loss, train
+from mynah.train.optim import Optimizers
 from mynah.train.trained import TrainedCount, trained_parameters, trained_roles
 
 TOKENS = torch.randint(0, 60, (2, 24), generator=torch.Generator().manual_seed(3))
@@ -385,8 +386,26 @@ def test_roles_and_what_is_trained() -> None:
     trained = trained_roles(model)
     assert set(trained) == set(adapter_tensors(model)) == set(trained_parameters(model))
     for name, role in trained.items():
-        assert role is (Role.VECTOR if name.endswith("magnitude") else Role.LOW_RANK)
+        assert (
+            role
+            is {"a": Role.LOW_RANK, "b": Role.LOW_RANK_OUT, "magnitude": Role.VECTOR}[name.rpartition("_")[2]]
+        )
     assert TrainedCount.of(model).matrices == 0
+
+
+def test_the_second_matrix_has_a_rate_of_its_own() -> None:
+    model = base()
+    add_adapter(model, LoRAConfig(rank=3), 0)
+    before = {name: tensor.clone() for name, tensor in adapter_tensors(model).items()}
+    optimizers = Optimizers(
+        model, TrainConfig(steps=1, optimizer="adamw", learning_rate=1e-3, adapter_ratio=8, weight_decay=0)
+    )
+    for p in trained_parameters(model).values():
+        p.grad = torch.ones_like(p)
+    optimizers.step(0, 0.5)
+    for name, tensor in adapter_tensors(model).items():
+        moved = 8e-3 if name.endswith("b") else 1e-3
+        torch.testing.assert_close(before[name] - tensor, torch.full_like(tensor, 0.5 * moved))
 
 
 @pytest.mark.parametrize("half", [False, True])
