@@ -120,21 +120,22 @@ def score_network(model: Transformer, data: TokenSet, context_length: int) -> To
         tokens = np.zeros((len(group), T), np.int64)
         for b, (begin, end, _) in enumerate(group):
             tokens[b, : end - begin - 1] = data.tokens[begin : end - 1]
-        hidden = model(torch.from_numpy(tokens).to(device))  # (B, T, C)
-        for b, (begin, end, first) in enumerate(group):
-            # Causal: what stands right of a row's own tokens is padding and changes nothing before it.
-            for start in range(first, end, at_once):
-                stop = min(start + at_once, end)
-                given = None
-                if prior is not None and known is not None:
-                    given = torch.from_numpy(prior.log_probs(known[:, start - 1 : stop - 1])).to(device)
-                logits = model.logits(
-                    hidden[b, start - begin - 1 : stop - begin - 1], given
-                ).float()  # (n, V)
-                wanted = torch.from_numpy(data.tokens[start:stop].astype(np.int64)).to(device)
-                scored = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=-1)
-                log_probs[start:stop] = scored.cpu().double().numpy()
-                hits[start:stop] = (logits.argmax(dim=-1) == wanted).cpu().numpy()
+        hidden = model(torch.from_numpy(tokens).to(device)).flatten(0, 1)  # (B T, C)
+        # Causal: what stands right of a row's own tokens is padding and changes nothing before it.
+        scored = np.concatenate([np.arange(first, end) for _, end, first in group])
+        apart = [b * T - begin - 1 for b, (begin, _, _) in enumerate(group)]
+        places = scored + np.repeat(apart, [end - first for _, end, first in group])
+        # Rows of different records together: a piece of few reads a large head as slowly as one of many.
+        for some in range(0, len(scored), at_once):
+            own, of = scored[some : some + at_once], places[some : some + at_once]
+            given = None
+            if prior is not None and known is not None:
+                given = torch.from_numpy(prior.log_probs(known[:, own - 1])).to(device)
+            logits = model.logits(hidden[torch.from_numpy(of).to(device)], given).float()  # (n, V)
+            wanted = torch.from_numpy(data.tokens[own].astype(np.int64)).to(device)
+            likely = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=-1)
+            log_probs[own] = likely.cpu().double().numpy()
+            hits[own] = (logits.argmax(dim=-1) == wanted).cpu().numpy()
     return TokenScores(log_probs, hits)
 
 

@@ -75,26 +75,30 @@ def evaluate_run(
         "base": _parts(summarise(scores, held_out), summarise(scores, held_out, replies_only=True)),
         "parameters": base.config.n_params(),
     }
-    talker = base
+    talker, general = base, None
     if tuned:
+        if over_base:
+            language, general = _general_text(tokenizer, paths)
+            result["general"] = {"language": language, "before": _bpb(base, general, context)}
+        del base, talker  # a large one is not to stand in memory twice
         talker = load_trained(paths.tuned, paths.prior, tokenizer.control.bos, device)
         said = score_network(talker, held_out, context)
-        result["chat"] = _parts(None, summarise(said, held_out, replies_only=True))
+        # Of a network from random weights, fine-tuning is on replies after all text: only they are to be better.
+        everything = summarise(said, held_out) if straight else None
+        result["chat"] = _parts(everything, summarise(said, held_out, replies_only=True))
     chosen = _chosen(paths.records_of("held_out"), samples, tuned)
     result["samples"] = _samples(talker, tokenizer, chosen, sampling, tuned)
     if questions is not None and tuned:
         known = exchanges(list(map(as_conversation, read_records(paths.records_of("train")))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
-    if over_base and tuned:
-        result["general"] = _general(base, talker, tokenizer, paths, context)
+    if general is not None:
+        result["general"]["after"] = _bpb(talker, general, context)
     result["verdict"] = _verdict(result, straight)
     return result
 
 
-def _general(
-    before: Transformer, after: Transformer, tokenizer: Tokenizer, paths: RunPaths, context: int
-) -> dict[str, Any]:
-    """Return bits a byte of a fixed general text, bundled, in the log's language: before and after fine-tuning."""
+def _general_text(tokenizer: Tokenizer, paths: RunPaths) -> tuple[str, TokenSet]:
+    """Return a fixed general text, bundled, and its language: that of the log."""
     seen = [
         text
         for record in itertools.islice(read_records(paths.records_of("train")), 50)
@@ -102,13 +106,14 @@ def _general(
     ]
     language = "zh" if language_of("\n".join(seen)).code == "zh" else "en"
     file = resources.files("mynah") / "samples" / f"general_{language}.txt"
-    data = encode_records(map(Document, file.read_text(encoding="utf-8").strip().split("\n\n")), tokenizer)
-    scores = [summarise(score_network(model, data, context), data) for model in (before, after)]
-    found: dict[str, Any] = {"language": language}
-    for name, score in zip(("before", "after"), scores, strict=True):
-        assert score is not None  # the text is not empty
-        found[name] = score.bpb
-    return found
+    paragraphs = file.read_text(encoding="utf-8").strip().split("\n\n")
+    return language, encode_records(map(Document, paragraphs), tokenizer)
+
+
+def _bpb(model: Transformer, data: TokenSet, context: int) -> float:
+    score = summarise(score_network(model, data, context), data)
+    assert score is not None  # the text is not empty
+    return score.bpb
 
 
 def ask(
