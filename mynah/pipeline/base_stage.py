@@ -27,7 +27,7 @@ LEAST_SHARE = 0.2
 #: An adapter must get to read so many tokens. Where replies repeat, a network from random weights learns to tell which
 #: question asks for which in minutes, and an adapter that has read fewer is right less often; what people say once, a
 #: base says better at once (docs/log.md).
-LEAST_TOKENS = {"repeating": 100_000, "new": 40_000}
+LEAST_TOKENS = {"repeating": 50_000, "new": 40_000}
 #: What a build with a base does besides training takes about so much of a minute for each minute, and at least so long.
 BESIDES, LEAST_BESIDES = 0.25, 60.0
 #: A base held, its adapter, and what a step keeps, in bytes for each parameter, and besides.

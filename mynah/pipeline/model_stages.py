@@ -22,7 +22,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.plan.times import FORWARD, FORWARD_OF_ADAPTER, Ahead
+from mynah.plan.times import FORWARD_OF_ADAPTER, Ahead
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
 from mynah.train.memory import BASE_BYTES, USABLE, available_memory, check_memory, training_memory
@@ -33,6 +33,9 @@ from mynah.train.trained import TrainedCount
 
 #: A build may take this much longer than it was given before it says that its minutes are too few.
 TOLERANCE = 1.25
+#: Held-out tokens of a measurement of an adapter, and the share of its steps' time that they may take: its loss falls
+#: to the end, so that measuring shows how it goes and hardly chooses.
+MEASURED_OF_ADAPTER, MEASURING_OF_ADAPTER = 4096, 0.1
 #: A reply in the evaluation is taken to have so many tokens, where it may be longer.
 TYPICAL_REPLY = 40
 
@@ -52,7 +55,9 @@ def _ahead(build: Build) -> Ahead:
         replies += len(read_questions(Path(recipe.questions)))
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
     scored = min(held_out, build.scored_tokens)
-    return Ahead(held_out, scored, drawn, FORWARD_OF_ADAPTER if build.adapts else FORWARD)
+    if build.adapts:
+        return Ahead(held_out, scored, drawn, FORWARD_OF_ADAPTER, MEASURED_OF_ADAPTER, MEASURING_OF_ADAPTER)
+    return Ahead(held_out, scored, drawn)
 
 
 def _plan(build: Build, out: Path) -> Counts:

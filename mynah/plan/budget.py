@@ -22,6 +22,7 @@ from mynah.plan.times import Ahead, evaluation_seconds, measuring_seconds, steps
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
 from mynah.train.memory import check_memory
+from mynah.train.phases import rows_of_replies
 from mynah.train.rates import NEW_FACTOR, passes_over, rates
 from mynah.train.trained import TrainedCount
 
@@ -37,8 +38,8 @@ PLAIN_PASSES = 5.0
 EPOCHS_FOR_NEXT = 3.0
 #: ... or see this many tokens for each of its parameters.
 TOKENS_PER_PARAM = 10.0
-#: What held-out measurements and checkpoints add to the time of the steps, usually, and to that of an adapter's.
-MEASURING, MEASURING_OF_ADAPTER = 1.1, 1.2
+#: What held-out measurements and checkpoints add to the time of the steps.
+MEASURING = 1.1
 #: Share of training time that goes to fine-tuning, by whether replies repeat. A support desk's do, and then
 #: there is much to learn in which question asks for which; people's own hardly do, and there the time is
 #: better spent on all text (docs/log.md).
@@ -54,7 +55,7 @@ STALL = {"repeating": 0, "new": 4}
 #: Tokens of an adapter's step.
 ADAPTER_TOKENS = 256
 #: Readings after which an adapter's step leaves out the end of a reply that no other begins like (docs/log.md).
-KNOWN_AFTER = 3
+KNOWN_AFTER = 1
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -172,7 +173,6 @@ def make_plan(
         model, in_budget, rows, step_seconds = _by_speed(
             candidates, data, shape, seconds, share, base, reasons, fits, at_end,
             partial(measure_step, data=data, device=device, base=base, replies=straight), suited_to,
-            MEASURING_OF_ADAPTER if adapter else MEASURING,
         )  # fmt: skip
         in_time = in_budget * (1 - share) * rows[0] * rows[1] / max(1, n_tokens)
         learns_by_heart = kind == "new" and in_time > TEXT_PASSES  # of replies that repeat, that is the point
@@ -183,6 +183,8 @@ def make_plan(
             )
     steps, tune_steps = _steps(model, n_tokens / (rows[0] * rows[1]), in_budget, share)
     common: dict[str, Any] = {"batch_size": rows[0], "context_length": rows[1], "seed": seed}
+    if ahead.measured is not None:
+        common["eval_tokens"] = ahead.measured
     if in_budget is not None:
         common["checkpoint_every"] = max(1, round(CHECKPOINT_SECONDS * in_budget / seconds))
     per_token = step_seconds / (rows[0] * rows[1]) if step_seconds is not None else 0.0
@@ -205,7 +207,7 @@ def make_plan(
         tune = build_config(TrainConfig, {**values, **config.tune}, "[plan.tune]")
     of = f"steps of {rows[0]} x {rows[1]} tokens"
     if straight and tune is not None:
-        passes = tune.steps * rows[0] * rows[1] / max(1, n_tokens)
+        passes = tune.steps * rows[0] / rows_of_replies(model, data, tune)
         reasons.append(
             f"an adapter on the base, which talks already: {tune.steps:,} {of} on replies, {passes:.1f} passes"
         )
@@ -300,7 +302,6 @@ def _by_speed(
     at_end: Callable[[float], float],
     measure: Callable[..., float],
     suited_to: Callable[[ModelConfig], dict[str, Any]],
-    measuring: float,
 ) -> tuple[ModelConfig, float, tuple[int, int], float]:
     """Return the largest model that makes enough passes in the seconds, its steps in them, row shape and a step's time.
 
@@ -309,7 +310,6 @@ def _by_speed(
         at_end: the seconds of the evaluation, by those of a step's token.
         measure: gives the seconds of a step.
         suited_to: gives the settings of a shape's optimizer.
-        measuring: what the time of the steps is multiplied by for measurements between them.
     """
     chosen: tuple[ModelConfig, float, tuple[int, int], float] | None = None
     begun = time.monotonic()
@@ -323,7 +323,7 @@ def _by_speed(
             reasons.append(f"{model.n_layer} layers {model.n_embd} wide: more than the memory that is free")
             break
         plain_seconds = measure(model, rows=rows, settings=suited_to(model))
-        step_seconds = measuring * plain_seconds
+        step_seconds = MEASURING * plain_seconds
         reserved = at_end(plain_seconds / (rows[0] * rows[1]))
         left = max(1.0, seconds - (time.monotonic() - begun) - reserved)
         on_text = 1 - share or 1.0  # of a base that goes straight to the replies, they are its text

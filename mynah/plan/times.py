@@ -13,7 +13,7 @@ FORWARD, FORWARD_OF_ADAPTER = 1 / 3, 1 / 2
 REPORT_SECONDS = 8.0
 #: A token that is generated costs as much as so many that are read: its products are small.
 DRAWN_COST = 3.0
-#: Measuring in training may take this share of the steps' time.
+#: Measuring in training may usually take this share of the steps' time.
 MEASURING_SHARE = 0.2
 
 
@@ -29,6 +29,10 @@ class Ahead:
     drawn: int = 0
     #: share of a step's time that a forward pass takes
     forward: float = FORWARD
+    #: held-out tokens of a measurement; None: as many as go with the steps (`measured_tokens`)
+    measured: int | None = None
+    #: measuring in training may take this share of the steps' time
+    measuring_share: float = MEASURING_SHARE
 
 
 def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float:
@@ -46,7 +50,7 @@ def measuring_seconds(
     steps: int, every: int, tokens_a_step: int, ahead: Ahead, token_seconds: float
 ) -> float:
     """Return what the held-out measurements of a phase take, the one before its first step too."""
-    tokens = min(ahead.held_out, measured_tokens(min(every, steps) * tokens_a_step))
+    tokens = min(ahead.held_out, measured_tokens(min(every, steps) * tokens_a_step, ahead.measured))
     return (steps // every + 1) * ahead.forward * token_seconds * tokens
 
 
@@ -62,5 +66,5 @@ def steps_between(steps: int, tokens_a_step: int, ahead: Ahead, token_seconds: f
     def taken(every: int) -> float:
         return measuring_seconds(steps, every, tokens_a_step, ahead, token_seconds)
 
-    allowed = MEASURING_SHARE * steps * tokens_a_step * token_seconds
+    allowed = ahead.measuring_share * steps * tokens_a_step * token_seconds
     return next((every for every in tried if taken(every) <= allowed), min(tried, key=taken))

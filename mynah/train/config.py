@@ -74,6 +74,11 @@ class TrainConfig(Config):
         "others; 0: always to its end",
     )
     eval_every: int = Field(50, ge=1, description="steps between held-out measurements")
+    eval_tokens: int | None = Field(
+        None,
+        ge=1,
+        description="held-out tokens of a measurement; None: 0.3 of those trained on between two, at least 8,192",
+    )
     patience: int = Field(
         10, ge=1, description="measurements without gain before it stops early; wsd: in its fall"
     )

@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from mynah.errors import DataError
+from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer, can_share_prefix
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import NextToken, StreamBatches, TokenBatch
@@ -55,17 +56,21 @@ def tune(
         DataError: if no conversation holds a reply; otherwise as `pretrain`.
     """
     batches_of = partial(PackedBatches, share_prefix=can_share_prefix(model.config, config.context_length))
-    repeats = Repeats(config.spread, config.known_after)
-    return _train(
-        model,
-        data,
-        held_out,
-        config,
-        session,
-        batches_of,
-        word_dropout=config.word_dropout,
-        repeats=repeats,
+    return _train(model, data, held_out, config, session, batches_of, **_of_training(config))
+
+
+def rows_of_replies(model: ModelConfig, data: TokenSet, config: TrainConfig) -> int:
+    """Return the rows of a pass of `tune`: fewer than the tokens fill, where prefixes and known ends are left out."""
+    share = can_share_prefix(model, config.context_length)
+    packed = PackedBatches(
+        data, 1, config.context_length, config.seed, share_prefix=share, **_of_training(config)
     )
+    return packed.rows
+
+
+def _of_training(config: TrainConfig) -> dict[str, Any]:
+    """Return what holds for the rows that are learned from, and not for those that are measured on."""
+    return {"word_dropout": config.word_dropout, "repeats": Repeats(config.spread, config.known_after)}
 
 
 def _train(
@@ -85,8 +90,15 @@ def _train(
     return train(model, batches, objective, config, session, validate=validate)
 
 
-def measured_tokens(between: int) -> int:
-    """Return how many held-out tokens a measurement looks at, if so many are trained on between two of them."""
+def measured_tokens(between: int, asked: int | None = None) -> int:
+    """Return how many held-out tokens a measurement looks at.
+
+    Args:
+        between: so many are trained on between two of them.
+        asked: `TrainConfig.eval_tokens`.
+    """
+    if asked is not None:
+        return asked
     fewest, most = MEASURED_TOKENS
     return min(most, max(fewest, int(MEASURED_SHARE * between)))
 
@@ -96,7 +108,7 @@ def _held_out_batches(
 ) -> list[TokenBatch]:
     """Return fixed held-out rows, none twice, in parts no larger than a step's; empty if nothing can be measured."""
     between = min(config.eval_every, config.steps) * config.batch_size * config.context_length
-    at_most = max(1, measured_tokens(between) // config.context_length)
+    at_most = max(1, measured_tokens(between, config.eval_tokens) // config.context_length)
     try:
         one = batches_of(data, 1, config.context_length, 0)
     except DataError:

@@ -118,8 +118,8 @@ def test_a_base_that_does_not_fit_is_not_taken(
     monkeypatch.setattr(base_stage, "adapter_speed", lambda parameters, device: 100.0)
     name, told = chosen(english, home / "run")
     assert name is None
-    assert any("small needs about --minutes 23 here" in line for line in told)
-    assert chosen(english, home / "run", plan={**SETTINGS["plan"], "minutes": 23})[0] == "small"
+    assert any("small needs about --minutes 12 here" in line for line in told)
+    assert chosen(english, home / "run", plan={**SETTINGS["plan"], "minutes": 12})[0] == "small"
     rows = "".join(
         f"where is my parcel {i},the order {i} arrives by the post on day {i % 31}\n" for i in range(120)
     )

@@ -24,10 +24,18 @@ def test_no_other_number_of_measurements_takes_less(steps: int, tokens: int) -> 
     assert within or all(taken <= other for other in others)
 
 
-def test_too_much_to_measure_is_measured_least(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_much_to_measure_is_measured_least() -> None:
     """Two measurements of a long text may take more than three of shorter ones."""
-    ahead = Ahead(held_out=21_000, forward=FORWARD_OF_ADAPTER)
-    monkeypatch.setattr("mynah.plan.times.MEASURING_SHARE", 0.1)
+    ahead = Ahead(held_out=21_000, forward=FORWARD_OF_ADAPTER, measuring_share=0.1)
     every = steps_between(270, 256, ahead, 0.003)
     assert every == 104
     assert measuring_seconds(270, every, 256, ahead, 0.003) < measuring_seconds(270, 270, 256, ahead, 0.003)
+
+
+def test_measurements_of_a_given_length() -> None:
+    ahead = Ahead(held_out=21_000, measured=4096, measuring_share=0.1, forward=FORWARD_OF_ADAPTER)
+    every = steps_between(260, 256, ahead, 0.003)
+    assert measuring_seconds(260, every, 256, ahead, 0.003) == pytest.approx(
+        (260 // every + 1) * 0.5 * 0.003 * 4096
+    )
+    assert measuring_seconds(260, every, 256, ahead, 0.003) <= 0.1 * 260 * 256 * 0.003
