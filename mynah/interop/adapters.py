@@ -53,6 +53,8 @@ class _Map:
     """A linear map of a block of ours, as its family has it."""
 
     target: Target
+    #: number of the block
+    layer: int
     #: our name
     ours: str
     #: theirs; of queries, keys and values one after another where they are apart
@@ -135,6 +137,8 @@ def write_adapter(model: Transformer, config: LoRAConfig, directory: Path, base_
         "inference_mode": True,
         "init_lora_weights": True,
     }
+    if first := config.first_layer(model.config.n_layer):
+        settings["layers_to_transform"] = list(range(first, model.config.n_layer))
     made = {}
     for described in _maps(family, model.config):
         for kind in _ENDINGS:
@@ -150,8 +154,9 @@ def write_adapter(model: Transformer, config: LoRAConfig, directory: Path, base_
 def read_adapter(directory: Path, model: ModelConfig) -> tuple[LoRAConfig, dict[str, Tensor]]:
     """Read what PEFT has written, for a model of this shape.
 
-    A linear map that the file leaves out while it has others of its kind (keys, or those of some layers) gets a pair
-    of zeros, which adds nothing and whose gradients are zero: it stays so in training.
+    Blocks before the first one that the file has anything of get no adapter. Another linear map that it leaves out
+    while it has others of its kind gets a pair of zeros, which adds nothing and whose gradients are zero: it stays so
+    in training.
 
     Args:
         directory: PEFT's.
@@ -174,7 +179,7 @@ def read_adapter(directory: Path, model: ModelConfig) -> tuple[LoRAConfig, dict[
     family = family_of(model)
     maps = list(_maps(family, model))
     kinds = [kind for kind in _ENDINGS if kind != "lora_magnitude" or settings.get("use_dora")]
-    names = {_key(name, kind): m.target for m in maps for name in m.theirs for kind in kinds}
+    names = {_key(name, kind): m for m in maps for name in m.theirs for kind in kinds}
     for name in sorted(foreign.keys() - names.keys()):
         raise ArtifactError(
             f"{path}: tensor {name} is of no linear map in the blocks of this model; expected names as "
@@ -184,15 +189,17 @@ def read_adapter(directory: Path, model: ModelConfig) -> tuple[LoRAConfig, dict[
         "rank": settings.get("r", 8),  # what PEFT takes where nothing is said
         "alpha": settings.get("lora_alpha", 8),
         "dropout": settings.get("lora_dropout", 0.0),
-        "targets": [target for target in PLACES if target in {names[name] for name in foreign}],
+        "targets": [target for target in PLACES if target in {names[name].target for name in foreign}],
+        "layers": 1 - min((names[name].layer for name in foreign), default=0) / model.n_layer,
         "joint_qkv": not family.qkv,
         "rslora": settings.get("use_rslora", False),
         "dora": settings.get("use_dora", False),
     }
     config = build_config(LoRAConfig, values, str(directory / CONFIG))
     tensors = {}
+    first = config.first_layer(model.n_layer)
     for described in maps:
-        if described.target in config.targets:
+        if described.target in config.targets and described.layer >= first:
             for kind in kinds:
                 parts = [
                     _taken(foreign, name, kind, (described.width, width), config, path)
@@ -311,15 +318,16 @@ def _maps(family: Family, model: ModelConfig) -> Iterator[_Map]:
             else:
                 continue
             theirs = tuple(family.prefix + name.format(i=i).removesuffix(".weight") for name in names)
-            yield _Map(target, f"blocks.{i}.{place}", theirs, width, tuple(given), model, factor)
+            yield _Map(target, i, f"blocks.{i}.{place}", theirs, width, tuple(given), model, factor)
 
 
 def _target_modules(maps: Iterator[_Map], ours: set[str]) -> list[str]:
     """Return what PEFT finds the adapted maps by: last names, with what stands before where others have them too."""
+    described_of = list(maps)  # the last block has one whichever have
+    last_block = [described for described in described_of if described.layer == described_of[-1].layer]
     is_adapted = {
-        name.partition(".0.")[2]: described.ours in ours
-        for described in maps
-        if described.ours.startswith("blocks.0.")
+        name.partition(f".{described.layer}.")[2]: described.ours in ours
+        for described in last_block
         for name in described.theirs
     }
     last = {name: name.rpartition(".")[2] for name in is_adapted}

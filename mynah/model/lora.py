@@ -51,6 +51,13 @@ class LoRAConfig(Config):
         min_length=1,
         description="linear maps of the blocks that get an adapter; what a model has not is left out",
     )
+    layers: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="share of the blocks that get one, the last ones, at least one block: of those before, no gradient "
+        "is computed",
+    )
     joint_qkv: bool = Field(
         False,
         description="queries, keys and values share one A, as in files of families that have them in one matrix "
@@ -58,6 +65,10 @@ class LoRAConfig(Config):
     )
     rslora: bool = Field(False, description="multiplied by alpha / sqrt(rank) instead (Kalajdzievski 2023)")
     dora: bool = Field(False, description="lengths of the weight's rows are trained apart (Liu et al. 2024)")
+
+    def first_layer(self, n_layer: int) -> int:
+        """Return the first block of so many that gets an adapter."""
+        return n_layer - max(1, round(self.layers * n_layer))
 
     @property
     def scale(self) -> float:
@@ -251,7 +262,7 @@ def add_adapter(model: Transformer, config: LoRAConfig, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     model.requires_grad_(False)
     found = False
-    for block in model.blocks:
+    for block in model.blocks[config.first_layer(len(model.blocks)) :]:
         for target, place in PLACES.items():
             above, _, name = place.rpartition(".")
             parent = block.get_submodule(above)
@@ -287,7 +298,8 @@ def adapter_size(model: ModelConfig, config: LoRAConfig) -> int:
     if not model.gated:
         del maps["gate"]
     wanted = [sizes for target, sizes in maps.items() if target in config.targets]
-    return model.n_layer * sum(rows * into + out * (r + config.dora) for into, out, rows in wanted)
+    layers = model.n_layer - config.first_layer(model.n_layer)
+    return layers * sum(rows * into + out * (r + config.dora) for into, out, rows in wanted)
 
 
 def adapted(model: nn.Module) -> dict[str, LoRALinear]:

@@ -104,6 +104,8 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "dora": {"dora": True},
     "some": {"targets": ("qkv", "down")},
     "joint": {"joint_qkv": True},
+    "last layers": {"layers": 0.5},
+    "some of the last": {"layers": 0.5, "targets": ("qkv", "down"), "dora": True},
     "joint dora": {"joint_qkv": True, "dora": True},
 }
 
@@ -203,6 +205,7 @@ def test_some_parts_of_attention_in_some_layers(tmp_path: Path, bases: Callable[
     ours = ours_of(bases("llama"))
     read, tensors = read_adapter(tmp_path, ours.config)
     assert read.targets == ("qkv",)
+    assert read.first_layer(ours.config.n_layer) == 1
     add_adapter(ours, read, 0)
     load_adapter_tensors(ours, tensors, tmp_path)
     with torch.no_grad():

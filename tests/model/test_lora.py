@@ -492,6 +492,20 @@ def test_tensors_of_another_adapter_are_refused() -> None:
             load_adapter_tensors(model, wrong, path)
 
 
+def test_the_last_layers_alone() -> None:
+    config = LoRAConfig(rank=2, layers=0.5)
+    assert [config.first_layer(n) for n in (1, 2, 3, 30)] == [0, 1, 1, 15]
+    assert LoRAConfig(layers=0.01).first_layer(30) == 29
+    model = base()
+    model.train()
+    add_adapter(model, config, 0)
+    assert {name.split(".")[1] for name in adapted(model)} == {"1"}
+    streams: list[torch.Tensor] = []
+    model.blocks[1].register_forward_pre_hook(lambda module, args: streams.append(args[0]))
+    model.loss(model(torch.arange(6)[None]), torch.arange(6)[None]).backward()
+    assert not streams[0].requires_grad  # nothing is computed backward before it
+
+
 def test_what_gets_no_adapter() -> None:
     model = base(mlp="gelu")  # has no gate
     add_adapter(model, LoRAConfig(rank=2), 0)
