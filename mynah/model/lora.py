@@ -322,6 +322,13 @@ def adapter_tensors(model: nn.Module) -> dict[str, Tensor]:
 
 
 @torch.no_grad()
+def scale_adapter(model: nn.Module, factor: float) -> None:
+    """Multiply what an adapter adds to the weights of its base; of one with lengths of its own (`dora`) it does not."""
+    for module in adapted(model).values():
+        module.lora_b.mul_(factor)
+
+
+@torch.no_grad()
 def load_adapter_tensors(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     """Put an adapter's tensors into a model that `add_adapter` has made room in.
 

@@ -26,7 +26,7 @@ from mynah.plan.times import FORWARD_OF_ADAPTER, Ahead
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
 from mynah.train.memory import BASE_BYTES, USABLE, available_memory, check_memory, training_memory
-from mynah.train.phases import pretrain, tune
+from mynah.train.phases import draw_back, pretrain, tune
 from mynah.train.rates import rates
 from mynah.train.state import Progress
 from mynah.train.trained import TrainedCount
@@ -163,7 +163,11 @@ def _tune(build: Build, out: Path) -> Counts:
         model, _ = open_adapter(build.paths.pretrained, build.device, _held_of(build, plan))
     else:
         model = load_model(build.paths.pretrained).to(build.device)
-    return _keep(build, model, tune(model, data, held_out, config, _session(build, "tune", out)), out)
+    done = tune(model, data, held_out, config, _session(build, "tune", out))
+    if plan.pretrain is not None or not build.adapts or build.recipe.adapter.dora:
+        return _keep(build, model, done, out)
+    left = draw_back(model, held_out, config)
+    return {**_keep(build, model, done, out), "left": left}
 
 
 def _keep(build: Build, model: Transformer, done: Progress | None, out: Path) -> Counts:
@@ -205,6 +209,8 @@ def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
             f"best held-out loss {counts['best_loss']:.3f} nats a token "
             f"after step {counts['best_step']:,} of {counts['steps']:,}{early}"
         )
+    if counts.get("left", 1) < 1:
+        yield f"{counts['left']:.0%} of the adapter is kept: held-out replies cost no more, and less is forgotten"
 
 
 def _pretrain_settings(build: Build) -> dict[str, Any]:

@@ -8,11 +8,13 @@ from typing import Any
 
 from mynah.errors import DataError
 from mynah.model.config import ModelConfig
+from mynah.model.lora import scale_adapter
 from mynah.model.transformer import Transformer, can_share_prefix
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
-from mynah.train.loop import Session, held_out_loss, train
+from mynah.train.distributed.world import World
+from mynah.train.loop import Session, agreed_precision, held_out_loss, train
 from mynah.train.memory import check_positions
 from mynah.train.packed import PackedBatches, Repeats
 from mynah.train.ramp import ramp_of
@@ -24,6 +26,8 @@ from mynah.train.state import Progress
 MEASURED_SHARE = 0.3
 #: But at least, and at most, so many; the evaluation reads all.
 MEASURED_TOKENS = 1 << 13, 1 << 17
+#: What is left of an adapter that is taken back, and how much more held-out replies may cost then (docs/log.md).
+DRAWN_BACK, NO_MORE = 0.85, 1.01
 
 
 def pretrain(
@@ -57,6 +61,32 @@ def tune(
     """
     batches_of = partial(PackedBatches, share_prefix=can_share_prefix(model.config, config.context_length))
     return _train(model, data, held_out, config, session, batches_of, **_of_training(config))
+
+
+def draw_back(model: Transformer, held_out: TokenSet | None, config: TrainConfig) -> float:
+    """Take an adapter back a little, if held-out replies cost no more for it, and return what is left of it.
+
+    Between the weights of a base and the tuned ones lie some that say the replies as well and have forgotten less of
+    all else (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
+
+    Args:
+        model: a base with an adapter, not `dora`.
+        held_out: conversations; None: nothing to judge by, it stays as it is.
+        config: as it was trained.
+    """
+    batches_of = partial(PackedBatches, share_prefix=can_share_prefix(model.config, config.context_length))
+    measured = _held_out_batches(held_out, config, batches_of) if held_out is not None else []
+    if not measured:
+        return 1.0
+    losses = []
+    with agreed_precision(model, config, World()).autocast():
+        for factor in (1.0, DRAWN_BACK):
+            scale_adapter(model, factor)
+            losses.append(held_out_loss(model, measured, NextToken()))
+    if losses[1] <= NO_MORE * losses[0]:
+        return DRAWN_BACK
+    scale_adapter(model, 1 / DRAWN_BACK)
+    return 1.0
 
 
 def rows_of_replies(model: ModelConfig, data: TokenSet, config: TrainConfig) -> int:

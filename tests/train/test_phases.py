@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from mynah.errors import DataError, TrainingError
+from mynah.model.lora import LoRAConfig, adapter_tensors, add_adapter
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train import phases
@@ -86,3 +87,41 @@ def test_wsd_is_not_stopped_before_its_rate_falls(tiny: Callable[..., Transforme
         tiny(), StreamBatches(data, 1, 16, 0), NextToken(), config, validate=lambda: float(next(losses))
     )
     assert (done.step, done.stopped_early) == (24, True)  # the first one in the fall, and three without gain
+
+
+def test_an_adapter_is_taken_back_where_replies_do_not_mind(
+    tiny: Callable[..., Transformer], data: TokenSet
+) -> None:
+    config = TrainConfig(steps=1, batch_size=2, context_length=32)
+
+    def adapted(size: float) -> Transformer:
+        model = tiny().eval()
+        add_adapter(model, LoRAConfig(rank=2, alpha=2), 0)
+        generator = torch.Generator().manual_seed(0)
+        for name, tensor in adapter_tensors(model).items():
+            if name.endswith("lora_b"):
+                tensor.normal_(0, size, generator=generator)
+        return model
+
+    harmless, harmful = adapted(1e-6), adapted(1.0)
+    before = {name: tensor.clone() for name, tensor in adapter_tensors(harmless).items()}
+    assert phases.draw_back(harmless, data, config) == phases.DRAWN_BACK
+    for name, tensor in adapter_tensors(harmless).items():
+        left = phases.DRAWN_BACK if name.endswith("lora_b") else 1.0
+        torch.testing.assert_close(tensor, left * before[name])
+    assert phases.draw_back(harmful, data, config) == phases.DRAWN_BACK  # noise: the less of it the better
+    assert phases.draw_back(harmless, None, config) == 1.0
+
+
+def test_an_adapter_that_replies_need_stays_whole(
+    tiny: Callable[..., Transformer], data: TokenSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny().eval()
+    add_adapter(model, LoRAConfig(rank=2), 0)
+    for tensor in adapter_tensors(model).values():
+        tensor.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
+    before = {name: tensor.clone() for name, tensor in adapter_tensors(model).items()}
+    monkeypatch.setattr(phases, "NO_MORE", 0.5)
+    assert phases.draw_back(model, data, TrainConfig(steps=1, batch_size=2, context_length=32)) == 1.0
+    for name, tensor in adapter_tensors(model).items():
+        torch.testing.assert_close(tensor, before[name])
