@@ -94,6 +94,8 @@ class Contender:
     tokens: int
     #: of the products; None: what Mynah takes by itself
     dtype: torch.dtype | None
+    #: share of the blocks, the last ones, that get an adapter
+    layers: float = 1.0
 
 
 def main() -> None:
@@ -302,6 +304,7 @@ def mynah_turn(task: Task, contender: Contender) -> Turn:
     from mynah.interop.held import Held
     from mynah.interop.trained import adapted_base
     from mynah.model.lora import LoRAConfig
+    from mynah.model.transformer import can_share_prefix
     from mynah.tokenizer.dataset import TokenSet
     from mynah.train.config import TrainConfig
     from mynah.train.loop import Session
@@ -311,10 +314,13 @@ def mynah_turn(task: Task, contender: Contender) -> Turn:
 
     device = torch.device("cpu")
     held = Held(contender.dtype) if contender.dtype is not None else None
-    model, _ = adapted_base(task.base, LoRAConfig(rank=RANK, alpha=ALPHA), 0, device, held)
+    model, _ = adapted_base(
+        task.base, LoRAConfig(rank=RANK, alpha=ALPHA, layers=contender.layers), 0, device, held
+    )
     data = TokenSet.load(task.shards)
     rows = max(1, contender.tokens // task.context)
-    packed = PackedBatches(data, rows, task.context, seed=0)
+    share = can_share_prefix(model.config, task.context)
+    packed = PackedBatches(data, rows, task.context, seed=0, share_prefix=share)
     steps = -(-packed.rows // rows)
     config = TrainConfig(
         steps=steps, batch_size=rows, context_length=task.context, eval_every=10**6,
@@ -322,8 +328,10 @@ def mynah_turn(task: Task, contender: Contender) -> Turn:
         **rates(model.config, from_base=True, adapter=True),
     )  # fmt: skip
     batches = list(map(packed, range(steps)))
-    # The last step may take some rows again; a record has a token more than it has places that are read.
-    tokens = sum(int((b.segments >= 0).sum() + (b.segments.amax(dim=1) + 1).sum()) for b in batches)
+    # The last step may take some rows again; a record has a token more than it has places that are read, and those of
+    # the prefix, which stands in a row once.
+    shared = len(packed.prefix) + 1
+    tokens = sum(int((b.segments >= 0).sum() + shared * (b.segments.amax(dim=1) + 1).sum()) for b in batches)
     counts = [batch.count for batch in batches]
 
     def turn() -> Pass:
@@ -456,6 +464,7 @@ def trl_turn(task: Task, contender: Contender) -> Turn:
 
 
 CONTENDERS = {
+    "mynah, as it builds": Contender(mynah_turn, 256, None, 0.67),
     "mynah, 256 a step": Contender(mynah_turn, 256, None),
     "mynah, 1024": Contender(mynah_turn, 1024, None),
     "mynah, 1024, float32": Contender(mynah_turn, 1024, torch.float32),

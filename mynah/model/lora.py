@@ -52,7 +52,7 @@ class LoRAConfig(Config):
         description="linear maps of the blocks that get an adapter; what a model has not is left out",
     )
     layers: float = Field(
-        1.0,
+        0.67,
         gt=0,
         le=1,
         description="share of the blocks that get one, the last ones, at least one block: of those before, no gradient "

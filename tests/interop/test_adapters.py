@@ -25,6 +25,12 @@ from mynah.model.transformer import Transformer
 from mynah.model.weights import load_tensors
 from mynah.tokenizer.tokenizer import Tokenizer
 
+
+def lora(**settings: Any) -> LoRAConfig:
+    """Return the shape of an adapter on all blocks."""
+    return LoRAConfig(**{"layers": 1.0, **settings})
+
+
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
 
@@ -115,7 +121,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def test_peft_computes_what_we_wrote(
     tmp_path: Path, bases: Callable[[str], Path], name: str, variant: str
 ) -> None:
-    config = LoRAConfig(rank=3, alpha=5.0, **VARIANTS[variant])
+    config = lora(rank=3, alpha=5.0, **VARIANTS[variant])
     ours = ours_of(bases(name))
     before = logits_of(ours)
     add_adapter(ours, config, 0)
@@ -182,7 +188,7 @@ def test_names_are_those_of_peft(tmp_path: Path, bases: Callable[[str], Path]) -
         ("llama", "base_model.model.model.layers.1.self_attn.k_proj.lora_B.weight"),
         ("gpt2", "base_model.model.transformer.h.1.attn.c_attn.lora_A.weight"),
     ):
-        ours, config = ours_of(bases(name)), LoRAConfig(rank=2)
+        ours, config = ours_of(bases(name)), lora(rank=2)
         add_adapter(ours, config, 0)
         write_adapter(ours, config, tmp_path / name, "base")
         assert expected in load_file(tmp_path / name / WEIGHTS)
@@ -190,7 +196,7 @@ def test_names_are_those_of_peft(tmp_path: Path, bases: Callable[[str], Path]) -
     assert said["fan_in_fan_out"]
     assert said["target_modules"] == ["c_attn", "c_fc", "c_proj"]
     assert said["r"] == 6  # queries, keys and values had a pair each
-    ours, config = ours_of(bases("gpt2")), LoRAConfig(rank=2, targets=("down",))
+    ours, config = ours_of(bases("gpt2")), lora(rank=2, targets=("down",))
     add_adapter(ours, config, 0)
     write_adapter(ours, config, tmp_path / "down", "base")
     assert json.loads((tmp_path / "down" / CONFIG).read_text())["target_modules"] == ["mlp.c_proj"]
@@ -236,7 +242,7 @@ def test_a_base_whose_tokenizer_has_more_tokens_is_refused(tmp_path: Path) -> No
 @pytest.fixture
 def written(tmp_path: Path, bases: Callable[[str], Path]) -> tuple[Path, Transformer]:
     """An adapter on the disk, and its model."""
-    ours, config = ours_of(bases("llama")), LoRAConfig(rank=2, targets=("qkv", "up"))
+    ours, config = ours_of(bases("llama")), lora(rank=2, targets=("qkv", "up"))
     add_adapter(ours, config, 0)
     write_adapter(ours, config, tmp_path / "adapter", "base")
     return tmp_path / "adapter", ours
@@ -331,7 +337,7 @@ def test_what_cannot_be_written(
     written: tuple[Path, Transformer], tmp_path: Path, bases: Callable[[str], Path]
 ) -> None:
     directory, model = written
-    config = LoRAConfig(rank=2, targets=("qkv", "up"))
+    config = lora(rank=2, targets=("qkv", "up"))
     with pytest.raises(ArtifactError, match="holds something already"):
         write_adapter(model, config, directory, "base")
     with pytest.raises(ConfigError, match="query_key_value has an adapter with rank 2, the config says 4"):

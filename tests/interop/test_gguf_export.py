@@ -274,7 +274,7 @@ def test_the_real_smollm2_goes_out(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         add_base("smollm2")
     except ArtifactError as error:
         pytest.skip(f"SmolLM2 cannot be had here: {error}")
-    run = open_run("smollm2", "cpu")
+    run = open_run("smollm2", "cpu", torch.float32)
     ids = torch.tensor([run.tokenizer.template.prompt(TALK)])
     with torch.no_grad():
         before = run.model.logits(run.model(ids))

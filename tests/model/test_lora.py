@@ -3,6 +3,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -38,12 +39,18 @@ from mynah.train.loop import Session, held_out_loss, train
 from mynah.train.optim import Optimizers
 from mynah.train.trained import TrainedCount, trained_parameters, trained_roles
 
+
+def lora(**settings: Any) -> LoRAConfig:
+    """Return the shape of an adapter on all blocks."""
+    return LoRAConfig(**{"layers": 1.0, **settings})
+
+
 TOKENS = torch.randint(0, 60, (2, 24), generator=torch.Generator().manual_seed(3))
 VARIANTS = [
-    LoRAConfig(rank=3, alpha=6.0),
-    LoRAConfig(rank=3, alpha=6.0, joint_qkv=True),
-    LoRAConfig(rank=3, alpha=3.0, rslora=True, targets=("qkv", "down")),
-    LoRAConfig(rank=3, alpha=6.0, dora=True),
+    lora(rank=3, alpha=6.0),
+    lora(rank=3, alpha=6.0, joint_qkv=True),
+    lora(rank=3, alpha=3.0, rslora=True, targets=("qkv", "down")),
+    lora(rank=3, alpha=6.0, dora=True),
 ]
 
 
@@ -95,7 +102,7 @@ def test_a_map_worked_out_by_hand() -> None:
         linear.weight.copy_(torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
         linear.bias.copy_(torch.tensor([0.5, -0.5]))
     for rslora, scale in ((False, 3.0), (True, 6.0)):
-        config = LoRAConfig(rank=4, alpha=12.0, rslora=rslora)
+        config = lora(rank=4, alpha=12.0, rslora=rslora)
         assert config.scale == scale
         made = LoRALinear(linear, config, None, torch.Generator())
         with torch.no_grad():
@@ -112,7 +119,7 @@ def test_lengths_worked_out_by_hand() -> None:
     with torch.no_grad():
         linear.weight.copy_(torch.tensor([[3.0, 0.0]]))
         linear.bias.fill_(1.0)
-    made = LoRALinear(linear, LoRAConfig(rank=1, alpha=2.0, dora=True), None, torch.Generator())
+    made = LoRALinear(linear, lora(rank=1, alpha=2.0, dora=True), None, torch.Generator())
     assert made.lora_magnitude is not None
     assert made.lora_magnitude.tolist() == [3.0]
     with torch.no_grad():
@@ -127,7 +134,7 @@ def test_lengths_worked_out_by_hand() -> None:
 def test_queries_keys_and_values_have_a_pair_each() -> None:
     model = base()
     before = model.blocks[0].attention.query_key_value.weight.detach().clone()
-    add_adapter(model, LoRAConfig(rank=3, alpha=6.0), 0)
+    add_adapter(model, lora(rank=3, alpha=6.0), 0)
     randomize(model)
     made = model.blocks[0].attention.query_key_value
     assert made.lora_a.shape == (9, 32)
@@ -153,7 +160,7 @@ def test_it_begins_as_the_base(config: LoRAConfig) -> None:
 def test_seeds() -> None:
     models = [base() for _ in range(3)]
     for model, seed in zip(models, (5, 5, 6), strict=True):
-        add_adapter(model, LoRAConfig(rank=3), seed)
+        add_adapter(model, lora(rank=3), seed)
     first, second, other = (adapter_tensors(model) for model in models)
     for name, tensor in first.items():
         assert torch.equal(tensor, second[name])
@@ -169,7 +176,7 @@ def test_rows_of_zeros_have_no_length_to_divide_by() -> None:
     with torch.no_grad():
         model.blocks[0].mlp.down.weight.zero_()
     before = logits_of(model)
-    add_adapter(model, LoRAConfig(rank=3, dora=True), 0)
+    add_adapter(model, lora(rank=3, dora=True), 0)
     torch.testing.assert_close(logits_of(model), before, rtol=1e-5, atol=1e-5)
     loss_of(model).backward()
     for name, p in trained_parameters(model).items():
@@ -219,7 +226,7 @@ def test_written_gradients_are_those_of_finite_differences(config: LoRAConfig, b
 
 
 def test_the_length_counts_as_a_constant() -> None:
-    made = LoRALinear(nn.Linear(5, 6), LoRAConfig(rank=2, dora=True), None, torch.Generator().manual_seed(0))
+    made = LoRALinear(nn.Linear(5, 6), lora(rank=2, dora=True), None, torch.Generator().manual_seed(0))
     randomize(nn.Sequential(made))
     magnitude, x = made.lora_magnitude, torch.randn(4, 5)
     assert magnitude is not None
@@ -233,7 +240,7 @@ def test_the_length_counts_as_a_constant() -> None:
 
 
 def test_a_strided_gradient_and_a_single_token() -> None:
-    made = LoRALinear(nn.Linear(6, 4), LoRAConfig(rank=2), None, torch.Generator().manual_seed(0))
+    made = LoRALinear(nn.Linear(6, 4), lora(rank=2), None, torch.Generator().manual_seed(0))
     nn.init.normal_(made.lora_b)
     x = torch.randn(3, 7, 6).transpose(0, 1).requires_grad_()
     (made(x).transpose(0, 2) * torch.arange(7)[:, None].float().T[..., None].mT).sum().backward()
@@ -247,7 +254,7 @@ def test_a_strided_gradient_and_a_single_token() -> None:
 
 
 def test_only_what_enters_is_kept_for_the_backward_pass() -> None:
-    made = LoRALinear(nn.Linear(64, 48), LoRAConfig(rank=2), None, torch.Generator())
+    made = LoRALinear(nn.Linear(64, 48), lora(rank=2), None, torch.Generator())
     made.weight.requires_grad_(False)
     kept: list[Tensor] = []
     x = torch.randn(100, 64, requires_grad=True)
@@ -295,7 +302,7 @@ def test_bfloat16_weights_and_products(config: LoRAConfig, autocast: bool, half:
 
 def test_merging_in_bfloat16_rounds_once() -> None:
     model = base().bfloat16()
-    add_adapter(model, LoRAConfig(rank=3), 0)
+    add_adapter(model, lora(rank=3), 0)
     randomize(model)
     merged = merge_adapter(model)
     up = model.blocks[0].mlp.up
@@ -357,7 +364,7 @@ def test_off_is_the_base_to_the_bit(config: LoRAConfig) -> None:
 
 
 def test_dropout_is_of_training_alone_and_of_the_adapter_alone() -> None:
-    expected, model = logits_of(base()), adapted_base(LoRAConfig(rank=3, alpha=6.0, dropout=0.5))
+    expected, model = logits_of(base()), adapted_base(lora(rank=3, alpha=6.0, dropout=0.5))
     still = logits_of(model)
     assert torch.equal(still, logits_of(adapted_base(VARIANTS[0])))
     model.train()
@@ -380,7 +387,7 @@ def test_dropout_is_of_training_alone_and_of_the_adapter_alone() -> None:
 def test_roles_and_what_is_trained() -> None:
     model = base()
     before = roles_of(model)
-    add_adapter(model, LoRAConfig(rank=3, dora=True), 0)
+    add_adapter(model, lora(rank=3, dora=True), 0)
     after = roles_of(model)
     assert {name: after[name] for name in before} == before
     trained = trained_roles(model)
@@ -395,7 +402,7 @@ def test_roles_and_what_is_trained() -> None:
 
 def test_the_second_matrix_has_a_rate_of_its_own() -> None:
     model = base()
-    add_adapter(model, LoRAConfig(rank=3), 0)
+    add_adapter(model, lora(rank=3), 0)
     before = {name: tensor.clone() for name, tensor in adapter_tensors(model).items()}
     optimizers = Optimizers(
         model, TrainConfig(steps=1, optimizer="adamw", learning_rate=1e-3, adapter_ratio=8, weight_decay=0)
@@ -409,7 +416,7 @@ def test_the_second_matrix_has_a_rate_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-@pytest.mark.parametrize("config", [LoRAConfig(rank=4), LoRAConfig(rank=4, dora=True, dropout=0.05)])
+@pytest.mark.parametrize("config", [lora(rank=4), lora(rank=4, dora=True, dropout=0.05)])
 def test_training_moves_the_adapter_alone(
     tiny: Callable[..., Transformer], data: TokenSet, tmp_path: Path, half: bool, config: LoRAConfig
 ) -> None:
@@ -455,7 +462,7 @@ def test_a_frozen_head_in_pieces(monkeypatch: pytest.MonkeyPatch, half: bool) ->
     for at_once in (1 << 20, 5 * 60):
         monkeypatch.setitem(loss.AT_ONCE, "cpu", at_once)
         model = base().bfloat16() if half else base()
-        add_adapter(model, LoRAConfig(rank=3), 0)
+        add_adapter(model, lora(rank=3), 0)
         randomize(model)
         targets = TOKENS[:, 1:].clone()
         targets[:, ::3] = IGNORE
@@ -484,7 +491,7 @@ def test_tensors_of_another_adapter_are_refused() -> None:
     tensors = adapter_tensors(model)
     name = "blocks.0.mlp.up.lora_a"
     for wrong, reason in (
-        (adapter_tensors(adapted_base(LoRAConfig(rank=4))), r"has shape \(4, .*expected \(3"),
+        (adapter_tensors(adapted_base(lora(rank=4))), r"has shape \(4, .*expected \(3"),
         (adapter_tensors(adapted_base(VARIANTS[3])), "lora_magnitude is not part"),
         ({n: t for n, t in tensors.items() if n != name}, f"{name} is missing"),
     ):
@@ -508,13 +515,13 @@ def test_the_last_layers_alone() -> None:
 
 def test_what_gets_no_adapter() -> None:
     model = base(mlp="gelu")  # has no gate
-    add_adapter(model, LoRAConfig(rank=2), 0)
+    add_adapter(model, lora(rank=2), 0)
     assert {name.rpartition(".")[2] for name in adapted(model)} == {"query_key_value", "out", "up", "down"}
     with pytest.raises(ConfigError, match="merge it first"):
-        add_adapter(model, LoRAConfig(rank=2), 0)
+        add_adapter(model, lora(rank=2), 0)
     bare = base(mlp="gelu")
     with pytest.raises(ConfigError, match="targets gate: the model has none"):
-        add_adapter(bare, LoRAConfig(targets=("gate",)), 0)
+        add_adapter(bare, lora(targets=("gate",)), 0)
 
 
 def test_a_model_in_parts_is_refused() -> None:
@@ -524,7 +531,13 @@ def test_a_model_in_parts_is_refused() -> None:
     model = base()
     model.norm.weight = nn.Parameter(model.norm.weight.detach().as_subclass(Part))
     with pytest.raises(ConfigError, match="expected sharded = false, tensor_parallel = 1"):
-        add_adapter(model, LoRAConfig(), 0)
+        add_adapter(
+            model,
+            LoRAConfig(
+                layers=1.0,
+            ),
+            0,
+        )
     assert all(p.requires_grad for p in model.parameters())
 
 

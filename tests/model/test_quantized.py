@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import gguf
 import numpy as np
 import pytest
@@ -15,6 +17,12 @@ from mynah.model.quantized import BYTES, Bits, Quantized, QuantizedLinear, can_q
 from mynah.model.transformer import Transformer
 from mynah.model.weights import model_tensors, new_model
 from mynah.train.trained import TrainedCount, trained_parameters
+
+
+def lora(**settings: Any) -> LoRAConfig:
+    """Return the shape of an adapter on all blocks."""
+    return LoRAConfig(**{"layers": 1.0, **settings})
+
 
 KINDS = {"q8_0": gguf.GGMLQuantizationType.Q8_0, "q4_1": gguf.GGMLQuantizationType.Q4_1}
 
@@ -66,7 +74,12 @@ def test_what_was_in_four_bits_comes_back() -> None:
 
 @pytest.mark.parametrize("bits", KINDS)
 @pytest.mark.parametrize(
-    "lora", [LoRAConfig(rank=4), LoRAConfig(rank=4, dora=True), LoRAConfig(rank=4, dropout=0.1)]
+    "lora",
+    [
+        lora(rank=4),
+        lora(rank=4, dora=True),
+        lora(rank=4, dropout=0.1),
+    ],
 )
 def test_it_computes_what_its_numbers_do(bits: Bits, lora: LoRAConfig) -> None:
     packed, plain = model_of(), model_of()
@@ -102,7 +115,7 @@ def test_it_computes_what_its_numbers_do(bits: Bits, lora: LoRAConfig) -> None:
 def test_the_backward_pass_keeps_no_numbers() -> None:
     model = model_of()
     quantize_maps(model, "q8_0")
-    add_adapter(model, LoRAConfig(rank=2), 0)
+    add_adapter(model, lora(rank=2), 0)
     sizes = {
         tuple(m.quantized.shape)
         for m in model.modules()
@@ -125,7 +138,7 @@ def test_memory_is_counted() -> None:
     whole = sum(p.nbytes for p in model.parameters())
     maps = sum(m.weight.numel() for m in model.blocks.modules() if isinstance(m, nn.Linear))
     quantize_maps(model, "q4_1")
-    add_adapter(model, LoRAConfig(rank=2), 0)
+    add_adapter(model, lora(rank=2), 0)
     assert TrainedCount.of(model).frozen_bytes == whole - 4 * maps + int(maps * BYTES["q4_1"])
     assert Held(torch.float32, "q4_1").bytes_of(model.config) == pytest.approx(
         whole - (4 - BYTES["q4_1"]) * maps
@@ -135,7 +148,11 @@ def test_memory_is_counted() -> None:
 
 @pytest.mark.parametrize("mlp", ["swiglu", "gelu"])
 @pytest.mark.parametrize(
-    "lora", [LoRAConfig(rank=3), LoRAConfig(rank=3, joint_qkv=True, dora=True, targets=("qkv", "up", "gate"))]
+    "lora",
+    [
+        lora(rank=3),
+        lora(rank=3, joint_qkv=True, dora=True, targets=("qkv", "up", "gate")),
+    ],
 )
 def test_the_size_of_an_adapter(mlp: str, lora: LoRAConfig) -> None:
     model = new_model(config(n_kv_head=1, head_dim=12, mlp=mlp), 0)

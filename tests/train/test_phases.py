@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,11 @@ from mynah.train.batches import NextToken, StreamBatches, TokenBatch
 from mynah.train.config import TrainConfig
 from mynah.train.distributed.world import World
 from mynah.train.loop import train
+
+
+def lora(**settings: Any) -> LoRAConfig:
+    """Return the shape of an adapter on all blocks."""
+    return LoRAConfig(**{"layers": 1.0, **settings})
 
 
 @pytest.mark.parametrize("phase", [phases.pretrain, phases.tune])
@@ -96,7 +102,7 @@ def test_an_adapter_is_taken_back_where_replies_do_not_mind(
 
     def adapted(size: float) -> Transformer:
         model = tiny().eval()
-        add_adapter(model, LoRAConfig(rank=2, alpha=2), 0)
+        add_adapter(model, lora(rank=2, alpha=2), 0)
         generator = torch.Generator().manual_seed(0)
         for name, tensor in adapter_tensors(model).items():
             if name.endswith("lora_b"):
@@ -117,7 +123,7 @@ def test_an_adapter_that_replies_need_stays_whole(
     tiny: Callable[..., Transformer], data: TokenSet, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tiny().eval()
-    add_adapter(model, LoRAConfig(rank=2), 0)
+    add_adapter(model, lora(rank=2), 0)
     for tensor in adapter_tensors(model).values():
         tensor.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
     before = {name: tensor.clone() for name, tensor in adapter_tensors(model).items()}
