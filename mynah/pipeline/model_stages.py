@@ -206,8 +206,8 @@ def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
     if counts["best_loss"] is not None:
         early = ", stopped early" if counts["stopped_early"] else ""
         yield (
-            f"best held-out loss {counts['best_loss']:.3f} nats a token "
-            f"after step {counts['best_step']:,} of {counts['steps']:,}{early}"
+            f"held-out loss {counts['best_loss']:.3f} nats a token, of the weights after step "
+            f"{counts['best_step']:,} of {counts['steps']:,}{early}"
         )
     if counts.get("left", 1) < 1:
         yield f"{counts['left']:.0%} of the adapter is kept: held-out replies cost no more, and less is forgotten"

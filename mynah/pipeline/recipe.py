@@ -33,7 +33,7 @@ class EvaluateConfig(Config):
         None,
         ge=1000,
         description="held-out tokens that are scored, in whole records drawn from all sources; default: 50,000, over a "
-        "base 2,500 for each minute of the build, at most as many",
+        "base 1,500 for each minute of the build, at most as many",
     )
     samples: int = Field(8, ge=0, description="held-out prompts answered in the report")
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from mynah.model.transformer import Transformer
 
 #: Held-out tokens that are scored, and over a base: for each minute, and at least (docs/log.md).
-SCORED, SCORED_A_MINUTE, LEAST_SCORED = 50_000, 2_500, 5_000
+SCORED, SCORED_A_MINUTE, LEAST_SCORED = 50_000, 1_500, 5_000
 #: What a manifest says of a stage's result.
 Counts = dict[str, Any]
 

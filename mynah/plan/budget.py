@@ -199,6 +199,10 @@ def make_plan(
         values = {"steps": tune_steps, "eval_every": every(tune_steps), **common, **own_rates}
         if straight:
             values |= {"spread": True, "known_after": KNOWN_AFTER}
+            if (
+                kind == "repeating"
+            ):  # held-out loss counts ends that are read no more, and not what is learned
+                values |= {"ends_with": "last"}
         if base is None:  # a small model on a small log learns single questions by heart otherwise
             gentle = {
                 name: TUNE_RATE[kind] * rate for name, rate in own_rates.items() if name.endswith("rate")

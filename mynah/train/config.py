@@ -79,6 +79,9 @@ class TrainConfig(Config):
         ge=1,
         description="held-out tokens of a measurement; None: 0.3 of those trained on between two, at least 8,192",
     )
+    ends_with: Literal["best", "last"] = Field(
+        "best", description="the weights of the lowest held-out loss, or the last ones, whatever they measure"
+    )
     patience: int = Field(
         10, ge=1, description="measurements without gain before it stops early; wsd: in its fall"
     )

@@ -73,7 +73,7 @@ def train(
     *,
     validate: Callable[[], float] | None = None,
 ) -> Progress:
-    """Train a model in place; at the end it holds the weights with the lowest held-out loss, in evaluation mode.
+    """Train a model in place; at the end it holds the weights that `TrainConfig.ends_with` names, in evaluation mode.
 
     Args:
         model: on its device; resumed from the newest checkpoint, if there is one. Parameters that ask for no gradient
@@ -114,7 +114,9 @@ def train(
             if validate is not None:
                 found = validate()
                 replicas.reshard()
-            if found is not None and (progress.best_loss is None or found < progress.best_loss):
+            if found is not None and (
+                config.ends_with == "last" or progress.best_loss is None or found < progress.best_loss
+            ):
                 progress.best_loss, progress.best_step = found, progress.step
                 state.keep_best()
         progress.history.append({"step": progress.step, "loss": loss, "rate": factor, "held_out": found})
@@ -288,9 +290,12 @@ def last_step(progress: Progress, config: TrainConfig) -> int:
 
 
 def _in_vain(progress: Progress, config: TrainConfig) -> bool:
-    """Whether it is time to stop; of wsd, whose rate must have its fall, what was measured before that says nothing."""
+    """Whether it is time to stop; never before the end if the last weights are wanted.
+
+    Of wsd, whose rate must have its fall, what was measured before that says nothing.
+    """
     since = (progress.fall or planned_fall(config))[0] if config.schedule == "wsd" else 0
-    return waited(progress, since) >= config.patience
+    return config.ends_with == "best" and waited(progress, since) >= config.patience
 
 
 def _stalls(progress: Progress, config: TrainConfig) -> bool:

@@ -371,6 +371,23 @@ def test_one_measurement_that_is_no_number_does_not_count(tiny: ModelOf, data: T
     assert done.best_loss == 2.5
 
 
+def test_it_may_end_with_the_last_weights_whatever_they_measure(tiny: ModelOf, data: TokenSet) -> None:
+    losses = iter([3.0, 1.0, 2.0, 2.5, 2.6, 2.7])
+    model, seen = tiny(), []
+    config = TrainConfig(
+        steps=10, batch_size=1, context_length=16, eval_every=2, patience=2, ends_with="last"
+    )
+
+    def validate() -> float:
+        seen.append({name: p.detach().clone() for name, p in model.named_parameters()})
+        return next(losses)
+
+    done = train(model, StreamBatches(data, 1, 16, 0), NextToken(), config, validate=validate)
+    assert (done.step, done.best_step, done.stopped_early) == (10, 10, False)
+    for name, p in model.named_parameters():
+        assert torch.equal(p, seen[-1][name])
+
+
 def test_what_training_begins_with_is_no_measure_of_patience(tiny: ModelOf, data: TokenSet) -> None:
     values = iter([1.0, 3.0, 2.8, 2.6, 2.4, 0.9])
     config = TrainConfig(steps=10, batch_size=1, context_length=16, eval_every=2, patience=2)
