@@ -18,7 +18,7 @@ setup: .venv/ready
 # be had; then talks: by keyboard, or a few scripted lines without a terminal.
 demo: setup
 	@$(BIN)/mynah base add smollm2 || echo "demo: without an open model, from random weights"
-	$(BIN)/mynah build --sample en --minutes 7 --name demo
+	$(BIN)/mynah build --sample en --minutes 6 --name demo
 	@if [ -t 0 ] && [ -t 1 ]; then \
 		$(BIN)/mynah chat runs/demo; \
 	else \

@@ -33,7 +33,7 @@ from mynah.data.clean.steps import clean_text
 from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.readers.json_dialogues import to_record
 from mynah.data.records import Conversation, Document, Message, Record, Rejected
-from mynah.device import pick_device
+from mynah.device import available_memory, pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.evaluate.language_model import draw_order
 from mynah.generate.chat import ChatSession, continue_text
@@ -49,7 +49,7 @@ from mynah.plan.budget import row_shape, shape_for
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
 from mynah.train.config import TrainConfig
-from mynah.train.memory import available_memory, check_memory
+from mynah.train.memory import check_memory
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import rates
 from mynah.train.state import Progress

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 #: Where Linux tells what a container may take.
 _CONTAINER = Path("/sys/fs/cgroup")
+#: Share of the free memory that a model may plan with.
+USABLE = 0.9
+#: What the process needs besides: interpreter, libraries, buffers of the kernels.
+BASE_BYTES = 400 << 20
 
 
 def pick_device(name: str = "auto") -> torch.device:
@@ -66,6 +70,15 @@ def peak_memory() -> int | None:
         return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def available_memory(device: torch.device) -> int | None:
+    """Return the free bytes of a device, None where the system does not say."""
+    if device.type == "cuda":
+        import torch
+
+        return int(torch.cuda.mem_get_info(device)[0])
+    return free_memory()
 
 
 def free_memory() -> int | None:

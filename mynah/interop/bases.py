@@ -49,6 +49,11 @@ _GEMMA_PARTS = (
 )
 
 
+#: What a base that is fetched takes on the disk for each parameter, with what it is made from, before it is known: at
+#: most float32 and a file of half that.
+BYTES_ON_DISK = 6
+
+
 @dataclass(frozen=True)
 class KnownBase:
     """A base that Mynah knows by name."""
@@ -292,6 +297,8 @@ def add_base(
                 f"{what} is under terms of its own, the {known.licence}: read {known.terms}; if you accept them, run: "
                 f"mynah base add {what} --accept-terms"
             )
+        if known is not None:
+            _check_room(target.parent, known.parameters * 1_000_000 * BYTES_ON_DISK)
         if known is not None and known.parcel is not None:
             about = {
                 "source": _source(known),
@@ -312,6 +319,16 @@ def _source(known: KnownBase) -> str:
     return known.parcel.source if known.parcel is not None else f"{known.repository}@main"
 
 
+def _check_room(folder: Path, needed: int) -> None:
+    """Raise ArtifactError if a folder's disk has less free than so many bytes."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise ArtifactError(
+            f"{folder}: {free / 1e9:.1f} GB free, the base needs up to {needed / 1e9:.1f} GB; make room, or "
+            "keep bases elsewhere: MYNAH_HOME=FOLDER"
+        )
+
+
 def _keep(path: Path, target: Path, about: dict[str, Any], terms: Path | None = None) -> Base:
     """Make a base of a directory or a GGUF file, with the terms that it is under beside it."""
     if path.is_file() and not is_gguf(path):
@@ -324,12 +341,7 @@ def _keep(path: Path, target: Path, about: dict[str, Any], terms: Path | None = 
         about = {**read_card(path), **about}
         files = list(_files_of(path))
         needed = sum(file.stat().st_size for file in files)
-    free = shutil.disk_usage(target.parent).free
-    if needed > free:
-        raise ArtifactError(
-            f"{target.parent}: {free / 1e9:.1f} GB free, the base needs up to {needed / 1e9:.1f} GB; make room, or "
-            "keep bases elsewhere: MYNAH_HOME=FOLDER"
-        )
+    _check_room(target.parent, needed)
     manifest = Manifest(STAGE, "", __version__, {}, {}, 0)
     with artifacts.new_directory(target, manifest) as partial:
         artifacts.make_directory(partial)

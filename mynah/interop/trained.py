@@ -10,6 +10,7 @@ import torch
 
 from mynah import artifacts
 from mynah.config import build_config
+from mynah.device import BASE_BYTES, USABLE, available_memory
 from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.bases import find_base
 from mynah.interop.held import Held, quick_dtype, quickest_that_fits
@@ -21,7 +22,6 @@ from mynah.model.tensor_files import write_tensors
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, read_tensors
 from mynah.ngram.prior import PRIOR, NGramPrior
-from mynah.train.memory import BASE_BYTES, USABLE, available_memory
 
 ADAPTER, ABOUT = "adapter.safetensors", "adapter.json"
 

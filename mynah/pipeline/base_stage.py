@@ -14,6 +14,7 @@ from mynah.artifacts import Manifest
 from mynah.data.language import language_of
 from mynah.data.records import Conversation, Record
 from mynah.data.store import count_records, read_records
+from mynah.device import available_memory
 from mynah.interop.bases import KNOWN, Base, KnownBase, list_bases
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import DISTINCT_REPLIES
@@ -27,7 +28,7 @@ LEAST_SHARE = 0.2
 #: An adapter must get to read so many tokens. Where replies repeat, a network from random weights learns to tell which
 #: question asks for which in minutes, and an adapter that has read fewer is right less often; what people say once, a
 #: base says better at once (docs/log.md).
-LEAST_TOKENS = {"repeating": 50_000, "new": 40_000}
+LEAST_TOKENS = {"repeating": 60_000, "new": 40_000}
 #: What a build with a base does besides training takes about so much of a minute for each minute, and at least so long.
 BESIDES, LEAST_BESIDES = 0.25, 60.0
 #: A base held, its adapter, and what a step keeps, in bytes for each parameter, and besides.
@@ -69,8 +70,6 @@ def _replies(record: Record) -> list[str]:
 
 def _best(build: Build, languages: Sequence[str], replies: Sequence[str]) -> tuple[str | None, str]:
     """Return the name of the largest base that fits, if any, and a sentence."""
-    from mynah.train.memory import available_memory
-
     spoken = ", ".join(languages) or "no language that can be told"
     here = [base for base in list_bases() if covers(base, languages) and (base.talks or not replies)]
     if not here:

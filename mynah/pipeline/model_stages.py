@@ -10,6 +10,7 @@ from typing import Any
 
 from mynah import artifacts
 from mynah.artifacts import Manifest
+from mynah.device import BASE_BYTES, USABLE, available_memory
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.evaluate.run import evaluate_run
@@ -25,7 +26,7 @@ from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.times import FORWARD_OF_ADAPTER, Ahead
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
-from mynah.train.memory import BASE_BYTES, USABLE, available_memory, check_memory, training_memory
+from mynah.train.memory import check_memory, training_memory
 from mynah.train.phases import draw_back, pretrain, tune
 from mynah.train.rates import rates
 from mynah.train.state import Progress

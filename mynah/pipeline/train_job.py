@@ -15,7 +15,7 @@ from torch import Tensor
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest, stage_key
 from mynah.config import Config, build_config, merge, read_recipe
-from mynah.device import pick_device
+from mynah.device import available_memory, pick_device
 from mynah.errors import ArtifactError, ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
@@ -32,7 +32,7 @@ from mynah.train.distributed.dtensors import whole
 from mynah.train.distributed.replicas import build_model, check_shareable
 from mynah.train.distributed.world import World, connected
 from mynah.train.loop import Session
-from mynah.train.memory import Processes, available_memory, check_memory, check_positions
+from mynah.train.memory import Processes, check_memory, check_positions
 from mynah.train.phases import pretrain, tune
 from mynah.train.rates import passes_over, rates
 from mynah.train.state import Progress

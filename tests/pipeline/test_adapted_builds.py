@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from mynah import build
+from mynah.cli.export import export
 from mynah.data.records import Message
 from mynah.errors import ArtifactError
+from mynah.interop.gguf_file import gguf_to_hugging_face
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory, to_hugging_face
 from mynah.interop.trained import ABOUT, ADAPTER, open_adapter, read_adapter_of
 from mynah.model.lora import adapters_off
@@ -100,6 +103,30 @@ def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(
     shutil.rmtree(base)
     with pytest.raises(ArtifactError, match="an adapter of a base that is not here"):
         open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("frozen", ["q8_0", "q4_1"])
+def test_a_base_held_in_few_bits(chats: Path, base: Path, tmp_path: Path, frozen: str) -> None:
+    result = build([chats], {**SETTINGS, "base": str(base), "frozen": frozen}, tmp_path / "run")
+    plan = json.loads(RunPaths(tmp_path / "run").plan.read_text(encoding="utf-8"))
+    assert plan["held"] == frozen
+    assert any(f"held as {frozen}" in reason for reason in plan["reasons"])
+    assert result["chat"]["replies"]["bpb"] < result["base"]["replies"]["bpb"]
+    assert open_run(tmp_path / "run").talks
+
+
+def test_a_run_over_a_base_becomes_one_file(chats: Path, base: Path, tmp_path: Path) -> None:
+    build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
+    export(tmp_path / "run", output=tmp_path / "bot.gguf", quant="f32")
+    (tmp_path / "back").mkdir()
+    gguf_to_hugging_face(tmp_path / "bot.gguf", tmp_path / "back")
+    run, back = (open_run(tmp_path / name, "cpu", torch.float32) for name in ("run", "back"))
+    ids = torch.tensor([run.tokenizer.template.prompt([Message("user", "where is order 12?")])])
+    with torch.no_grad():
+        torch.testing.assert_close(
+            back.model.logits(back.model(ids)), run.model.logits(run.model(ids)), rtol=1e-4, atol=1e-4
+        )
+    assert back.talks
 
 
 def test_text_is_learned_by_an_adapter_too_and_all_of_a_base_on_request(base: Path, tmp_path: Path) -> None:

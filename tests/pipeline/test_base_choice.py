@@ -118,15 +118,15 @@ def test_a_base_that_does_not_fit_is_not_taken(
     monkeypatch.setattr(base_stage, "adapter_speed", lambda parameters, device: 100.0)
     name, told = chosen(english, home / "run")
     assert name is None
-    assert any("small needs about --minutes 12 here" in line for line in told)
-    assert chosen(english, home / "run", plan={**SETTINGS["plan"], "minutes": 12})[0] == "small"
+    assert any("small needs about --minutes 14 here" in line for line in told)
+    assert chosen(english, home / "run", plan={**SETTINGS["plan"], "minutes": 14})[0] == "small"
     rows = "".join(
         f"where is my parcel {i},the order {i} arrives by the post on day {i % 31}\n" for i in range(120)
     )
     new = home / "new.csv"  # replies that do not repeat
     new.write_text(f"question,answer\n{rows}", encoding="utf-8")
     assert any("small needs about --minutes 9 here" in line for line in chosen(new, home / "new")[1])
-    monkeypatch.setattr("mynah.train.memory.available_memory", lambda device: 1 << 20)
+    monkeypatch.setattr("mynah.pipeline.base_stage.available_memory", lambda device: 1 << 20)
     name, told = chosen(english, home / "run")
     assert any("small needs 1.1 GB of memory" in line for line in told)
 
