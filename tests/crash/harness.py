@@ -81,7 +81,7 @@ class Harness:
         key = processes, sharded
         if key not in self.wholes:
             directory = self.folder / f"whole-{processes}{'-in-parts' * sharded}"
-            ended(start(directory, processes, sharded))
+            ended(start(directory, processes, sharded), seconds=120.0)
             self.wholes[key] = result(directory)
         return self.wholes[key]
 

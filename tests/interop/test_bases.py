@@ -251,7 +251,7 @@ def test_a_real_base_talks_as_transformers_has_it(smollm2: Path, monkeypatch: py
     monkeypatch.setenv("MYNAH_HOME", str(smollm2))
     base = show_base("smollm2", verify=True)
     assert (base.licence, base.languages, base.config.n_params()) == ("Apache-2.0", ("en",), 134_515_008)
-    run = open_run("smollm2")
+    run = open_run("smollm2", "cpu", torch.float32)
     assert run.talks
     talk = [
         Message("user", "Hello, where is order 12345?"),
