@@ -57,7 +57,7 @@ class TerminalReporter:
 
     def training(self, stage: str, step: Step) -> None:
         """Move the bar."""
-        held = "" if step.best_loss is None else f"best held-out {step.best_loss:.3f}  "
+        held = "" if step.best_loss is None else f"held-out {step.best_loss:.3f}  "
         told = f"loss {step.loss:.3f}  {held}{step.tokens_per_second:,.0f} tokens/s"
         if not self.console.is_terminal:
             now = time.monotonic()
@@ -149,9 +149,8 @@ def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
         figures += f", the base as it came {result['base']['replies']['bpb']:.3f}"
     lines = [f"network {figures}"]
     if not verdict["beats_ngram"]:
-        lines.append(
-            "the network does not beat the n-gram model: give it more --minutes, more text, or a --base"
-        )
+        more = "or more text" if on_replies else "more text, or a --base"
+        lines.append(f"the network does not beat the n-gram model: give it more --minutes, {more}")
     if questions := result.get("questions"):
         lookup = questions["lookup_accuracy"]
         shown = f"; a TF-IDF lookup {lookup:.1%}" if lookup is not None else ""

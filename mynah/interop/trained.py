@@ -93,7 +93,8 @@ def read_adapter_of(folder: Path) -> Adapter:
     """
     about = artifacts.read_json(folder / ABOUT)
     try:
-        lora = build_config(LoRAConfig, about["lora"], str(folder / ABOUT))
+        # Adapters of before `layers` was a setting were on all blocks.
+        lora = build_config(LoRAConfig, {"layers": 1.0, **about["lora"]}, str(folder / ABOUT))
         return Adapter(lora, str(about["base"]), str(about["base_hash"]))
     except (KeyError, TypeError):
         raise ArtifactError(f"{folder / ABOUT}: damaged: a key is missing") from None

@@ -108,13 +108,6 @@ def can_quantize(linear: nn.Module) -> bool:
     return isinstance(linear, nn.Linear) and linear.in_features % BLOCK == 0
 
 
-def quantize_maps(model: nn.Module, bits: Bits) -> None:
-    """Put every linear map of a model's blocks into few bits, in place, where its rows are whole blocks."""
-    for name, module in list(model.named_modules()):
-        if name.startswith("blocks.") and can_quantize(module):
-            quantize_map(model, name, bits)
-
-
 def quantize_map(model: nn.Module, name: str, bits: Bits) -> None:
     """Put the linear map of that name into few bits, in place."""
     above, _, last = name.rpartition(".")

@@ -21,7 +21,7 @@ from mynah.model.lora import adapted, adapter_size
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
-from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan
+from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan, shape_for
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.times import FORWARD_OF_ADAPTER, Ahead
 from mynah.train.config import TrainConfig
@@ -118,9 +118,9 @@ def _held(build: Build, available: int | None) -> Held | None:
     config, lora = read_config(build.base)[1], build.recipe.adapter
     if build.recipe.frozen != "auto":
         return held_as(build.recipe.frozen, config, build.device)
-    step = TrainConfig(
-        steps=1, batch_size=1, context_length=ADAPTER_TOKENS, **rates(config, True, adapter=True)
-    )
+    rows, context = shape_for(config, (1, ADAPTER_TOKENS), from_base=True)
+    suited = rates(config, True, adapter=True)
+    step = TrainConfig(steps=1, batch_size=rows, context_length=context, **suited)
 
     def fits(held: Held) -> bool:
         trained = TrainedCount(0, adapter_size(config, lora), held.bytes_of(config))
@@ -211,7 +211,7 @@ def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
             f"{counts['best_step']:,} of {counts['steps']:,}{early}"
         )
     if counts.get("left", 1) < 1:
-        yield f"{counts['left']:.0%} of the adapter is kept: held-out replies cost no more, and less is forgotten"
+        yield f"{counts['left']:.0%} of the adapter is kept: held-out replies cost hardly more, and less is forgotten"
 
 
 def _pretrain_settings(build: Build) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def open_run(
         directory: a run, a folder that `GPT3.save` or `mynah train` wrote, a Hugging Face directory, or the name of a
             base (`mynah base list`).
         device: where the model is to be, or the name of it.
-        dtype: of the weights of a base, or of one with its adapter; None: as is quickest and fits the memory.
+        dtype: of the weights of a Hugging Face directory or a base, with an adapter or without; None: bfloat16 where
+            that is faster here, else float32, and of one with an adapter fewer bits where the memory asks for it.
 
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.

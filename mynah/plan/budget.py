@@ -18,7 +18,7 @@ from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
 from mynah.plan.settings import LADDER, PlanConfig
 from mynah.plan.speed import measure_step
-from mynah.plan.times import Ahead, evaluation_seconds, measuring_seconds, steps_between
+from mynah.plan.times import Ahead, drawing_back_seconds, evaluation_seconds, measuring_seconds, steps_between
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
 from mynah.train.memory import check_memory
@@ -150,6 +150,12 @@ def make_plan(
     shape = row_shape(data)
     if adapter:  # many small steps teach an adapter more than few large ones, and a long row is filled better
         shape = 1, max(ADAPTER_TOKENS, shape[1])
+
+    def at_end(token_seconds: float) -> float:
+        """Return what is done after the steps takes, by the seconds of a step's token."""
+        drawing_back = drawing_back_seconds(ahead, token_seconds) if straight else 0.0
+        return evaluation_seconds(ahead, 1 + has_replies, token_seconds) + drawing_back
+
     suited_to = partial(rates, from_base=base is not None, adapter=adapter)
     reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
     if has_replies:
@@ -169,7 +175,6 @@ def make_plan(
     else:
         trained = TrainedCount.of(base) if base is not None and adapter else None
         fits = partial(_fits, name=config.size, available=available, suited_to=suited_to, trained=trained)
-        at_end = partial(evaluation_seconds, ahead, 1 + has_replies)
         model, in_budget, rows, step_seconds = _by_speed(
             candidates, data, shape, seconds, share, base, reasons, fits, at_end,
             partial(measure_step, data=data, device=device, base=base, replies=straight), suited_to,
@@ -227,7 +232,7 @@ def make_plan(
         )
     taken = None
     if step_seconds is not None:
-        taken = evaluation_seconds(ahead, 1 + has_replies, per_token)
+        taken = at_end(per_token)
         for phase in (None if straight else built, tune):
             if phase is not None:
                 tokens = phase.batch_size * phase.context_length

@@ -35,6 +35,11 @@ class Ahead:
     measuring_share: float = MEASURING_SHARE
 
 
+def drawing_back_seconds(ahead: Ahead, token_seconds: float) -> float:
+    """Return what it takes to find out how much of an adapter is kept (`mynah.train.phases.draw_back`)."""
+    return 2 * ahead.forward * token_seconds * min(ahead.held_out, ahead.measured or 0)
+
+
 def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float:
     """Return what evaluation and report take.
 

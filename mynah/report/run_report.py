@@ -54,14 +54,15 @@ def _evaluation(paths: RunPaths) -> dict[str, Any]:
 def _verdict(paths: RunPaths) -> str:
     result = _evaluation(paths)
     verdict = result["verdict"]
-    key = "beats" if verdict["beats_ngram"] else "loses"
+    over_base = verdict.get("on") == "replies"
+    key = "beats" if verdict["beats_ngram"] else "loses_over_base" if over_base else "loses"
     text = _w(
         key,
         network=f"{verdict['network_bpb']:.3f}",
         ngram=f"{verdict['ngram_bpb']:.3f}",
         order=result["ngram"]["order"],
     )
-    if verdict.get("on") == "replies":
+    if over_base:
         text += " " + _w("on_replies", base=f"{result['base']['replies']['bpb']:.3f}")
     if general := result.get("general"):
         text += " " + _w("general_text", before=f"{general['before']:.3f}", after=f"{general['after']:.3f}")
@@ -103,7 +104,7 @@ def _scores(paths: RunPaths) -> str:
         name = _w("ngram_order", order=order)
         rows.append([name, f"{score['bpb']:.3f}", f"{score['perplexity']:.1f}", "", ""])
     main = []
-    straight = result["verdict"]["on"] == "replies"  # an open model that went to the replies as it came
+    straight = result["verdict"].get("on") == "replies"  # an open model that went to the replies as it came
     labels = ("untouched", "adapted") if straight else ("base", "chat")
     for label, key in zip(("ngram", *labels), ("ngram", "base", "chat"), strict=True):
         for part in ("all", "replies"):

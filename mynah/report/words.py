@@ -16,6 +16,12 @@ WORDS: dict[str, tuple[str, str]] = {
         "神经网络在留出文本上每字节 {network} 比特，未能超过 {order} 元模型（{ngram}）。"
         "它学得还不够：请给更多时间（--minutes）、更多文本，或从训练好的模型开始（--base）。",
     ),
+    "loses_over_base": (
+        "The network reaches {network} bits per held-out byte and does not beat the n-gram model of order "
+        "{order} ({ngram}). It has learned too little: give it more time (--minutes) or more text.",
+        "神经网络在留出文本上每字节 {network} 比特，未能超过 {order} 元模型（{ngram}）。"
+        "它学得还不够：请给更多时间（--minutes）或更多文本。",
+    ),
     "general_text": (
         "A general text that is not of the log takes {before} bits a byte before and {after} after fine-tuning: "
         "the difference is what was forgotten.",

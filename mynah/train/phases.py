@@ -64,7 +64,7 @@ def tune(
 
 
 def draw_back(model: Transformer, held_out: TokenSet | None, config: TrainConfig) -> float:
-    """Take an adapter back a little, if held-out replies cost no more for it, and return what is left of it.
+    """Take an adapter back a little, if held-out replies cost hardly more for it, and return what is left of it.
 
     Between the weights of a base and the tuned ones lie some that say the replies as well and have forgotten less of
     all else (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").

@@ -28,6 +28,7 @@ from mynah.model.lora import (
     add_adapter,
     load_adapter_tensors,
     merge_adapter,
+    merge_in_place,
 )
 from mynah.model.roles import Role, roles_of
 from mynah.model.transformer import IGNORE, Transformer
@@ -311,6 +312,23 @@ def test_merging_in_bfloat16_rounds_once() -> None:
 
 
 # Merging, and the base alone
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_merging_in_place_leaves_a_plain_model(tied: bool) -> None:
+    plain = base(tie_embeddings=tied)
+    model = adapted_base(VARIANTS[3], tie_embeddings=tied)
+    expected, logits = merge_adapter(model), logits_of(model)
+    merged = merge_in_place(model)
+    assert merged is model
+    assert not adapted(merged)
+    assert roles_of(merged) == roles_of(plain)
+    assert all(p.requires_grad for p in merged.parameters())
+    found = model_tensors(merged)
+    assert found.keys() == expected.keys() == model_tensors(plain).keys()
+    for name, tensor in expected.items():
+        assert torch.equal(found[name], tensor), name
+    torch.testing.assert_close(logits_of(merged), logits, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("config", VARIANTS)

@@ -13,7 +13,7 @@ from torch import nn
 from mynah.interop.held import Held, quickest_that_fits
 from mynah.model.config import ModelConfig
 from mynah.model.lora import LoRAConfig, adapter_size, adapter_tensors, add_adapter, merge_adapter
-from mynah.model.quantized import BYTES, Bits, Quantized, QuantizedLinear, can_quantize, quantize_maps
+from mynah.model.quantized import BYTES, Bits, Quantized, QuantizedLinear, can_quantize, quantize_map
 from mynah.model.transformer import Transformer
 from mynah.model.weights import model_tensors, new_model
 from mynah.train.trained import TrainedCount, trained_parameters
@@ -47,6 +47,12 @@ def model_of(**changes: object) -> Transformer:
         for p in model.parameters():
             p.add_(torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())) * 0.05)
     return model
+
+
+def quantize_maps(model: Transformer, bits: Bits) -> None:
+    for name, module in list(model.named_modules()):
+        if name.startswith("blocks.") and can_quantize(module):
+            quantize_map(model, name, bits)
 
 
 @pytest.mark.parametrize("bits", KINDS)

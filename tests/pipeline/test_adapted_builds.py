@@ -13,16 +13,23 @@ import torch
 from mynah import build
 from mynah.cli.export import export
 from mynah.data.records import Message
-from mynah.errors import ArtifactError
+from mynah.device import BASE_BYTES, USABLE
+from mynah.errors import ArtifactError, ConfigError
 from mynah.interop.gguf_file import gguf_to_hugging_face
-from mynah.interop.huggingface import from_hugging_face, hash_of_directory, to_hugging_face
+from mynah.interop.held import ways
+from mynah.interop.huggingface import from_hugging_face, hash_of_directory, read_config, to_hugging_face
 from mynah.interop.trained import ABOUT, ADAPTER, open_adapter, read_adapter_of
-from mynah.model.lora import adapters_off
+from mynah.model.lora import LoRAConfig, adapted, adapter_size, adapters_off
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
+from mynah.pipeline import model_stages
 from mynah.pipeline.open_run import open_run
 from mynah.stages import RunPaths
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.train.config import TrainConfig
+from mynah.train.memory import training_memory
+from mynah.train.rates import rates
+from mynah.train.trained import TrainedCount
 
 SETTINGS: dict[str, Any] = {
     "plan": {
@@ -55,7 +62,7 @@ def base(tmp_path: Path) -> Path:
         "n_head": 4,
         "n_kv_head": 2,
         "context_length": 64,
-        "ffn_hidden": 48,
+        "ffn_hidden": 64,
     }
     config = preset("tinyllama-1.1b", tokenizer.vocab_size, **shape)
     to_hugging_face(new_model(config, 0), tokenizer, tmp_path / "base")
@@ -113,6 +120,39 @@ def test_a_base_held_in_few_bits(chats: Path, base: Path, tmp_path: Path, frozen
     assert any(f"held as {frozen}" in reason for reason in plan["reasons"])
     assert result["chat"]["replies"]["bpb"] < result["base"]["replies"]["bpb"]
     assert open_run(tmp_path / "run").talks
+
+
+def test_the_memory_decides_how_a_base_is_held(
+    chats: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As free memory shrinks, the base is held in fewer bits, and at last the build is refused."""
+    free = {"bytes": 0}
+    monkeypatch.setattr(model_stages, "available_memory", lambda device: free["bytes"])
+    _, config = read_config(base)
+    settings = rates(config, from_base=True, adapter=True)
+    step = TrainConfig(steps=1, batch_size=4, context_length=64, **settings)
+    held = {way.name: way for way in ways(config, torch.device("cpu"))}
+    lora = LoRAConfig(**SETTINGS["adapter"])
+    for name, way in held.items():
+        trained = TrainedCount(0, adapter_size(config, lora), way.bytes_of(config))
+        free["bytes"] = int((training_memory(config, step, trained=trained).total + BASE_BYTES) / USABLE) + 16
+        build([chats], {**SETTINGS, "base": str(base)}, tmp_path / name, until="plan")
+        plan = json.loads(RunPaths(tmp_path / name).plan.read_text(encoding="utf-8"))
+        assert plan["held"] == name
+    free["bytes"] //= 2
+    with pytest.raises(ConfigError, match="GiB are free"):
+        build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "none", until="plan")
+
+
+def test_adapters_of_before_layers_could_be_chosen(chats: Path, base: Path, tmp_path: Path) -> None:
+    build([chats], {**SETTINGS, "base": str(base), "adapter": {"rank": 4, "layers": 1.0}}, tmp_path / "run")
+    tuned = RunPaths(tmp_path / "run").tuned
+    about = json.loads((tuned / ABOUT).read_text(encoding="utf-8"))
+    assert about["lora"].pop("layers") == 1
+    (tuned / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    model, adapter = open_adapter(tuned, torch.device("cpu"))
+    assert adapter.lora.layers == 1
+    assert len({name.split(".")[1] for name in adapted(model)}) == 2
 
 
 def test_a_run_over_a_base_becomes_one_file(chats: Path, base: Path, tmp_path: Path) -> None:
