@@ -29,7 +29,7 @@ from mynah.interop.bases import find_base
 from mynah.interop.trained import adapted_base
 from mynah.model.lora import LoRAConfig, merge_in_place
 from mynah.pipeline.recipe import load_recipe
-from mynah.plan.budget import ADAPTER_TOKENS, KNOWN_AFTER
+from mynah.plan.budget import ADAPTER_TOKENS, known_after
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -79,7 +79,7 @@ def one(run: Path, base: str, read: int, seed: int, settings: dict[str, str]) ->
         **{
             **rates(model.config, from_base=True, adapter=True),
             "spread": True,
-            "known_after": KNOWN_AFTER,
+            "known_after": known_after(data, read),
             "steps": read // (batch * context),
             "batch_size": batch,
             "context_length": context,

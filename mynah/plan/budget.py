@@ -54,8 +54,9 @@ TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 STALL = {"repeating": 0, "new": 4}
 #: Tokens of an adapter's step.
 ADAPTER_TOKENS = 256
-#: Readings after which an adapter's step leaves out the end of a reply that no other begins like (docs/log.md).
-KNOWN_AFTER = 1
+#: An adapter's steps leave out the end, which no other begins like, of a reply that they have read whole so often that
+#: this share of all tokens went into it; once at least (docs/log.md).
+KNOWN_SHARE = 0.08
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -203,7 +204,7 @@ def make_plan(
         own_rates = suited_to(model, optimizer=config.tune.get("optimizer"))
         values = {"steps": tune_steps, "eval_every": every(tune_steps), **common, **own_rates}
         if straight:
-            values |= {"spread": True, "known_after": KNOWN_AFTER}
+            values |= {"spread": True, "known_after": known_after(data, tune_steps * rows[0] * rows[1])}
             if (
                 kind == "repeating"
             ):  # held-out loss counts ends that are read no more, and not what is learned
@@ -272,10 +273,25 @@ def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int, pri
 
 def distinct_replies(data: TokenSet) -> float:
     """Return the share of replies that are no repeat of an earlier one, 0 to 1; 1 if there is none."""
+    replies = _replies(data)
+    return len(set(replies)) / len(replies) if replies else 1.0
+
+
+def known_after(data: TokenSet, tokens: int) -> int:
+    """Return after how many readings a reply is known to its end, for an adapter that reads so many tokens in all.
+
+    Which reply is right is learned from questions, so that they are to be read and not, again and again, the ends of
+    replies; but where replies are few or short, reading them whole costs little and their ends are sure.
+    """
+    whole = sum(map(len, set(_replies(data)))) // data.tokens.itemsize
+    return max(1, int(KNOWN_SHARE * tokens / max(1, whole)))
+
+
+def _replies(data: TokenSet) -> list[bytes]:
+    """Return the tokens of every reply."""
     said = np.concatenate([[False], data.reply, [False]])
     edges = np.flatnonzero(said[1:] != said[:-1])
-    replies = [data.tokens[begin:end].tobytes() for begin, end in zip(edges[::2], edges[1::2], strict=True)]
-    return len(set(replies)) / len(replies) if replies else 1.0
+    return [data.tokens[begin:end].tobytes() for begin, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def row_shape(data: TokenSet) -> tuple[int, int]:

@@ -96,6 +96,19 @@ def test_replies_that_repeat_get_more_of_the_time(monkeypatch: pytest.MonkeyPatc
     assert budget.distinct_replies(encode_records([Document("no replies")], tokenizer)) == 1.0
 
 
+def test_few_and_short_replies_are_read_to_their_end_often() -> None:
+    tokenizer = Tokenizer.train(["yes, of course, by all means"], 300)
+    talks = [
+        Conversation((Message("user", f"{i}?"), Message("assistant", "yes" if i % 3 else "yes, of course")))
+        for i in range(30)
+    ]
+    data = encode_records(talks, tokenizer)
+    whole = sum(len(tokenizer.encode(reply)) + 1 for reply in ("yes", "yes, of course"))  # each has its end
+    assert budget.known_after(data, 1000 * whole) == round(1000 * budget.KNOWN_SHARE)
+    assert budget.known_after(data, 10 * whole) == 1
+    assert budget.known_after(encode_records([Document("no replies")], tokenizer), 1000) > 1
+
+
 def test_time_short_of_the_passes_is_shared_out() -> None:
     model = preset("nano", 300)
     assert budget._steps(model, 100.0, None, 0.5) == (250, 1200)
