@@ -14,14 +14,16 @@ def export(
     output: Annotated[Path, Parameter(name=["--output", "-o"])],
     adapter: Annotated[bool, Parameter(negative="")] = False,
     quant: Literal["f32", "f16", "q8_0"] | None = None,
+    onnx: Annotated[bool, Parameter(negative="")] = False,
 ) -> None:
-    """Write a model for other programs: a directory for transformers, or a GGUF file for llama.cpp and Ollama.
+    """Write a model for other programs: transformers and vLLM, llama.cpp and Ollama (GGUF), or ONNX Runtime.
 
     What was written is read back before it is put in place: tokens, chat template, stop tokens and logits must be
     those of the model, or nothing is written.
 
     Models of the families that a base can be of can be exported. Mynah's own small sizes have parts that no
-    other program knows, and a model with a prior goes on from an n-gram model: both are refused with the reason.
+    other program knows: they go out as ONNX alone, where the whole computation is written down. A model with a prior
+    goes on from an n-gram model, and is refused.
 
     Parameters
     ----------
@@ -34,6 +36,9 @@ def export(
         Of a run over a base: write its adapter alone, as PEFT has it. Default: base and adapter as one model.
     quant: Literal["f32", "f16", "q8_0"] | None
         Numbers of the matrices in a GGUF file: 4, 2 or about 1 byte each. Default: f16.
+    onnx: bool
+        Write a directory for ONNX Runtime: model.onnx with the cache as inputs and outputs, tokenizer.json. Needs
+        pip install 'mynah-lm[onnx]'.
     """
     import torch
 
@@ -42,6 +47,10 @@ def export(
     is_file = output.suffix == ".gguf"
     if quant is not None and not is_file:
         raise ConfigError(f"--quant {quant}: of GGUF files alone; name one: -o {output}.gguf")
+    if onnx and (is_file or adapter):
+        raise ConfigError(
+            f"--onnx: writes a whole model as a directory; leave out {'.gguf' if is_file else '--adapter'}"
+        )
     if adapter and is_file:
         raise ConfigError("--adapter: written as PEFT has it alone; leave .gguf out")
     if adapter:
@@ -58,6 +67,13 @@ def export(
         beside = to_gguf(opened.model, opened.tokenizer, output, quant=quant or "f16", talks=opened.talks)
         print(f"exported   {output}: GGUF, {quant or 'f16'}, {output.stat().st_size / 1e6:.1f} MB")
         print(f"ollama     ollama create {output.stem} -f {beside}")
+        return
+    if onnx:
+        from mynah.interop.onnx_write import GRAPH, to_onnx
+
+        to_onnx(opened.model, opened.tokenizer, output, talks=opened.talks)
+        size = sum(path.stat().st_size for path in output.glob(f"{GRAPH}*"))
+        print(f"exported   {output}: ONNX, float32, {size / 1e6:.1f} MB")
         return
     to_hugging_face(opened.model, opened.tokenizer, output, talks=opened.talks)
     family = family_of(opened.model.config)

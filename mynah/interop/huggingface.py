@@ -117,23 +117,26 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *
     family = family_of(model.config)
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise ArtifactError(f"{directory}: holds something already; name a new folder")
-    control = tokenizer.control
-    settings = {
-        "model_type": family.name,
-        "architectures": [family.architecture],
-        "dtype": str(model.embed.weight.dtype).removeprefix("torch."),
-        "bos_token_id": control.bos,
-        "eos_token_id": control.end,
-        **family.write(model.config),
-    }
     expected = expect(model, tokenizer, talks=talks)
     tensors = dict(to_foreign(model, family))
     with artifacts.new_directory(directory, Manifest("export", "", __version__, {}, {}, 0)) as partial:
         tokenizer.save(partial, talks=talks)
-        artifacts.write_json(partial / "config.json", settings)
+        artifacts.write_json(partial / "config.json", config_json(model, tokenizer, family))
         write_tensors(partial / "model.safetensors", tensors)
         limits = _EXACT if model.embed.weight.dtype == torch.float32 else _ROUNDED
         prove(expected, model, partial, read_config(partial), SafetensorsSource(partial), limits)
+
+
+def config_json(model: Transformer, tokenizer: Tokenizer, family: Family) -> dict[str, Any]:
+    """Return what `config.json` says of a model of a family."""
+    return {
+        "model_type": family.name,
+        "architectures": [family.architecture],
+        "dtype": str(model.embed.weight.dtype).removeprefix("torch."),
+        "bos_token_id": tokenizer.control.bos,
+        "eos_token_id": tokenizer.control.end,
+        **family.write(model.config),
+    }
 
 
 def family_of(config: ModelConfig) -> Family:
@@ -155,7 +158,7 @@ def family_of(config: ModelConfig) -> Family:
         named = ", ".join(f"{field} {value!r}" for field, value in unsaid[nearest].items())
         raise ConfigError(
             f"no model of transformers has {named} (the nearest is {nearest!r}); "
-            "for a model that can be exported: mynah build ... --size gpt2"
+            "write it as ONNX (--onnx), or build one that can be exported: mynah build ... --size gpt2"
         )
     return FAMILIES[nearest]
 

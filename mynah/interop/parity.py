@@ -101,14 +101,23 @@ def prove(
     Raises:
         ArtifactError: if something differs; the first difference is named.
     """
-    _compare_tokens(expected, directory)
+    compare_tokens(expected, directory)
     family, config = read
     for field in sorted(set(ModelConfig.model_fields) - NOT_SAID):
         ours, theirs = settled(model.config, field), settled(config, field)
         if ours != theirs and not _is_close(ours, theirs):
             raise _differs(field, ours, theirs)
     fill_from_foreign(model, source, family, directory)
-    error, kl = distance(expected.logits, _logits(model, expected.ids))
+    compare_logits(expected.logits, _logits(model, expected.ids), limits)
+
+
+def compare_logits(expected: list[Tensor], found: list[Tensor], limits: Limits) -> None:
+    """Compare (T, V) logits of each text.
+
+    Raises:
+        ArtifactError: if they are off by more than the limits.
+    """
+    error, kl = distance(expected, found)
     if not (error <= limits.error and kl <= limits.kl):  # what is no number is no match either
         raise ArtifactError(
             f"export stopped, nothing is written: logits of the files are off by {error:.2g} of their spread (limit "
@@ -180,7 +189,12 @@ def _prompt(template: ChatTemplate, talk: list[Message]) -> list[int] | None:
         return None
 
 
-def _compare_tokens(expected: Expected, directory: Path) -> None:
+def compare_tokens(expected: Expected, directory: Path) -> None:
+    """Compare tokens, stop tokens and chat template that a directory holds with what was expected.
+
+    Raises:
+        ArtifactError: if something differs; the first difference is named.
+    """
     ours, read = expected.tokenizer, Tokenizer.load(directory)
     for text in _TEXTS:
         if (a := ours.begin(text)) != (b := read.begin(text)):
