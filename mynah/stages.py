@@ -125,6 +125,11 @@ class RunPaths:
         """What was measured."""
         return self.stage("evaluate") / "evaluation.json"
 
+    @property
+    def beside(self) -> Path:
+        """What other models reach on the same records."""
+        return self.stage("beside") / "beside.json"
+
 
 @dataclass
 class Stages:
@@ -133,7 +138,7 @@ class Stages:
     directory: Path
     seed: int
     reporter: Reporter
-    #: names of the stages that did work this time
+    #: names of the stages that did work this time, or whose earlier result this build has no more
     ran: list[str] = field(default_factory=list)
 
     @property
@@ -143,7 +148,9 @@ class Stages:
 
     def remove(self, name: str) -> None:
         """Delete what an earlier build left of a stage that this one does not have."""
-        shutil.rmtree(self.directory / name, ignore_errors=True)
+        if (self.directory / name).exists():
+            shutil.rmtree(self.directory / name, ignore_errors=True)
+            self.ran.append(name)
 
     def run(
         self,

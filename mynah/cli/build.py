@@ -46,6 +46,8 @@ class Flags:
 
     questions: Annotated[Path | None, Parameter(group=_MORE)] = None
     "JSON lines of questions with the facts of a right reply; the report shows the share."
+    beside: Annotated[tuple[str, ...], Parameter(group=_MORE, negative="")] = ()
+    "Another run of the same log, or a base, that the report compares with, on the same records. May be repeated."
     seed: Annotated[int | None, Parameter(group=_MORE)] = None
     "Seed of everything. Default 0."
     device: Annotated[str | None, Parameter(group=_MORE)] = None
@@ -63,7 +65,10 @@ class Flags:
             "full": self.full,
             "prior": {"kind": self.prior},
             "plan": {"minutes": self.minutes, "size": self.size},
-            "evaluate": {"questions": str(self.questions) if self.questions else None},
+            "evaluate": {
+                "questions": str(self.questions) if self.questions else None,
+                "beside": list(self.beside) or None,
+            },
         }
 
 

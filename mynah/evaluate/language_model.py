@@ -81,10 +81,15 @@ def drawn_records(data: TokenSet, max_tokens: int) -> TokenSet:
     """
     if len(data.tokens) <= max_tokens:
         return data
+    return data.select(drawn_numbers(data, max_tokens))
+
+
+def drawn_numbers(data: TokenSet, max_tokens: int) -> npt.NDArray[np.intp]:
+    """Return the numbers, sorted, of the records that `drawn_records` returns."""
     lengths = np.diff(data.starts)
     order = np.argsort(draw_order(data), kind="stable")
     chosen = order[np.cumsum(lengths[order]) <= max_tokens]
-    return data.select(np.sort(chosen if len(chosen) else order[:1]))
+    return np.sort(chosen if len(chosen) else order[:1])
 
 
 def draw_order(data: TokenSet) -> npt.NDArray[np.float64]:

@@ -16,6 +16,7 @@ from mynah.evaluate.replies import read_questions
 from mynah.interop.bases import find_base
 from mynah.interop.huggingface import check_readable
 from mynah.pipeline.base_stage import BASE
+from mynah.pipeline.beside_stage import BESIDE, check_beside
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
 from mynah.pipeline.recipe import AUTO, NONE, Recipe, to_toml
@@ -39,6 +40,7 @@ STAGES: tuple[Stage, ...] = (
     PRETRAIN,
     TUNE,
     EVALUATE,
+    BESIDE,
 )
 
 
@@ -48,7 +50,7 @@ def build(
     directory: Path | str,
     reporter: Reporter | None = None,
     ask: AskSpeaker | None = None,
-    until: str = EVALUATE.name,
+    until: str = BESIDE.name,
 ) -> dict[str, Any]:
     """Run every stage that is not done yet; return the evaluation.
 
@@ -82,6 +84,7 @@ def build(
         base = find_base(recipe.base)
         check_readable(base)
         Tokenizer.load(base)
+    check_beside(recipe.evaluate.beside)
     stages = Stages(directory, recipe.seed, reporter or Silent())
     with artifacts.locked(directory):
         try:
@@ -91,7 +94,7 @@ def build(
             if {path.name for path in directory.iterdir()} <= {".lock"}:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
-        if until != EVALUATE.name:
+        if names.index(until) < names.index(EVALUATE.name):
             return {}
         paths = RunPaths(directory)
         if stages.ran or not paths.report.is_file():

@@ -287,7 +287,6 @@ PRETRAIN = Stage(
     files=lambda build: build.base_hash,
     say=_say_trained,
     seeded=True,
-    opens=True,
     trains=True,
 )
 TUNE = Stage(
@@ -300,7 +299,6 @@ TUNE = Stage(
     wanted=lambda build: plan_of(build).tune is not None,
     say_absent=_say_no_replies,
     seeded=True,
-    opens=True,
     trains=True,
 )
 EVALUATE = Stage(

@@ -18,13 +18,14 @@ from mynah.interop.huggingface import from_hugging_face, read_config
 from mynah.interop.sources import check_has_weights
 from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
-from mynah.pipeline.build import STAGES
-from mynah.pipeline.model_stages import TUNE
-from mynah.pipeline.recipe import load_recipe
-from mynah.pipeline.token_stages import PRIOR
+from mynah.pipeline.model_stages import PRETRAIN, TUNE
+from mynah.pipeline.recipe import Recipe, load_recipe
+from mynah.pipeline.token_stages import PRIOR, TOKENIZER, TOKENS
 from mynah.stages import TRAIN, RunPaths
 from mynah.tokenizer.tokenizer import Tokenizer
 
+#: The stages that a model needs to be opened, in order.
+_NEEDED = (TOKENIZER, TOKENS, PRIOR, PRETRAIN, TUNE)
 _GO_ON = "run the same mynah build again to go on"
 #: The stage that the manifest of a folder written by `GPT3.save` names.
 SAVED = "saved"
@@ -57,12 +58,8 @@ def open_run(
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
     """
-    directory = _folder_of(Path(directory))
+    directory = find_run(directory)
     device = pick_device(device) if isinstance(device, str) else device
-    if not directory.exists():
-        raise ArtifactError(
-            f"{directory}: no such run and no base of that name; run: mynah build FILE, or: mynah base list"
-        )
     check_has_weights(directory)
     if (directory / "config.json").is_file():
         model, tokenizer = from_hugging_face(
@@ -71,13 +68,35 @@ def open_run(
         return Run(model.to(device), tokenizer, tokenizer.brings_template, SamplingConfig(), CleanConfig())
     if is_saved(directory):
         return _open_saved(directory, device)
+    paths, recipe = RunPaths(directory), recipe_of(directory)
+    part = finished_part(directory)
+    tokenizer = Tokenizer.load(paths.tokenizer)
+    held = Held(dtype) if dtype is not None else None
+    model = load_trained(part, paths.prior, tokenizer.control.bos, device, held)
+    return Run(model, tokenizer, part == paths.tuned, recipe.sampling, recipe.clean)
+
+
+def recipe_of(directory: Path) -> Recipe:
+    """Return the recipe of a run.
+
+    Raises:
+        ArtifactError: if it is no run.
+    """
     if not (directory / "recipe.toml").is_file():
         raise ArtifactError(f"{directory}: not a run (no recipe.toml in it)")
-    paths = RunPaths(directory)
-    recipe = load_recipe(paths.recipe, {})
+    return load_recipe(directory / "recipe.toml", {})
+
+
+def finished_part(directory: Path) -> Path:
+    """Return the folder, within a run, of its newest model: what all stages before it have made is there.
+
+    Raises:
+        ArtifactError: if it is no run, or is not finished.
+    """
+    paths, recipe = RunPaths(directory), recipe_of(directory)
     talks = (paths.tuned / artifacts.MANIFEST).is_file()
     missing = {TUNE.name: not talks, PRIOR.name: recipe.prior.kind == "none"}
-    chain = [stage for stage in STAGES if stage.opens and not missing.get(stage.name)]
+    chain = [stage for stage in _NEEDED if not missing.get(stage.name)]
     outputs: dict[str, str] = {}
     for stage in chain:
         part = paths.stage(stage.name)
@@ -90,20 +109,26 @@ def open_run(
                 f"{directory}: the build is not finished ({stage.name} is out of date); {_GO_ON}"
             )
         outputs[stage.name] = manifest.output
-    tokenizer = Tokenizer.load(paths.tokenizer)
-    held = Held(dtype) if dtype is not None else None
-    model = load_trained(paths.stage(chain[-1].name), paths.prior, tokenizer.control.bos, device, held)
-    return Run(model, tokenizer, talks, recipe.sampling, recipe.clean)
+    return paths.stage(chain[-1].name)
 
 
-def _folder_of(directory: Path) -> Path:
-    """Return where a run or a base is: a name without a folder may be that of a base."""
-    if directory.exists() or len(directory.parts) != 1:
+def find_run(directory: Path | str) -> Path:
+    """Return where a run or a base is: a name without a folder may be that of a base.
+
+    Raises:
+        ArtifactError: if there is none.
+    """
+    directory = Path(directory)
+    if directory.exists():
         return directory
     from mynah.interop.bases import bases_folder
 
     base = bases_folder() / directory.name
-    return base if (base / artifacts.MANIFEST).is_file() else directory
+    if len(directory.parts) == 1 and (base / artifacts.MANIFEST).is_file():
+        return base
+    raise ArtifactError(
+        f"{directory}: no such run and no base of that name; run: mynah build FILE, or: mynah base list"
+    )
 
 
 def is_saved(directory: Path) -> bool:

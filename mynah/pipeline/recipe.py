@@ -36,6 +36,11 @@ class EvaluateConfig(Config):
         "base 1,500 for each minute of the build, at most as many",
     )
     samples: int = Field(8, ge=0, description="held-out prompts answered in the report")
+    beside: tuple[str, ...] = Field(
+        (),
+        description="runs of the same log, bases, Hugging Face directories to compare with in the report, on the same "
+        "held-out records; what that takes is on top of the minutes",
+    )
 
 
 class Recipe(Config):

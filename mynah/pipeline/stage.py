@@ -144,8 +144,8 @@ def _always(build: Build) -> bool:
 class Stage:
     """A stage of a build: a directory made of other stages' directories, the same for the same inputs and settings.
 
-    From the list of them (`mynah.pipeline.build.STAGES`) come their order, what the progress tells, what a model needs
-    to be opened, and how much of a build's minutes is left when the plan is made.
+    From the list of them (`mynah.pipeline.build.STAGES`) come their order, what the progress tells, and how much of
+    a build's minutes is left when the plan is made.
     """
 
     name: str
@@ -167,8 +167,6 @@ class Stage:
     say_absent: Callable[[Build], Iterable[str]] = _nothing
     #: whether the seed decides anything in it
     seeded: bool = False
-    #: whether a model needs it to be opened
-    opens: bool = False
     #: whether it trains: its time is what the plan is made for
     trains: bool = False
 

@@ -137,9 +137,8 @@ TOKENIZER = Stage(
     },
     say=_say_tokenizer,
     files=lambda build: build.base_hash,
-    opens=True,
 )
-TOKENS = Stage("tokens", "encoding", _tokens, needs=("split", "tokenizer"), say=_say_tokens, opens=True)
+TOKENS = Stage("tokens", "encoding", _tokens, needs=("split", "tokenizer"), say=_say_tokens)
 NGRAM = Stage(
     "ngram",
     "counting n-grams",
@@ -160,5 +159,4 @@ PRIOR = Stage(
     say=_say_prior,
     wanted=lambda build: build.recipe.prior.kind != "none",
     seeded=True,
-    opens=True,
 )

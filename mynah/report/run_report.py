@@ -119,14 +119,31 @@ def _scores(paths: RunPaths) -> str:
                         f"{score['accuracy']:.1%}",
                     ]
                 )
+    main += [
+        [html.escape(model["name"]), _w(part), f"{model[part]:.3f}", "", ""]
+        for model in _beside(paths)
+        for part in ("all", "replies")
+        if part in model
+    ]
     head = [_w("model"), _w("measured_on"), _w("bpb"), _w("perplexity"), _w("accuracy")]
     orders = table([_w("model"), _w("bpb"), _w("perplexity"), "", ""], rows)
     held = result["held_out"]
     told = _w("held_out_note", records=f"{held['records']:,}", tokens=f"{held['tokens']:,}")
+    left_out = "".join(
+        f"<p>{_w('not_compared', name=html.escape(model['name']), learned=str(model['learned']))}</p>"
+        for model in _beside(paths)
+        if model["learned"]
+    )
     return (
-        f"<h2>{_w('scores')}</h2><p>{told}</p>{table(head, main, words=2)}"
+        f"<h2>{_w('scores')}</h2><p>{told}</p>{table(head, main, words=2)}{left_out}"
         f"<details><summary>{_w('by_order')}</summary>{orders}</details>"
     )
+
+
+def _beside(paths: RunPaths) -> list[dict[str, Any]]:
+    """Return what other models reach on the same records, if any was asked for."""
+    found: list[dict[str, Any]] = artifacts.read_json(paths.beside) if paths.beside.is_file() else []
+    return found
 
 
 def _questions(paths: RunPaths) -> str:

@@ -72,6 +72,10 @@ WORDS: dict[str, tuple[str, str]] = {
     "adapted": ("open model, fine-tuned", "开放模型（微调后）"),
     "all": ("all text", "全部文本"),
     "replies": ("replies only", "仅回复"),
+    "not_compared": (
+        "{name} is not compared: it has learned {learned} of the records held out here.",
+        "未与 {name} 比较：它学过此处留出的 {learned} 条记录。",
+    ),
     "by_order": ("n-gram models by order", "各阶 n 元模型"),
     "ngram_order": ("order {order}", "{order} 元"),
     "questions": ("Questions with known answers", "已知答案的问题"),

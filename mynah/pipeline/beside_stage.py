@@ -1,0 +1,108 @@
+"""Other models on the records that a run holds out: an earlier run of the same log, one from scratch, a base."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from mynah import artifacts
+from mynah.artifacts import Manifest
+from mynah.data.records import Record
+from mynah.data.store import read_records
+from mynah.evaluate.language_model import drawn_numbers, score_network, summarise
+from mynah.interop.huggingface import hash_of_directory
+from mynah.interop.sources import check_has_weights
+from mynah.pipeline.open_run import find_run, finished_part, is_saved, open_run
+from mynah.pipeline.stage import Build, Counts, Stage
+from mynah.stages import RunPaths
+from mynah.tokenizer.dataset import TokenSet, encode_records
+
+
+def _measure(build: Build, out: Path) -> Counts:
+    """Score each of the other models on the records that the evaluation is made on."""
+    records = _measured_records(build)
+    found = [_measured(build, name, records) for name in build.recipe.evaluate.beside]
+    artifacts.write_json(out / build.paths.beside.name, found)
+    return {"models": found}
+
+
+def _measured_records(build: Build) -> list[Record]:
+    data = TokenSet.load(build.paths.tokens_of("held_out"))
+    numbers = set(drawn_numbers(data, build.scored_tokens).tolist())
+    held_out = read_records(build.paths.records_of("held_out"))
+    return [record for number, record in enumerate(held_out) if number in numbers]
+
+
+def _measured(build: Build, name: str, records: list[Record]) -> dict[str, Any]:
+    """Return bits a byte of one other model, or how many of the records it has learned."""
+    directory = find_run(name)
+    if learned := _learned(build, directory, records):
+        return {"name": name, "learned": learned}
+    other = open_run(directory, build.device)
+    data = encode_records(records, other.tokenizer)
+    scores = score_network(other.model, data, other.model.config.context_length)
+    parts = {key: summarise(scores, data, replies_only=key == "replies") for key in ("all", "replies")}
+    return {
+        "name": name,
+        "learned": 0,
+        **{key: score.bpb for key, score in parts.items() if score is not None},
+    }
+
+
+def _learned(build: Build, directory: Path, records: list[Record]) -> int:
+    """Return how many records, new to this run, another has learned from; of a model without a log nothing is known."""
+    folder = RunPaths(directory).records_of("train")
+    if not folder.is_dir():
+        return 0
+    known = {record.texts for record in read_records(folder)} & {record.texts for record in records}
+    known -= {record.texts for record in read_records(build.paths.records_of("train"))}
+    return sum(record.texts in known for record in records)
+
+
+def _say(build: Build, manifest: Manifest) -> Iterator[str]:
+    for model in manifest.counts["models"]:
+        if model["learned"]:
+            yield f"{model['name']} is not compared: it has learned {model['learned']:,} of the records held out here"
+        else:
+            parts = (("replies", "replies"), ("all", "all text"))
+            told = (f"{model[key]:.3f} on {words}" for key, words in parts if key in model)
+            yield f"{model['name']}, bits a byte of the same records: {', '.join(told)}"
+
+
+def check_beside(names: Sequence[str]) -> None:
+    """See that other models are there and finished, before a run is trained that is to be set beside them.
+
+    Raises:
+        ArtifactError: if one is not.
+    """
+    for directory in map(find_run, names):
+        check_has_weights(directory)
+        if not (directory / "config.json").is_file() and not is_saved(directory):
+            finished_part(directory)
+
+
+def _hashes(build: Build) -> dict[str, str]:
+    hashes = {}
+    for name in build.recipe.evaluate.beside:
+        directory = find_run(name)
+        manifests = [directory / artifacts.MANIFEST]
+        if (directory / "recipe.toml").is_file():
+            manifests = [
+                part / artifacts.MANIFEST for part in (finished_part(directory), directory / "split")
+            ]
+        there = [artifacts.sha256_of_file(path) for path in manifests if path.is_file()]
+        hashes[name] = artifacts.sha256_of_json(there) if there else hash_of_directory(directory)
+    return hashes
+
+
+BESIDE = Stage(
+    "beside",
+    "measuring other models on the same records",
+    _measure,
+    needs=("split", "tokens"),
+    settings=lambda build: {"beside": list(build.recipe.evaluate.beside), "max_tokens": build.scored_tokens},
+    files=_hashes,
+    say=_say,
+    wanted=lambda build: bool(build.recipe.evaluate.beside),
+)
