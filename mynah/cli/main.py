@@ -160,7 +160,8 @@ echo "Where is my parcel?" | mynah chat runs/chats""",
         """mynah export runs/book -o book-hf
 mynah export runs/chats -o chats.gguf
 mynah export smollm2 -o smollm2.gguf --quant q8_0
-mynah export runs/chats -o chats-adapter --adapter""",
+mynah export runs/chats -o chats-adapter --adapter
+mynah export runs/chats -o chats-onnx --onnx""",
     ),
     "generate": (
         "mynah.cli.talk:generate",

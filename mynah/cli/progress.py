@@ -147,9 +147,11 @@ def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
     )
     if on_replies:
         figures += f", the base as it came {result['base']['replies']['bpb']:.3f}"
+    elif untouched := result.get("untouched"):
+        figures += f", the base as it came {untouched['all']['bpb']:.3f}"
     lines = [f"network {figures}"]
     if not verdict["beats_ngram"]:
-        more = "or more text" if on_replies else "more text, or a --base"
+        more = "or more text" if on_replies or "untouched" in result else "more text, or a --base"
         lines.append(f"the network does not beat the n-gram model: give it more --minutes, {more}")
     if questions := result.get("questions"):
         lookup = questions["lookup_accuracy"]

@@ -26,7 +26,7 @@ from mynah.evaluate.replies import (
 )
 from mynah.generate.chat import continue_text
 from mynah.generate.settings import SamplingConfig
-from mynah.interop.trained import load_trained
+from mynah.interop.trained import load_base, load_trained
 from mynah.model.transformer import Transformer
 from mynah.ngram.model import NGramModel
 from mynah.stages import RunPaths
@@ -47,12 +47,13 @@ def evaluate_run(
     tuned: bool,
     device: torch.device,
     straight: bool = False,
-    over_base: bool = False,
+    open_base: Path | None = None,
 ) -> dict[str, Any]:
     """Return the scores of n-gram model, base and chat model on the same held-out tokens, and samples.
 
-    With `straight` the base is an open one as it came, and only replies were learned: they are what decides. With
-    `over_base` it is also measured what learning them has cost of what the base knew: on a text that is no log.
+    With `straight` the base is an open one as it came, and only replies were learned: they are what decides. Where a
+    run began with `open_base`, that is measured untouched, and what learning has cost of what it knew: on a text that
+    is no log.
 
     Raises:
         ArtifactError: if a stage of the run is missing or damaged.
@@ -61,10 +62,21 @@ def evaluate_run(
     tokenizer = Tokenizer.load(paths.tokenizer)
     held_out = drawn_records(TokenSet.load(paths.tokens_of("held_out")), max_tokens)
     ngram = artifacts.read_json(paths.ngram_scores)
+    baseline = score_ngram(NGramModel.load(paths.ngram_model), held_out)
+    general, untouched = None, None
+    forgotten: dict[str, Any] = {}
+    if open_base is not None:
+        language, general = _general_text(tokenizer, paths)
+        forgotten["language"] = language
+        if not straight:  # what has learned all text is another model
+            model = load_base(open_base, device)
+            scores = score_network(model, held_out, model.config.context_length)
+            untouched = _parts(summarise(scores, held_out), summarise(scores, held_out, replies_only=True))
+            forgotten["before"] = _bpb(model, general)
+            del model  # a large one is not to stand in memory twice
     base = load_trained(paths.pretrained, paths.prior, tokenizer.control.bos, device)
     context = base.config.context_length
     scores = score_network(base, held_out, context)
-    baseline = score_ngram(NGramModel.load(paths.ngram_model), held_out)
     result: dict[str, Any] = {
         "held_out": {"records": len(held_out), "tokens": len(held_out.tokens)},
         "ngram": {
@@ -75,12 +87,13 @@ def evaluate_run(
         "base": _parts(summarise(scores, held_out), summarise(scores, held_out, replies_only=True)),
         "parameters": base.config.n_params(),
     }
-    talker, general = base, None
+    if untouched is not None:
+        result["untouched"] = untouched
+    if general is not None and straight:
+        forgotten["before"] = _bpb(base, general)
+    talker = base
     if tuned:
-        if over_base:
-            language, general = _general_text(tokenizer, paths)
-            result["general"] = {"language": language, "before": _bpb(base, general, context)}
-        del base, talker  # a large one is not to stand in memory twice
+        del base, talker
         talker = load_trained(paths.tuned, paths.prior, tokenizer.control.bos, device)
         said = score_network(talker, held_out, context)
         # Of a network from random weights, fine-tuning is on replies after all text: only they are to be better.
@@ -92,7 +105,7 @@ def evaluate_run(
         known = exchanges(list(map(as_conversation, read_records(paths.records_of("train")))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
     if general is not None:
-        result["general"]["after"] = _bpb(talker, general, context)
+        result["general"] = {**forgotten, "after": _bpb(talker, general)}
     result["verdict"] = _verdict(result, straight)
     return result
 
@@ -110,8 +123,8 @@ def _general_text(tokenizer: Tokenizer, paths: RunPaths) -> tuple[str, TokenSet]
     return language, encode_records(map(Document, paragraphs), tokenizer)
 
 
-def _bpb(model: Transformer, data: TokenSet, context: int) -> float:
-    score = summarise(score_network(model, data, context), data)
+def _bpb(model: Transformer, data: TokenSet) -> float:
+    score = summarise(score_network(model, data, model.config.context_length), data)
     assert score is not None  # the text is not empty
     return score.bpb
 

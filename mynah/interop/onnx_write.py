@@ -42,7 +42,8 @@ def to_onnx(model: Transformer, tokenizer: Tokenizer, directory: Path, *, talks:
     Inputs: `input_ids`, `position_ids` (B, T) int64, `attention_mask` (B, S) int64, 0 where a row is filled up on the
     left, and `past_key_values.N.key` and `.value` (B, G, P, D) float32 of each layer; P may be 0. A model with a table
     of token pairs takes `previous_ids` (B, T) int64 too, the token before each, 0 before the first. Outputs: `logits`
-    (B, T, V) float32, and `present.N.key` and `.value` (B, G, S, D), which are the next step's past.
+    (B, T, V) float32, and `present.N.key` and `.value` (B, G, S, D), which are the next step's past. The graph's
+    metadata hold `context_length` and, as JSON, the `stop_ids` that end a reply or a text.
 
     The graph is run in ONNX Runtime and compared with the model before it is put in place.
 
@@ -73,6 +74,9 @@ def to_onnx(model: Transformer, tokenizer: Tokenizer, directory: Path, *, talks:
             artifacts.write_json(partial / "config.json", config_json(model, tokenizer, family))
         with _quietly(), torch.no_grad():
             program = _trace(model)
+        stops = sorted({*tokenizer.template.stop_ids, tokenizer.control.end})
+        about = {"context_length": str(model.config.context_length), "stop_ids": str(stops)}
+        program.model.metadata_props.update(about)
         try:
             program.save(partial / GRAPH)
         except OSError as error:

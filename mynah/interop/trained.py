@@ -163,6 +163,16 @@ def load_trained(
     return model.to(device)
 
 
+def load_base(directory: Path, device: torch.device) -> Transformer:
+    """Read a base as it came, in evaluation mode, held as is quickest and fits the memory.
+
+    Raises:
+        ArtifactError, ConfigError: if it cannot be read.
+    """
+    held = held_to_run(read_config(directory)[1], device)
+    return adapted_base(directory, LoRAConfig(), 0, device, held)[0].eval()  # a new adapter changes nothing
+
+
 def held_to_run(config: ModelConfig, device: torch.device) -> Held:
     """Return how a base is held to be talked to: as is quickest and fits the memory that is free."""
     available = available_memory(device)

@@ -69,20 +69,29 @@ def _replies(record: Record) -> list[str]:
 
 
 def _best(build: Build, languages: Sequence[str], replies: Sequence[str]) -> tuple[str | None, str]:
-    """Return the name of the largest base that fits, if any, and a sentence."""
+    """Return the name of the largest base that fits, if any, those that talk first, and a sentence."""
     spoken = ", ".join(languages) or "no language that can be told"
-    here = [base for base in list_bases() if covers(base, languages) and (base.talks or not replies)]
+    repeat = bool(replies) and len(set(replies)) <= DISTINCT_REPLIES * len(replies)
+    # One that does not talk yet learns it from replies that are new faster than a new network does; where they repeat,
+    # a new network tells questions apart sooner (docs/log.md).
+    speaking = [base for base in list_bases() if covers(base, languages)]
+    here = [base for base in speaking if base.talks or not repeat]
+    if speaking and not here:
+        name = speaking[0].name
+        return None, (
+            f"from random weights: where replies repeat these learn faster than {name}, which does not talk yet; "
+            f"--base {name} takes it"
+        )
     if not here:
         known = next((base.name for base in KNOWN.values() if covers(base, languages)), None)
         way = f"; an open model that knows it: mynah base add {known}" if known else ""
         return None, f"from random weights: no base here speaks the log's language ({spoken}){way}"
     seconds = 60 * (build.recipe.plan.minutes or DEFAULT_MINUTES)
     seconds -= max(LEAST_BESIDES, BESIDES * seconds)
-    repeat = bool(replies) and len(set(replies)) <= DISTINCT_REPLIES * len(replies)
     wanted = LEAST_TOKENS["repeating" if repeat else "new"]
     available = available_memory(build.device)
     refused = ""
-    for base in sorted(here, key=lambda base: -base.config.n_params()):
+    for base in sorted(here, key=lambda base: (bool(replies) and not base.talks, -base.config.n_params())):
         n = base.config.n_params()
         if available is not None and BYTES_EACH * n + BYTES_BESIDES > available:
             refused = f"{base.name} needs {(BYTES_EACH * n + BYTES_BESIDES) / 1e9:.1f} GB of memory"

@@ -17,37 +17,37 @@ from mynah.pipeline.open_run import find_run, finished_part, is_saved, open_run
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet, encode_records
+from mynah.tokenizer.examples import encoded_records
 
 
 def _measure(build: Build, out: Path) -> Counts:
     """Score each of the other models on the records that the evaluation is made on."""
-    records = _measured_records(build)
+    data = TokenSet.load(build.paths.tokens_of("held_out"))
+    numbers = drawn_numbers(data, build.scored_tokens)
+    drawn = set(numbers.tolist())
+    encoded = encoded_records(read_records(build.paths.records_of("held_out")), build.tokenizer)
+    records = [record for number, record in enumerate(encoded) if number in drawn]
     found = [_measured(build, name, records) for name in build.recipe.evaluate.beside]
     artifacts.write_json(out / build.paths.beside.name, found)
     return {"models": found}
 
 
-def _measured_records(build: Build) -> list[Record]:
-    data = TokenSet.load(build.paths.tokens_of("held_out"))
-    numbers = set(drawn_numbers(data, build.scored_tokens).tolist())
-    held_out = read_records(build.paths.records_of("held_out"))
-    return [record for number, record in enumerate(held_out) if number in numbers]
-
-
 def _measured(build: Build, name: str, records: list[Record]) -> dict[str, Any]:
-    """Return bits a byte of one other model, or how many of the records it has learned."""
+    """Return bits a byte of one other model, or why it cannot be compared."""
     directory = find_run(name)
-    if learned := _learned(build, directory, records):
-        return {"name": name, "learned": learned}
+    result: dict[str, Any] = {"name": name, "learned": _learned(build, directory, records), "unsaid": 0}
+    if result["learned"]:
+        return result
     other = open_run(directory, build.device)
+    result["unsaid"] = len(records) - sum(1 for _ in encoded_records(records, other.tokenizer))
+    if result["unsaid"]:
+        return result
     data = encode_records(records, other.tokenizer)
     scores = score_network(other.model, data, other.model.config.context_length)
-    parts = {key: summarise(scores, data, replies_only=key == "replies") for key in ("all", "replies")}
-    return {
-        "name": name,
-        "learned": 0,
-        **{key: score.bpb for key, score in parts.items() if score is not None},
-    }
+    for part in ("all", "replies"):
+        if (score := summarise(scores, data, replies_only=part == "replies")) is not None:
+            result[part] = score.bpb
+    return result
 
 
 def _learned(build: Build, directory: Path, records: list[Record]) -> int:
@@ -64,6 +64,8 @@ def _say(build: Build, manifest: Manifest) -> Iterator[str]:
     for model in manifest.counts["models"]:
         if model["learned"]:
             yield f"{model['name']} is not compared: it has learned {model['learned']:,} of the records held out here"
+        elif model["unsaid"]:
+            yield f"{model['name']} is not compared: its chat template cannot say {model['unsaid']:,} of the records"
         else:
             parts = (("replies", "replies"), ("all", "all text"))
             told = (f"{model[key]:.3f} on {words}" for key, words in parts if key in model)

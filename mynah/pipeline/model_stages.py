@@ -23,7 +23,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan, shape_for
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.plan.times import FORWARD_OF_ADAPTER, Ahead
+from mynah.plan.times import Ahead, forward_of_adapter
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
 from mynah.train.memory import check_memory, training_memory
@@ -56,8 +56,10 @@ def _ahead(build: Build) -> Ahead:
         replies += len(read_questions(Path(recipe.questions)))
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
     scored = min(held_out, build.scored_tokens)
-    if build.adapts:
-        return Ahead(held_out, scored, drawn, FORWARD_OF_ADAPTER, MEASURED_OF_ADAPTER, MEASURING_OF_ADAPTER)
+    if build.base is not None and build.adapts:
+        data = build.texts[0]
+        forward = forward_of_adapter(read_config(build.base)[1], float(data.reply.mean()))
+        return Ahead(held_out, scored, drawn, forward, MEASURED_OF_ADAPTER, MEASURING_OF_ADAPTER)
     return Ahead(held_out, scored, drawn)
 
 
@@ -203,7 +205,7 @@ def counts_of(done: Progress) -> Counts:
 def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
     counts = manifest.counts
     if counts["steps"] == 0:
-        yield "left out: the base talks already"
+        yield "left out: the base goes straight to the replies"
     if counts["best_loss"] is not None:
         early = ", stopped early" if counts["stopped_early"] else ""
         yield (
@@ -256,7 +258,7 @@ def _evaluate(build: Build, out: Path) -> Counts:
         questions=Path(recipe.evaluate.questions) if recipe.evaluate.questions else None,
         tuned="tune" in build.made,
         straight=plan_of(build).pretrain is None,
-        over_base=build.base is not None,
+        open_base=build.base,
         device=build.device,
     )
     artifacts.write_json(out / build.paths.evaluation.name, result)

@@ -17,7 +17,7 @@ from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
 from mynah.plan.settings import LADDER, PlanConfig
-from mynah.plan.speed import measure_step
+from mynah.plan.speed import adapter_speed, measure_step
 from mynah.plan.times import Ahead, drawing_back_seconds, evaluation_seconds, measuring_seconds, steps_between
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
@@ -68,7 +68,7 @@ class Plan:
     """What will be trained, for how long, and why."""
 
     model: ModelConfig
-    #: on all text; None: a base that talks goes straight to the replies
+    #: on all text; None: the base goes straight to the replies
     pretrain: TrainConfig | None
     tune: TrainConfig | None
     reasons: list[str] = field(default_factory=list)
@@ -136,7 +136,8 @@ def make_plan(
         device: where it will run; it is measured there.
         seed: of the build.
         adapter: whether of the base an adapter alone is trained.
-        talks: whether the base has learned to talk: it goes straight to the replies.
+        talks: whether the base has learned to talk: it goes straight to the replies. One that has not does so where
+            there is no time to read all text once before.
         ahead: what else the build does with a model in these seconds.
         available: free bytes; None: not known.
 
@@ -146,7 +147,9 @@ def make_plan(
     n_tokens = len(data.tokens)
     distinct = distinct_replies(data) if has_replies else 1.0
     kind = "repeating" if distinct <= DISTINCT_REPLIES else "new"
-    straight = adapter and talks and has_replies
+    straight = (
+        adapter and has_replies and (talks or _text_takes_longer(n_tokens, base, kind, seconds, device))
+    )
     share = 1.0 if straight else TUNE_SHARE[kind] if has_replies else 0.0
     shape = row_shape(data)
     if adapter:  # many small steps teach an adapter more than few large ones, and a long row is filled better
@@ -155,7 +158,8 @@ def make_plan(
     def at_end(token_seconds: float) -> float:
         """Return what is done after the steps takes, by the seconds of a step's token."""
         drawing_back = drawing_back_seconds(ahead, token_seconds) if straight else 0.0
-        return evaluation_seconds(ahead, 1 + has_replies, token_seconds) + drawing_back
+        untouched = base is not None and not straight
+        return evaluation_seconds(ahead, 1 + has_replies + untouched, token_seconds) + drawing_back
 
     suited_to = partial(rates, from_base=base is not None, adapter=adapter)
     reasons = [f"{n_tokens:,} training tokens, {vocab_size:,} in the vocabulary"]
@@ -219,7 +223,7 @@ def make_plan(
     if straight and tune is not None:
         passes = tune.steps * rows[0] / rows_of_replies(model, data, tune)
         reasons.append(
-            f"an adapter on the base, which talks already: {tune.steps:,} {of} on replies, {passes:.1f} passes"
+            f"an adapter on the base, straight on replies: {tune.steps:,} {of}, {passes:.1f} passes"
         )
     else:
         reasons.append(
@@ -240,6 +244,20 @@ def make_plan(
                 measuring = measuring_seconds(phase.steps, phase.eval_every, tokens, ahead, per_token)
                 taken += phase.steps * step_seconds + measuring
     return Plan(model, None if straight else built, tune, reasons, taken)
+
+
+def _text_takes_longer(
+    n_tokens: int, base: Transformer | None, kind: str, seconds: float, device: torch.device
+) -> bool:
+    """Say whether an adapter could not read all text once in its share of the time.
+
+    What it reads of the replies teaches it more than a part of all text then, also over a base that does not talk yet
+    (docs/log.md).
+    """
+    if base is None:
+        return False
+    speed = adapter_speed(base.config.n_params(), device)
+    return n_tokens > (1 - TUNE_SHARE[kind]) * seconds * speed
 
 
 def _fits(

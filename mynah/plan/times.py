@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mynah.model.config import ModelConfig
 from mynah.train.phases import measured_tokens
 
-#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1); of one that trains
-#: an adapter half, as the gradients of frozen weights are left out.
-FORWARD, FORWARD_OF_ADAPTER = 1 / 3, 1 / 2
+#: A forward pass takes this share of a step, which goes back too (Kaplan et al. 2020, section 2.1).
+FORWARD = 1 / 3
 #: Scoring n-grams, looking questions up and drawing the report, seconds.
 REPORT_SECONDS = 8.0
 #: A token that is generated costs as much as so many that are read: its products are small.
@@ -33,6 +33,20 @@ class Ahead:
     measured: int | None = None
     #: measuring in training may take this share of the steps' time
     measuring_share: float = MEASURING_SHARE
+
+
+def forward_of_adapter(config: ModelConfig, counted: float) -> float:
+    """Return the share of an adapter's step that a forward pass takes, with the head at every token.
+
+    Gradients of frozen weights are left out, so that going back costs what going forward does; and a step has the head
+    at counted tokens alone, which of a large vocabulary is most of the work.
+
+    Args:
+        config: of the base.
+        counted: share of a step's tokens that the loss counts.
+    """
+    blocks, head = config.n_params(embeddings=False), config.vocab_size * config.n_embd
+    return (blocks + head) / (2 * (blocks + max(0.1, counted) * head))
 
 
 def drawing_back_seconds(ahead: Ahead, token_seconds: float) -> float:

@@ -106,7 +106,8 @@ def _scores(paths: RunPaths) -> str:
     main = []
     straight = result["verdict"].get("on") == "replies"  # an open model that went to the replies as it came
     labels = ("untouched", "adapted") if straight else ("base", "chat")
-    for label, key in zip(("ngram", *labels), ("ngram", "base", "chat"), strict=True):
+    keys = ("ngram", "untouched", "base", "chat")
+    for label, key in zip(("ngram", "untouched", *labels), keys, strict=True):
         for part in ("all", "replies"):
             score = result.get(key, {}).get(part)
             if score:
@@ -130,9 +131,10 @@ def _scores(paths: RunPaths) -> str:
     held = result["held_out"]
     told = _w("held_out_note", records=f"{held['records']:,}", tokens=f"{held['tokens']:,}")
     left_out = "".join(
-        f"<p>{_w('not_compared', name=html.escape(model['name']), learned=str(model['learned']))}</p>"
+        f"<p>{_w('not_compared_' + why, name=html.escape(model['name']), count=str(model[why]))}</p>"
         for model in _beside(paths)
-        if model["learned"]
+        for why in ("learned", "unsaid")
+        if model[why]
     )
     return (
         f"<h2>{_w('scores')}</h2><p>{told}</p>{table(head, main, words=2)}{left_out}"

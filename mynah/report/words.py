@@ -72,9 +72,13 @@ WORDS: dict[str, tuple[str, str]] = {
     "adapted": ("open model, fine-tuned", "开放模型（微调后）"),
     "all": ("all text", "全部文本"),
     "replies": ("replies only", "仅回复"),
-    "not_compared": (
-        "{name} is not compared: it has learned {learned} of the records held out here.",
-        "未与 {name} 比较：它学过此处留出的 {learned} 条记录。",
+    "not_compared_learned": (
+        "{name} is not compared: it has learned {count} of the records held out here.",
+        "未与 {name} 比较：它学过此处留出的 {count} 条记录。",
+    ),
+    "not_compared_unsaid": (
+        "{name} is not compared: its chat template cannot say {count} of the records.",
+        "未与 {name} 比较：其对话模板无法表示其中 {count} 条记录。",
     ),
     "by_order": ("n-gram models by order", "各阶 n 元模型"),
     "ngram_order": ("order {order}", "{order} 元"),

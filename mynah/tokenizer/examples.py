@@ -67,6 +67,12 @@ def encode_in_batches(records: Iterable[Record], tokenizer: Tokenizer) -> Iterat
         yield Encoded(tokens, part, lengths, np.array(n_bytes, np.int64).reshape(-1, 2), kind)
 
 
+def encoded_records(records: Iterable[Record], tokenizer: Tokenizer) -> Iterator[Record]:
+    """Return the records that `encode_in_batches` does not leave out, in order."""
+    for batch in _batches(records):
+        yield from _accepted(batch, tokenizer, needed=False)[0]
+
+
 def rejected_conversations(records: Iterable[Record]) -> Iterator[Conversation]:
     """Return the prompt with the worse reply of every preference, in order."""
     for record in records:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -12,15 +13,20 @@ import torch
 from networks import PARTS, small, whole
 
 from mynah.cli.export import export
+from mynah.data.records import Message
 from mynah.errors import ArtifactError, ConfigError, MissingDependency
+from mynah.evaluate.replies import reply_to_all
+from mynah.generate.settings import SamplingConfig
 from mynah.interop import onnx_write
 from mynah.interop.onnx_write import GRAPH, Runner, to_onnx
+from mynah.pipeline.open_run import open_run
 from mynah.tokenizer.tokenizer import Tokenizer
 
 pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 TOKENIZER = Tokenizer.train(["ein kleines Beispiel, 一个小例子"], 300)
+EXAMPLE = Path(__file__).parents[2] / "examples" / "onnx_chat.py"
 #: Every part of a decoder is in one of these.
 MAKES = {"learned positions": 1, "own": 3, "gemma": 5, "scaled": 6}
 
@@ -51,6 +57,22 @@ def test_the_graph_computes_the_model(tmp_path: Path, make: str) -> None:
         logits, past = runner.run(tokens[:, at : at + 1], past, int(tokens[0, at - 1]))
         close(logits[0], expected[0, at : at + 1])  # the token before is that of the first row
     close(runner.in_two_steps(tokens[0].tolist()), expected[0])
+
+
+def test_a_program_without_mynah_gives_the_same_replies(tmp_path: Path, tiny_run: Path) -> None:
+    export(tiny_run, output=tmp_path / "out", onnx=True)
+    question = "Do you send a lamp to Lyon?"
+    done = subprocess.run(
+        [sys.executable, EXAMPLE, tmp_path / "out"],
+        input=f"{question}\n" * 2, capture_output=True, text=True, check=True, encoding="utf-8",
+    )  # fmt: skip
+    opened = open_run(tiny_run)
+    room = SamplingConfig(max_tokens=opened.model.config.context_length)
+    (reply,) = reply_to_all(opened.model, opened.tokenizer, [[Message("user", question)]], room)
+    assert reply
+    first, second = done.stdout.splitlines()
+    assert first == reply
+    assert second  # of a second turn, which has to make room
 
 
 def test_rows_may_be_filled_up_on_the_left(tmp_path: Path) -> None:

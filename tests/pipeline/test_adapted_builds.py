@@ -13,8 +13,10 @@ import torch
 from mynah import build
 from mynah.cli.export import export
 from mynah.data.records import Message
+from mynah.data.store import read_records
 from mynah.device import BASE_BYTES, USABLE
 from mynah.errors import ArtifactError, ConfigError
+from mynah.evaluate.language_model import score_network, summarise
 from mynah.interop.gguf_file import gguf_to_hugging_face
 from mynah.interop.held import ways
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory, read_config, to_hugging_face
@@ -25,6 +27,7 @@ from mynah.model.weights import new_model
 from mynah.pipeline import model_stages
 from mynah.pipeline.open_run import open_run
 from mynah.stages import RunPaths
+from mynah.tokenizer.dataset import encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.train.config import TrainConfig
 from mynah.train.memory import training_memory
@@ -110,6 +113,31 @@ def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(
     shutil.rmtree(base)
     with pytest.raises(ArtifactError, match="an adapter of a base that is not here"):
         open_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize("speed", [1.0, 1e9])
+def test_a_base_that_does_not_talk_reads_all_text_first_where_there_is_time(
+    chats: Path, base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, speed: float
+) -> None:
+    config = json.loads((base / "tokenizer_config.json").read_text(encoding="utf-8"))
+    del config["chat_template"]
+    (base / "tokenizer_config.json").write_text(json.dumps(config), encoding="utf-8")
+    monkeypatch.setattr("mynah.plan.budget.adapter_speed", lambda parameters, device: speed)
+    result = build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
+    assert ("untouched" in result) is (speed > 1)
+    assert (result["verdict"]["on"] == "replies") is (speed == 1)
+    report = RunPaths(tmp_path / "run").report.read_text(encoding="utf-8")
+    assert "open model, as it came" in report
+    model, tokenizer = from_hugging_face(base)
+    paths = RunPaths(tmp_path / "run")
+    held_out = encode_records(read_records(paths.records_of("held_out")), tokenizer)
+    score = summarise(score_network(model.eval(), held_out, 64), held_out)
+    assert score is not None
+    untouched = result["untouched"] if speed > 1 else result["base"]
+    assert untouched["all"]["bpb"] == pytest.approx(
+        score.bpb, rel=0.02
+    )  # in half precision where that is faster
+    assert result["general"]["before"] != result["general"]["after"]
 
 
 @pytest.mark.parametrize("frozen", ["q8_0", "q4_1"])

@@ -9,14 +9,18 @@ import pytest
 
 from mynah import artifacts, build
 from mynah.data.records import Message
+from mynah.data.store import read_records
 from mynah.errors import ConfigError, DataError
 from mynah.interop.bases import add_base
 from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
-from mynah.pipeline import base_stage
+from mynah.pipeline import base_stage, beside_stage
 from mynah.pipeline.recipe import Recipe, load_recipe
-from mynah.stages import RunPaths, Silent
+from mynah.pipeline.stage import Build
+from mynah.stages import RunPaths, Silent, Stages
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.examples import encoded_records
 from mynah.tokenizer.tokenizer import Tokenizer
 
 SETTINGS: dict[str, Any] = {
@@ -49,7 +53,7 @@ def english(tmp_path: Path) -> Path:
     return write_log(tmp_path / "en.csv", "where is my parcel with the order", "the parcel arrives on day")
 
 
-def add(name: str, card: str, folder: Path, layers: int = 1) -> None:
+def add(name: str, card: str, folder: Path, layers: int = 1, talks: bool = True) -> None:
     tokenizer = Tokenizer.train(["where is order 12? it is on its way, and so on"], 320)
     shape: dict[str, Any] = {
         "n_layer": layers,
@@ -59,7 +63,7 @@ def add(name: str, card: str, folder: Path, layers: int = 1) -> None:
         "context_length": 64,
     }
     config = preset("tinyllama-1.1b", tokenizer.vocab_size, ffn_hidden=24, **shape)
-    to_hugging_face(new_model(config, 0), tokenizer, folder / name)
+    to_hugging_face(new_model(config, 0), tokenizer, folder / name, talks=talks)
     (folder / name / "README.md").write_text(f"---\n{card}---\nwords\n", encoding="utf-8")
     add_base(str(folder / name))
 
@@ -94,6 +98,19 @@ def test_the_largest_base_that_knows_the_language_is_taken(home: Path, english: 
         "no base here speaks the log's language (el); an open model that knows it: mynah base add" in line
         for line in told
     )
+
+
+def test_a_base_that_does_not_talk_is_for_replies_that_are_new(home: Path, english: Path) -> None:
+    add("silent", "language: en\n", home, layers=3, talks=False)
+    name, told = chosen(english, home / "run")
+    assert name is None
+    assert any("replies repeat" in line and "--base silent takes it" in line for line in told)
+    new = home / "new.csv"
+    rows = "".join(f"where is the parcel {i},it comes by post on day {i} of the month\n" for i in range(120))
+    new.write_text(f"question,answer\n{rows}", encoding="utf-8")
+    assert chosen(new, home / "new")[0] == "silent"
+    add("talking", "language: en\n", home)
+    assert chosen(new, home / "new")[0] == "talking"  # though it is smaller
 
 
 def test_without_a_base_it_is_said_how_to_get_one(home: Path, english: Path) -> None:
@@ -244,6 +261,15 @@ def test_conversations_that_a_template_cannot_say_are_left_out_and_counted(
     assert any(
         "30 conversations left out: the base's chat template cannot say them" in line for line in notes.told
     )
+    # Others measured on what is held out are measured on what is left of it, or are not compared.
+    paths = RunPaths(tmp_path / "run")
+    there = list(read_records(paths.records_of("held_out")))
+    said = list(encoded_records(there, Tokenizer.load(paths.tokenizer)))
+    assert len(said) == len(TokenSet.load(paths.tokens_of("held_out"))) < len(there)
+    assert said == [record for record in there if "refused" not in "".join(record.texts)]
+    asked = Build([source], Recipe(), Stages(paths.directory, 0, notes))
+    found = beside_stage._measured(asked, str(talking), there)
+    assert found == {"name": str(talking), "learned": 0, "unsaid": len(there) - len(said)}
     source.write_text(
         "question,answer\n" + "".join(f"where is {i},refused {i}\n" for i in range(120)), encoding="utf-8"
     )

@@ -73,7 +73,7 @@ def test_one_that_has_learned_what_is_held_out_is_not_compared(chats: Path, tmp_
     )
     count = len(held_out & learned)
     assert count
-    assert artifacts.read_json(RunPaths(run).beside) == [{"name": str(other), "learned": count}]
+    assert artifacts.read_json(RunPaths(run).beside) == [{"name": str(other), "learned": count, "unsaid": 0}]
     said = f"is not compared: it has learned {count} of the records held out here"
     assert any(said in note for note in told.notes)
     assert said in RunPaths(run).report.read_text(encoding="utf-8")
