@@ -24,11 +24,14 @@ context_length, stop_ids = int(about["context_length"]), json.loads(about["stop_
 
 settings = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
 beside = folder / "chat_template.jinja"
-text = beside.read_text(encoding="utf-8") if beside.exists() else settings["chat_template"]
+text = beside.read_text(encoding="utf-8") if beside.exists() else settings.get("chat_template")
+if not isinstance(text, str):
+    sys.exit(f"{folder}: no chat template: its model continues texts and does not talk")
 template = jinja2.Environment(
     trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
 ).from_string(text)
-special = {name: settings[name] for name in ("bos_token", "eos_token") if settings.get(name)}
+special = {name: settings.get(name) for name in ("bos_token", "eos_token")}
+special = {name: token["content"] if isinstance(token, dict) else token for name, token in special.items()}
 
 inputs = {put.name: put for put in session.get_inputs()}
 cache = {
@@ -69,6 +72,6 @@ for line in sys.stdin:
         if len(ids) < context_length or len(messages) == 1:
             break
         del messages[:2]  # the oldest turns no longer fit
-    said = tokenizer.decode(list(reply(ids)))
+    said = tokenizer.decode(list(reply(ids[-context_length + 1 :])))
     messages.append({"role": "assistant", "content": said})
     print(said, flush=True)

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from mynah import __version__, artifacts
 from mynah.artifacts import Manifest
-from mynah.errors import ArtifactError, ConfigError, MissingDependency
+from mynah.errors import ArtifactError, ConfigError, MissingDependency, MynahError
 from mynah.interop.huggingface import config_json, family_of
 from mynah.interop.parity import Limits, compare_logits, compare_tokens, expect
 from mynah.model.config import ModelConfig
@@ -72,18 +72,30 @@ def to_onnx(model: Transformer, tokenizer: Tokenizer, directory: Path, *, talks:
             pass
         else:
             artifacts.write_json(partial / "config.json", config_json(model, tokenizer, family))
-        with _quietly(), torch.no_grad():
-            program = _trace(model)
         stops = sorted({*tokenizer.template.stop_ids, tokenizer.control.end})
         about = {"context_length": str(model.config.context_length), "stop_ids": str(stops)}
-        program.model.metadata_props.update(about)
         try:
-            program.save(partial / GRAPH)
+            _write(model, partial / GRAPH, about)
+            compare_tokens(expected, partial)
+            runner = Runner(partial / GRAPH, model.config)
+            found = [runner.in_two_steps(ids) for ids in expected.ids]
         except OSError as error:
             raise ArtifactError(f"{directory}: cannot be written: {error.strerror or error}") from None
-        compare_tokens(expected, partial)
-        runner = Runner(partial / GRAPH, model.config)
-        compare_logits(expected.logits, [runner.in_two_steps(ids) for ids in expected.ids], LIMITS)
+        except MynahError:
+            raise
+        except Exception as error:  # exporter and runtime have errors of many kinds, each of many lines
+            first = str(error).strip().partition("\n")[0]
+            raise ArtifactError(
+                f"{directory}: export stopped, nothing is written: {type(error).__name__}: {first}"
+            ) from error
+        compare_logits(expected.logits, found, LIMITS)
+
+
+def _write(model: Transformer, path: Path, about: dict[str, str]) -> None:
+    with _quietly(), torch.no_grad():
+        program = _trace(model)
+    program.model.metadata_props.update(about)
+    program.save(path)
 
 
 class Runner:

@@ -76,16 +76,17 @@ def _best(build: Build, languages: Sequence[str], replies: Sequence[str]) -> tup
     # a new network tells questions apart sooner (docs/log.md).
     speaking = [base for base in list_bases() if covers(base, languages)]
     here = [base for base in speaking if base.talks or not repeat]
-    if speaking and not here:
-        name = speaking[0].name
-        return None, (
-            f"from random weights: where replies repeat these learn faster than {name}, which does not talk yet; "
-            f"--base {name} takes it"
-        )
     if not here:
-        known = next((base.name for base in KNOWN.values() if covers(base, languages)), None)
-        way = f"; an open model that knows it: mynah base add {known}" if known else ""
-        return None, f"from random weights: no base here speaks the log's language ({spoken}){way}"
+        at_hand = {base.name for base in speaking}
+        known = (base.name for base in KNOWN.values() if covers(base, languages) and base.name not in at_hand)
+        why = f"no base here speaks the log's language ({spoken})"
+        if speaking:
+            why = (
+                f"where replies repeat these learn faster than {speaking[0].name}, which does not talk yet "
+                f"(--base {speaking[0].name} takes it)"
+            )
+        way = f"; an open model that knows it: mynah base add {name}" if (name := next(known, None)) else ""
+        return None, f"from random weights: {why}{way}"
     seconds = 60 * (build.recipe.plan.minutes or DEFAULT_MINUTES)
     seconds -= max(LEAST_BESIDES, BESIDES * seconds)
     wanted = LEAST_TOKENS["repeating" if repeat else "new"]

@@ -88,7 +88,10 @@ def build(
     stages = Stages(directory, recipe.seed, reporter or Silent())
     with artifacts.locked(directory):
         try:
-            _run(Build(sources, recipe, stages, ask), STAGES[: names.index(until) + 1])
+            made = Build(sources, recipe, stages, ask)
+            _run(made, STAGES[: names.index(until) + 1])
+            if BESIDE.name not in made.made:  # what an earlier build compared, perhaps on other records
+                stages.remove(BESIDE.name)
         except BaseException:
             # A build that was refused at once leaves no folder; the lock's own file goes with it.
             if {path.name for path in directory.iterdir()} <= {".lock"}:

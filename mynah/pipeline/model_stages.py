@@ -23,7 +23,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan, shape_for
 from mynah.plan.settings import DEFAULT_MINUTES
-from mynah.plan.times import Ahead, forward_of_adapter
+from mynah.plan.times import Ahead
 from mynah.train.config import TrainConfig
 from mynah.train.loop import Session
 from mynah.train.memory import check_memory, training_memory
@@ -56,10 +56,10 @@ def _ahead(build: Build) -> Ahead:
         replies += len(read_questions(Path(recipe.questions)))
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
     scored = min(held_out, build.scored_tokens)
-    if build.base is not None and build.adapts:
-        data = build.texts[0]
-        forward = forward_of_adapter(read_config(build.base)[1], float(data.reply.mean()))
-        return Ahead(held_out, scored, drawn, forward, MEASURED_OF_ADAPTER, MEASURING_OF_ADAPTER)
+    if build.adapts:
+        return Ahead(
+            held_out, scored, drawn, measured=MEASURED_OF_ADAPTER, measuring_share=MEASURING_OF_ADAPTER
+        )
     return Ahead(held_out, scored, drawn)
 
 

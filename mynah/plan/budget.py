@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -18,7 +18,14 @@ from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
 from mynah.plan.settings import LADDER, PlanConfig
 from mynah.plan.speed import adapter_speed, measure_step
-from mynah.plan.times import Ahead, drawing_back_seconds, evaluation_seconds, measuring_seconds, steps_between
+from mynah.plan.times import (
+    Ahead,
+    drawing_back_seconds,
+    evaluation_seconds,
+    forward_of_adapter,
+    measuring_seconds,
+    steps_between,
+)
 from mynah.tokenizer.dataset import TokenSet
 from mynah.train.config import TrainConfig
 from mynah.train.memory import check_memory
@@ -55,7 +62,7 @@ STALL = {"repeating": 0, "new": 4}
 #: Tokens of an adapter's step.
 ADAPTER_TOKENS = 256
 #: An adapter's steps leave out the end, which no other begins like, of a reply that they have read whole so often that
-#: this share of all tokens went into it; once at least (docs/log.md).
+#: this share of a pass's tokens went into such readings; once at least (docs/log.md).
 KNOWN_SHARE = 0.08
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
@@ -150,6 +157,9 @@ def make_plan(
     straight = (
         adapter and has_replies and (talks or _text_takes_longer(n_tokens, base, kind, seconds, device))
     )
+    if base is not None and adapter:
+        counted = float(data.reply.mean()) if straight else 1.0
+        ahead = replace(ahead, forward=forward_of_adapter(base.config, counted))
     share = 1.0 if straight else TUNE_SHARE[kind] if has_replies else 0.0
     shape = row_shape(data)
     if adapter:  # many small steps teach an adapter more than few large ones, and a long row is filled better
@@ -296,13 +306,14 @@ def distinct_replies(data: TokenSet) -> float:
 
 
 def known_after(data: TokenSet, tokens: int) -> int:
-    """Return after how many readings a reply is known to its end, for an adapter that reads so many tokens in all.
+    """Return after how many readings in a pass a reply is known to its end, for an adapter that reads so many tokens.
 
     Which reply is right is learned from questions, so that they are to be read and not, again and again, the ends of
     replies; but where replies are few or short, reading them whole costs little and their ends are sure.
     """
     whole = sum(map(len, set(_replies(data)))) // data.tokens.itemsize
-    return max(1, int(KNOWN_SHARE * tokens / max(1, whole)))
+    in_a_pass = min(tokens, len(data.tokens))
+    return max(1, int(KNOWN_SHARE * in_a_pass / max(1, whole)))
 
 
 def _replies(data: TokenSet) -> list[bytes]:

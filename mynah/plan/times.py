@@ -27,7 +27,7 @@ class Ahead:
     scored: int = 0
     #: tokens that the evaluation generates, at most
     drawn: int = 0
-    #: share of a step's time that a forward pass takes
+    #: share of a step's time that a forward pass takes; of an adapter's, `make_plan` works it out
     forward: float = FORWARD
     #: held-out tokens of a measurement; None: as many as go with the steps (`measured_tokens`)
     measured: int | None = None

@@ -77,8 +77,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "未与 {name} 比较：它学过此处留出的 {count} 条记录。",
     ),
     "not_compared_unsaid": (
-        "{name} is not compared: its chat template cannot say {count} of the records.",
-        "未与 {name} 比较：其对话模板无法表示其中 {count} 条记录。",
+        "{name} is not compared: its chat template cannot say {count} of the records as they are.",
+        "未与 {name} 比较：其对话模板无法原样表示其中 {count} 条记录。",
     ),
     "by_order": ("n-gram models by order", "各阶 n 元模型"),
     "ngram_order": ("order {order}", "{order} 元"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mynah import artifacts, build
@@ -105,6 +106,7 @@ def test_a_base_that_does_not_talk_is_for_replies_that_are_new(home: Path, engli
     name, told = chosen(english, home / "run")
     assert name is None
     assert any("replies repeat" in line and "--base silent takes it" in line for line in told)
+    assert any("mynah base add smollm2" in line for line in told)
     new = home / "new.csv"
     rows = "".join(f"where is the parcel {i},it comes by post on day {i} of the month\n" for i in range(120))
     new.write_text(f"question,answer\n{rows}", encoding="utf-8")
@@ -268,8 +270,11 @@ def test_conversations_that_a_template_cannot_say_are_left_out_and_counted(
     assert len(said) == len(TokenSet.load(paths.tokens_of("held_out"))) < len(there)
     assert said == [record for record in there if "refused" not in "".join(record.texts)]
     asked = Build([source], Recipe(), Stages(paths.directory, 0, notes))
-    found = beside_stage._measured(asked, str(talking), there)
+    found = beside_stage._measured(asked, str(talking), there, np.zeros((len(there), 2), np.int64))
     assert found == {"name": str(talking), "learned": 0, "unsaid": len(there) - len(said)}
+    # What is said otherwise is not the same text.
+    found = beside_stage._measured(asked, str(talking), said, np.ones((len(said), 2), np.int64))
+    assert found["unsaid"] == len(said)
     source.write_text(
         "question,answer\n" + "".join(f"where is {i},refused {i}\n" for i in range(120)), encoding="utf-8"
     )
