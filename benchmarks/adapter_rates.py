@@ -29,7 +29,8 @@ from mynah.interop.bases import find_base
 from mynah.interop.trained import adapted_base
 from mynah.model.lora import LoRAConfig, merge_in_place
 from mynah.pipeline.recipe import load_recipe
-from mynah.plan.budget import ADAPTER_TOKENS, known_after
+from mynah.plan.budget import ADAPTER_TOKENS
+from mynah.plan.repeats import known_after
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer

@@ -69,9 +69,14 @@ def export(
         print(f"ollama     ollama create {output.stem} -f {beside}")
         return
     if onnx:
+        from rich.console import Console
+
         from mynah.interop.onnx_write import GRAPH, to_onnx
 
-        to_onnx(opened.model, opened.tokenizer, output, talks=opened.talks)
+        with Console(stderr=True).status(
+            "tracing the graph, then running it beside the model: a minute or two"
+        ):
+            to_onnx(opened.model, opened.tokenizer, output, talks=opened.talks)
         size = sum(path.stat().st_size for path in output.glob(f"{GRAPH}*"))
         print(f"exported   {output}: ONNX, float32, {size / 1e6:.1f} MB")
         return

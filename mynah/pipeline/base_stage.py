@@ -17,7 +17,7 @@ from mynah.data.store import count_records, read_records
 from mynah.device import available_memory
 from mynah.interop.bases import KNOWN, Base, KnownBase, list_bases
 from mynah.pipeline.stage import Build, Counts, Stage
-from mynah.plan.budget import DISTINCT_REPLIES
+from mynah.plan.repeats import DISTINCT_REPLIES
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.speed import adapter_speed
 

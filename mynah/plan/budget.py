@@ -16,6 +16,7 @@ from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.presets import fields_of
 from mynah.model.transformer import Transformer
+from mynah.plan.repeats import DISTINCT_REPLIES, distinct_replies, known_after
 from mynah.plan.settings import LADDER, PlanConfig
 from mynah.plan.speed import adapter_speed, measure_step
 from mynah.plan.times import (
@@ -51,8 +52,6 @@ MEASURING = 1.1
 #: there is much to learn in which question asks for which; people's own hardly do, and there the time is
 #: better spent on all text (docs/log.md).
 TUNE_SHARE = {"repeating": 0.5, "new": 0.15}
-#: Replies repeat if at most this share of them is distinct.
-DISTINCT_REPLIES = 0.5
 #: Fine-tuning's learning rate as a share of pretraining's: at the full rate it undid on four of five logs
 #: what pretraining had learned; replies that repeat can stand more of it (docs/log.md).
 TUNE_RATE = {"repeating": 0.2, "new": 0.1}
@@ -61,9 +60,6 @@ TUNE_RATE = {"repeating": 0.2, "new": 0.1}
 STALL = {"repeating": 0, "new": 4}
 #: Tokens of an adapter's step.
 ADAPTER_TOKENS = 256
-#: An adapter's steps leave out the end, which no other begins like, of a reply that they have read whole so often that
-#: this share of a pass's tokens went into such readings; once at least (docs/log.md).
-KNOWN_SHARE = 0.08
 #: A checkpoint is written about this often.
 CHECKPOINT_SECONDS = 30.0
 #: Share of the user's words blanked out in fine-tuning.
@@ -297,30 +293,6 @@ def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int, pri
     """Return a preset whose context is the length of the rows that it will be trained on, unless told."""
     changes = {"context_length": context, "prior": prior, **config.model}
     return build_config(ModelConfig, {**fields_of(name), "vocab_size": vocab_size, **changes}, "[plan.model]")
-
-
-def distinct_replies(data: TokenSet) -> float:
-    """Return the share of replies that are no repeat of an earlier one, 0 to 1; 1 if there is none."""
-    replies = _replies(data)
-    return len(set(replies)) / len(replies) if replies else 1.0
-
-
-def known_after(data: TokenSet, tokens: int) -> int:
-    """Return after how many readings in a pass a reply is known to its end, for an adapter that reads so many tokens.
-
-    Which reply is right is learned from questions, so that they are to be read and not, again and again, the ends of
-    replies; but where replies are few or short, reading them whole costs little and their ends are sure.
-    """
-    whole = sum(map(len, set(_replies(data)))) // data.tokens.itemsize
-    in_a_pass = min(tokens, len(data.tokens))
-    return max(1, int(KNOWN_SHARE * in_a_pass / max(1, whole)))
-
-
-def _replies(data: TokenSet) -> list[bytes]:
-    """Return the tokens of every reply."""
-    said = np.concatenate([[False], data.reply, [False]])
-    edges = np.flatnonzero(said[1:] != said[:-1])
-    return [data.tokens[begin:end].tobytes() for begin, end in zip(edges[::2], edges[1::2], strict=True)]
 
 
 def row_shape(data: TokenSet) -> tuple[int, int]:

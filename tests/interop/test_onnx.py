@@ -106,6 +106,14 @@ def test_what_is_another_model_is_not_put_in_place(tmp_path: Path, monkeypatch: 
         to_onnx(model, TOKENIZER, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []
 
+    def fails(_: object) -> None:
+        raise RuntimeError("no such operator\nand many lines\nmore")
+
+    monkeypatch.setattr(onnx_write, "_trace", fails)
+    with pytest.raises(ArtifactError, match=r"nothing is written: RuntimeError: no such operator$"):
+        to_onnx(model, TOKENIZER, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+
 
 def test_what_is_refused_before_anything_is_computed(
     tmp_path: Path, tiny_run: Path, monkeypatch: pytest.MonkeyPatch

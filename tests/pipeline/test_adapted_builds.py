@@ -113,6 +113,10 @@ def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(
     shutil.rmtree(base)
     with pytest.raises(ArtifactError, match="an adapter of a base that is not here"):
         open_run(tmp_path / "run")
+    beside = {**SETTINGS, "base": "none", "evaluate": {"beside": [str(tmp_path / "run")]}}
+    with pytest.raises(ArtifactError, match="an adapter of a base that is not here"):
+        build([chats], beside, tmp_path / "other")  # before anything is trained
+    assert not (tmp_path / "other").exists()
 
 
 @pytest.mark.parametrize("speed", [1.0, 1e9])

@@ -7,7 +7,7 @@ from mynah.data.records import Conversation, Document, Message
 from mynah.errors import ConfigError
 from mynah.model.presets import preset
 from mynah.pipeline.recipe import load_recipe
-from mynah.plan import budget
+from mynah.plan import budget, repeats
 from mynah.plan.budget import Plan, make_plan
 from mynah.plan.flops import training_flops_per_token
 from mynah.plan.settings import LADDER, PlanConfig
@@ -84,7 +84,7 @@ def test_replies_that_repeat_get_more_of_the_time(monkeypatch: pytest.MonkeyPatc
         pairs = [(asked, texts[i % answers]) for i, asked in enumerate(texts)]
         talks = [Conversation((Message("user", a), Message("assistant", b))) for a, b in pairs]
         data = encode_records(talks, tokenizer)
-        return budget.distinct_replies(data), plan_of(data, PlanConfig(minutes=1), seconds=100.0)
+        return repeats.distinct_replies(data), plan_of(data, PlanConfig(minutes=1), seconds=100.0)
 
     (few, repeating), (all_, new) = plan(4), plan(40)
     assert (few, all_) == (0.1, 1.0)
@@ -93,7 +93,7 @@ def test_replies_that_repeat_get_more_of_the_time(monkeypatch: pytest.MonkeyPatc
     assert repeating.tune.learning_rate == pytest.approx(2 * new.tune.learning_rate)
     assert (repeating.tune.stall, new.tune.stall) == (0, 4)
     assert any("10% of the replies are distinct: 50% of the time" in reason for reason in repeating.reasons)
-    assert budget.distinct_replies(encode_records([Document("no replies")], tokenizer)) == 1.0
+    assert repeats.distinct_replies(encode_records([Document("no replies")], tokenizer)) == 1.0
 
 
 def test_few_and_short_replies_are_read_to_their_end_often(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,11 +106,11 @@ def test_few_and_short_replies_are_read_to_their_end_often(monkeypatch: pytest.M
     whole = sum(len(tokenizer.encode(reply)) + 1 for reply in ("yes", "yes, of course"))  # each has its end
     tokens = len(data.tokens)
     assert tokens < 50 * whole
-    monkeypatch.setattr(budget, "KNOWN_SHARE", 0.5)
-    assert budget.known_after(data, tokens) == int(0.5 * tokens / whole) > 1
-    assert budget.known_after(data, 7 * tokens) == budget.known_after(data, tokens)  # of each pass
-    assert budget.known_after(data, whole) == 1
-    assert budget.known_after(encode_records([Document("no replies")], tokenizer), 1000) >= 1
+    monkeypatch.setattr(repeats, "KNOWN_SHARE", 0.5)
+    assert repeats.known_after(data, tokens) == int(0.5 * tokens / whole) > 1
+    assert repeats.known_after(data, 7 * tokens) == repeats.known_after(data, tokens)  # of each pass
+    assert repeats.known_after(data, whole) == 1
+    assert repeats.known_after(encode_records([Document("no replies")], tokenizer), 1000) >= 1
 
 
 def test_time_short_of_the_passes_is_shared_out() -> None:
