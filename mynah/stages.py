@@ -121,6 +121,11 @@ class RunPaths:
         return self.stage("tune")
 
     @property
+    def answers(self) -> Path:
+        """The folder of what the bot answers from."""
+        return self.stage("answers")
+
+    @property
     def evaluation(self) -> Path:
         """What was measured."""
         return self.stage("evaluate") / "evaluation.json"

@@ -14,10 +14,10 @@ ROOT = Path(__file__).parents[1] / "mynah"
 LAYERS = {
     "errors": 0, "config": 0, "artifacts": 0, "device": 0, "samples": 0, "stages": 0,
     "data": 1, "tokenizer": 1,
-    "ngram": 2, "model": 2,
+    "ngram": 2, "model": 2, "retrieval": 2,
     "train": 3, "generate": 3, "plan": 3, "interop": 3,
     "tune": 4, "evaluate": 4,
-    "explain": 5, "privacy": 5,
+    "answers": 5, "explain": 5, "privacy": 5,
     "serve": 6,
     "report": 7, "pipeline": 8, "api": 9, "cli": 10, "__main__": 11,
 }  # fmt: skip

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from mynah import artifacts
 from mynah.cli.flags import ask_on_terminal
+from mynah.pipeline.answer_stage import ABOUT
 from mynah.pipeline.build import STAGES, build
 from mynah.pipeline.recipe import Recipe
 from mynah.pipeline.train_job import Job
-from mynah.stages import TRAIN, Silent
+from mynah.stages import TRAIN, RunPaths, Silent
 from mynah.train.distributed.world import World
 from mynah.train.loop import Interrupted, Step
 
@@ -138,6 +141,32 @@ def run_job(job: Job, output: Path, world: World) -> None:
             console.print(f"use        mynah {verb} {output}", highlight=False, markup=False)
 
 
+def _answered(directory: Path) -> Iterator[str]:
+    """Say what the bot, who answers from the log, does on the questions, and on its own held-out exchanges."""
+    path = RunPaths(directory).answers / ABOUT
+    if not path.is_file():
+        return
+    about = artifacts.read_json(path)
+    others = (
+        "the others in the network's own words" if about["mode"] == "free" else "it hands over the others"
+    )
+    if asked := about.get("questions"):
+        if asked["count"]:
+            yield (
+                f"the bot: {asked['answered'] / asked['count']:.1%} of {asked['count']} questions answered, "
+                f"{asked['right'] / max(1, asked['answered']):.1%} of these rightly; {others}"
+            )
+        if asked["unanswerable"]:
+            silent = 1 - asked["stated"] / asked["unanswerable"]
+            yield f"of {asked['unanswerable']} that the log does not answer, {silent:.1%} handed over or asked back"
+    elif about["sure"]:
+        point = next(p for p in about["curve"] if p["from"] >= about["threshold"])
+        yield (
+            f"the bot: answers {point['answered']:.1%} of {about['held_out']} held-out questions from the log, at "
+            f"most {point['wrong']:.1%} of what it states is wrong; {others}"
+        )
+
+
 def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
     verdict = result["verdict"]
     on_replies = verdict.get("on") == "replies"  # evaluations of earlier versions do not say
@@ -154,12 +183,11 @@ def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
         more = "or more text" if on_replies or "untouched" in result else "more text, or a --base"
         lines.append(f"the network does not beat the n-gram model: give it more --minutes, {more}")
     if questions := result.get("questions"):
-        lookup = questions["lookup_accuracy"]
-        shown = f"; a TF-IDF lookup {lookup:.1%}" if lookup is not None else ""
         lines.append(
-            f"{questions['accuracy']:.1%} of {questions['count']} held-out questions answered with the "
-            f"right facts{shown}"
+            f"the network alone: {questions['accuracy']:.1%} of {questions['count']} held-out questions answered with "
+            f"the right facts; the best lookup {questions['lookup_accuracy']:.1%}"
         )
+    lines += _answered(directory)
     if general := result.get("general"):
         lines.append(
             f"a general text, not of the log: {general['before']:.3f} bits a byte before, {general['after']:.3f} after"

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from mynah.errors import MynahError
+from mynah.errors import ConfigError, MynahError
 
 if TYPE_CHECKING:
     from mynah.pipeline.open_run import Run
@@ -58,19 +58,52 @@ class Sampling:
         return replace(run, sampling=build_config(SamplingConfig, values, "settings"))
 
 
-def chat(run: Path, *, sampling: Sampling = Sampling()) -> None:
-    """Talk to a model; replies stream, the history is kept.
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Answers:
+    """What a run with a log answers, and what it shows of it; what is not given comes from the run's recipe."""
 
-    /reset forgets the conversation, /quit ends it. Without a terminal, lines are read from standard input and
-    each reply is one line or more on standard output.
+    answers: Literal["grounded", "free", "strict", "network"] | None = None
+    """grounded: only what stands in the log, slots filled from the conversation; strict: word for word; free: the log
+    where it is sure, else the network's own words; network: the network alone."""
+    wrong_at_most: Annotated[str | None, Parameter(name="--wrong-at-most")] = None
+    "Share of what it states that may be wrong, such as 2%; what it does not know so surely is handed over."
+    sources: Annotated[bool, Parameter(negative="")] = False
+    "Show file, line and date of what each reply rests on."
+    json: Annotated[bool, Parameter(name="--json", negative="")] = False
+    "Print each reply as a JSON object: text, confidence, sources, handed_over, kind."
+    keep_unanswered: Path | None = None
+    "A file to which questions that were handed over are added, one a line as JSON; nothing else is kept."
+
+
+def chat(run: Path, *, answers: Answers = Answers(), sampling: Sampling = Sampling()) -> None:
+    """Talk to a model; the history is kept.
+
+    A run whose log holds replies answers from it and hands over where it does not know; others, and --answers network,
+    reply in their own words, which stream. /reset forgets the conversation, /quit ends it. Without a terminal, lines
+    are read from standard input and each reply is one line or more on standard output.
+
+    Examples:
+
+        mynah chat runs/shop --sources
+        mynah chat runs/shop --answers strict --wrong-at-most 1% --json < questions.txt
 
     Parameters
     ----------
     run: Path
         A run that mynah build made, or a Hugging Face directory.
     """
+    from mynah.pipeline.open_answers import can_answer
+    from mynah.pipeline.open_run import find_run
+
     opened = sampling.open(run)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    directory = find_run(run)
+    if opened.talks and answers.answers != "network" and can_answer(directory):
+        _answer(directory, opened, answers, terminal)
+        return
+    if answers != Answers(answers=answers.answers) or answers.answers not in (None, "network"):
+        raise ConfigError(f"{run}: has no log to answer from; leave out --answers, --sources and the like")
     if not opened.talks:
         print("(no conversations were trained on: your line is continued as text)", file=sys.stderr)
     if terminal:
@@ -89,6 +122,66 @@ def _lines(terminal: bool) -> Iterator[str]:
             return
         except UnicodeDecodeError:
             raise MynahError("standard input is not valid UTF-8 text") from None
+
+
+def _answer(directory: Path, opened: Run, answers: Answers, terminal: bool) -> None:
+    """Answer line by line from a run's log."""
+    import json
+
+    from mynah import artifacts
+    from mynah.pipeline.open_answers import open_answers
+
+    mode = answers.answers if answers.answers != "network" else None
+    session = open_answers(directory, opened, mode, share_of(answers.wrong_at_most))
+    if terminal:
+        print("Type a message; /reset forgets, /quit ends.")
+    for line in _lines(terminal):
+        if line.strip() in ("/quit", "/exit"):
+            return
+        if line.strip() == "/reset":
+            session.reset()
+            print("(forgotten)", file=sys.stderr)
+            continue
+        if not line.strip():
+            continue
+        try:
+            reply = session.reply(line)
+        except KeyboardInterrupt:
+            print("\n(reply cut off)", file=sys.stderr)
+            continue
+        if answers.json:
+            print(json.dumps(reply.to_json(), ensure_ascii=False), flush=True)
+        else:
+            print(reply.text, flush=True)
+            if answers.sources:
+                for source in reply.sources:
+                    when = f", {source.time}" if source.time else ""
+                    print(f"  [{source.place}{when}: {source.question}]", flush=True)
+        if answers.keep_unanswered is not None and reply.handed_over:
+            kept = {
+                "question": session.history[-2].content,
+                "before": [m.content for m in session.history[:-2]],
+            }
+            artifacts.append(
+                answers.keep_unanswered, (json.dumps(kept, ensure_ascii=False) + "\n").encode("utf-8")
+            )
+
+
+def share_of(text: str | None) -> float | None:
+    """Read a share: "2%" or "0.02".
+
+    Raises:
+        ConfigError: if it is none.
+    """
+    if text is None:
+        return None
+    try:
+        share = float(text.strip().removesuffix("%")) / (100 if text.strip().endswith("%") else 1)
+    except ValueError:
+        share = -1.0
+    if not 0 < share < 1:
+        raise ConfigError(f"--wrong-at-most {text}: expected a share between 0 and 1, such as 2% or 0.02")
+    return share
 
 
 def _converse(opened: Run, lines: Iterator[str]) -> None:

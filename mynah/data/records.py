@@ -9,7 +9,7 @@ and the line or record that they came from, which stays theirs through every sta
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -26,6 +26,8 @@ class Message:
     name: str = ""
     #: when, in ISO 8601; empty if unknown
     time: str = ""
+    #: the line on which it stands, where each message has its own; 0: that of its record
+    line: int = field(default=0, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +227,9 @@ def as_dict(record: Record) -> dict[str, Any]:
     return {**made, "place": record.place}
 
 
-def _message_dict(message: Message) -> dict[str, str]:
+def _message_dict(message: Message) -> dict[str, str | int]:
     made = {"role": message.role, "content": message.content}
-    return made | {key: getattr(message, key) for key in ("name", "time") if getattr(message, key)}
+    return made | {key: getattr(message, key) for key in ("name", "time", "line") if getattr(message, key)}
 
 
 def from_dict(value: dict[str, Any]) -> Record:
@@ -239,7 +241,7 @@ def from_dict(value: dict[str, Any]) -> Record:
     place = str(value.get("place") or "")
     if value.get("messages") is not None:
         messages = tuple(
-            Message(m["role"], m["content"], m.get("name") or "", m.get("time") or "")
+            Message(m["role"], m["content"], m.get("name") or "", m.get("time") or "", m.get("line") or 0)
             for m in value["messages"]
         )
         if value.get("chosen") is not None:

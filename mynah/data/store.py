@@ -31,7 +31,9 @@ GROUP_CHARACTERS, GROUP_RECORDS = 2 << 20, 10_000
 DROPPED = "dropped.parquet"
 RowT = TypeVar("RowT")
 
-_MESSAGE = pa.struct([(key, pa.string()) for key in ("role", "content", "name", "time")])
+_MESSAGE = pa.struct(
+    [*((key, pa.string()) for key in ("role", "content", "name", "time")), ("line", pa.int64())]
+)
 _TEXTS = ("text", "label", "source", "target", "chosen", "rejected")
 SCHEMA = pa.schema(
     [

@@ -6,14 +6,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
 
 from mynah.data.records import Conversation, Message, Record
-from mynah.errors import DataError, MissingDependency
+from mynah.errors import DataError
 from mynah.generate.chat import chat_request, until
 from mynah.generate.engine import generate_all
 from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.tokenizer import Tokenizer
+
+#: How a question is looked up among known ones.
+Lookup = Literal["words", "characters", "bm25"]
+LOOKUPS: tuple[Lookup, ...] = get_args(Lookup)
 
 
 @dataclass(frozen=True)
@@ -21,14 +28,16 @@ class Question:
     """A question and what a right answer must hold."""
 
     question: str
-    #: each must be in the reply, whatever its case; `a|b` asks for one of the two
+    #: each must be in the reply, whatever its case; `a|b` asks for one of the two; none: nothing in the log answers it
     facts: tuple[str, ...]
     intent: str
     answer: str
+    #: what the user said before
+    history: tuple[str, ...] = ()
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Read JSON lines of {"question", "facts"} and optionally "intent" and "answer".
+    """Read JSON lines of {"question", "facts"} and optionally "intent", "answer" and "history", earlier messages.
 
     Raises:
         DataError: with file and line if a line is not such an object.
@@ -46,9 +55,9 @@ def read_questions(path: Path) -> list[Question]:
             facts = tuple(str(fact) for fact in value["facts"])
             if isinstance(value["facts"], str):
                 raise TypeError("facts is not a list")
-            questions.append(
-                Question(value["question"], facts, value.get("intent", ""), value.get("answer", ""))
-            )
+            history = tuple(str(text) for text in value.get("history", ()))
+            intent, answer = value.get("intent", ""), value.get("answer", "")
+            questions.append(Question(value["question"], facts, intent, answer, history))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f'{path}:{number}: expected {{"question": ..., "facts": [...]}}') from None
     return questions
@@ -83,27 +92,47 @@ def exchanges(records: Sequence[Record]) -> list[tuple[str, str]]:
     return pairs
 
 
-def look_up(pairs: Sequence[tuple[str, str]], questions: Sequence[str]) -> list[str]:
+def look_up(
+    pairs: Sequence[tuple[str, str]], questions: Sequence[str], by: Lookup = "characters"
+) -> list[str]:
     """Answer each question with the reply to the most similar known one: the simplest possible bot.
 
-    TF-IDF over words and pairs of words, and over runs of one to three characters for scripts without spaces;
-    cosine similarity.
-
-    Raises:
-        MissingDependency: if scikit-learn is not installed.
+    Args:
+        pairs: what was asked and replied.
+        questions: what is asked now.
+        by: "words": cosine of TF-IDF over words and pairs of words; "characters": over runs of two to four characters
+            within words; "bm25": BM25 over words. Of scripts without spaces one to three characters stand for both,
+            and for BM25 one and two.
     """
-    try:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-    except ImportError:
-        raise MissingDependency("scikit-learn", "evaluate", "the TF-IDF lookup") from None
+    from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
+
     if not pairs or not questions:
         return [""] * len(questions)
     known = [question for question, _ in pairs]
     han = sum("\u4e00" <= c <= "\u9fff" for q in known[:500] for c in q)
     if han * 3 > sum(map(len, known[:500])):
-        vectorizer = TfidfVectorizer(analyzer="char", ngram_range=(1, 3), sublinear_tf=True)
+        taken = {"analyzer": "char", "ngram_range": (1, 2) if by == "bm25" else (1, 3)}
+    elif by == "characters":
+        taken = {"analyzer": "char_wb", "ngram_range": (2, 4)}
     else:
-        vectorizer = TfidfVectorizer(token_pattern=r"(?u)\b\w+\b", ngram_range=(1, 2), sublinear_tf=True)
-    table = vectorizer.fit_transform(known)
-    nearest = (vectorizer.transform(questions) @ table.T).toarray().argmax(axis=1)
+        taken = {"token_pattern": r"(?u)\b\w+\b", "ngram_range": (1, 1) if by == "bm25" else (1, 2)}
+    counter = CountVectorizer(**taken)
+    counts, asked = counter.fit_transform(known), counter.transform(questions)
+    if by == "bm25":
+        table, query = _bm25(counts), (asked > 0).astype(np.float64)
+    else:
+        weigh = TfidfTransformer(sublinear_tf=True).fit(counts)
+        table, query = weigh.transform(counts), weigh.transform(asked)
+    nearest = (query @ table.T).toarray().argmax(axis=1)
     return [pairs[int(i)][1] for i in nearest]
+
+
+def _bm25(counts: Any) -> Any:
+    """Return the weights of each feature in each text (Robertson and Zaragoza 2009), sparse (N, F)."""
+    table = counts.tocoo().astype(np.float64)
+    N, df = table.shape[0], np.bincount(table.col, minlength=table.shape[1])
+    lengths = np.asarray(counts.sum(axis=1)).ravel()
+    spread = 1 - 0.75 + 0.75 * lengths[table.row] / max(1e-9, lengths.mean())
+    idf = np.log1p((N - df + 0.5) / (df + 0.5))
+    table.data = idf[table.col] * table.data * 2.2 / (table.data + 1.2 * spread)
+    return table.tocsr()

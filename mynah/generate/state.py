@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from mynah.errors import ConfigError
+from mynah.model.loss import rows_at_once
 from mynah.model.transformer import Transformer
 
 #: Room for tokens is taken in steps of so many.
@@ -78,6 +79,37 @@ class DecodingState:
         return self._read(0, new)
 
     @torch.inference_mode()
+    def score(self, logits: Tensor, new: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Read tokens in every row; return the log-probability of each, (T,) for each row, float32.
+
+        Args:
+            logits: (B, V) after what was read before.
+            new: one token or more for each row.
+
+        Raises:
+            ConfigError: as `append`.
+        """
+        assert len(new) == len(self.tokens) == len(logits)
+        self._check(new, self.lengths)
+        before = self.lengths
+        self._make_room(len(new), max(before, default=0) + max(map(len, new), default=0))
+        hidden = self._hidden(0, new)  # (B, T, C)
+        device = self._store.device
+        first = logits.log_softmax(dim=-1)[range(len(new)), [row[0] for row in new]]
+        # What stands after each token but the last says how likely the next one was.
+        where = [(row, at) for row, tokens in enumerate(new) for at in range(len(tokens) - 1)]
+        found = [first[:, None]]
+        for some in range(0, len(where), piece := rows_at_once(self.model.config.vocab_size, device.type)):
+            rows, places = zip(*where[some : some + piece], strict=True)
+            wanted = torch.tensor([new[row][at + 1] for row, at in where[some : some + piece]], device=device)
+            known = self._log_probs_at([(row, before[row] + at) for row, at in where[some : some + piece]])
+            logits = self.model.logits(hidden[list(rows), list(places)], known).float()  # (n, V)
+            found.append(logits.gather(1, wanted[:, None]) - logits.logsumexp(dim=-1, keepdim=True))
+        later = torch.cat(found[1:])[:, 0] if where else first[:0]
+        parts = torch.split(later, [len(tokens) - 1 for tokens in new])
+        return [torch.cat((first[row : row + 1], part)) for row, part in enumerate(parts)]
+
+    @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
         """Keep these rows, in this order; one that is named twice is copied."""
         if list(rows) == list(range(len(self.tokens))):
@@ -135,11 +167,17 @@ class DecodingState:
         self._store = store
 
     def _read(self, first: int, new: Sequence[Sequence[int]]) -> Tensor:
-        """Read the tokens of rows from `first` on."""
-        counts = [len(row) for row in new]
-        T, device = max(counts, default=0), self._store.device
+        """Read the tokens of rows from `first` on; return the logits after the last of each."""
+        counts, device = [len(row) for row in new], self._store.device
         if not new:
             return self._store.new_zeros(0, self.model.config.vocab_size, dtype=torch.float32)
+        hidden = self._hidden(first, new)
+        at_end = hidden[torch.arange(len(new), device=device), torch.tensor(counts, device=device) - 1]
+        return self.model.logits(at_end, self._log_probs(first, new)).float()
+
+    def _hidden(self, first: int, new: Sequence[Sequence[int]]) -> Tensor:
+        """Read the tokens of rows from `first` on; return (B, T, C), of which a shorter row fills its beginning."""
+        T, device = max(map(len, new)), self._store.device
         rows = self.tokens[first:] or [[] for _ in new]
         before = list(map(len, rows))
         last = [row[-1] if row else 0 for row in rows]  # nobody is before a row's first token
@@ -153,12 +191,11 @@ class DecodingState:
             previous=torch.cat((torch.tensor(last, device=device)[:, None], tokens[:, :-1]), dim=1),
             context_length=self.context_length,
         )
-        hidden = self.model(tokens, past=step)  # (B, T, C)
+        hidden: Tensor = self.model(tokens, past=step)  # (B, T, C)
         for row, added in zip(rows, new, strict=True):
             row += added
         self.tokens[first:] = rows
-        at_end = hidden[torch.arange(len(new), device=device), torch.tensor(counts, device=device) - 1]
-        return self.model.logits(at_end, self._log_probs(first, new)).float()
+        return hidden
 
     def _log_probs(self, first: int, new: Sequence[Sequence[int]]) -> Tensor | None:
         """Return what the prior says after the last token of each row, (B, V), of a model that goes on from one."""
@@ -171,6 +208,16 @@ class DecodingState:
         else:
             after = np.hstack([prior.contexts(np.array(row))[:, -1:] for row in self.tokens[first:]])
         self._contexts[first:] = np.hsplit(after, len(new))
+        return torch.from_numpy(prior.log_probs(after)).to(self._store.device)
+
+    def _log_probs_at(self, places: Sequence[tuple[int, int]]) -> Tensor | None:
+        """Return what the prior says after tokens of rows, (n, V), of a model that goes on from one."""
+        prior = self.model.prior if self.model.gate is not None else None
+        if prior is None:
+            return None
+        self._contexts = [None] * len(self.tokens)  # of their last tokens, nothing was asked
+        known = {row: prior.contexts(np.array(self.tokens[row])) for row in {row for row, _ in places}}
+        after = np.stack([known[row][:, at] for row, at in places], axis=1)
         return torch.from_numpy(prior.log_probs(after)).to(self._store.device)
 
 

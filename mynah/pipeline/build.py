@@ -15,6 +15,7 @@ from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.interop.bases import find_base
 from mynah.interop.huggingface import check_readable
+from mynah.pipeline.answer_stage import ANSWERS
 from mynah.pipeline.base_stage import BASE
 from mynah.pipeline.beside_stage import BESIDE, check_beside
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
@@ -39,6 +40,7 @@ STAGES: tuple[Stage, ...] = (
     PLAN,
     PRETRAIN,
     TUNE,
+    ANSWERS,
     EVALUATE,
     BESIDE,
 )

@@ -13,13 +13,14 @@ from mynah.artifacts import Manifest
 from mynah.device import BASE_BYTES, USABLE, available_memory
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
-from mynah.evaluate.run import evaluate_run
+from mynah.evaluate.run import ASKED, evaluate_run
 from mynah.interop.held import Held, held_as, quickest_that_fits
 from mynah.interop.huggingface import read_config
 from mynah.interop.trained import Adapter, open_adapter, save_adapter
 from mynah.model.lora import adapted, adapter_size
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
+from mynah.pipeline.answer_stage import read_at_most
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan, shape_for
 from mynah.plan.settings import DEFAULT_MINUTES
@@ -51,16 +52,24 @@ def _ahead(build: Build) -> Ahead:
     """Return what the build does besides training."""
     recipe = build.recipe.evaluate
     held_out = len(build.texts[1].tokens)
-    replies = recipe.samples
-    if recipe.questions is not None:
-        replies += len(read_questions(Path(recipe.questions)))
+    replies, answered = recipe.samples, 0
+    if build.recipe.plan.replies:
+        answered = 2 * read_at_most(build)
+        if recipe.questions is not None:
+            questions = len(read_questions(Path(recipe.questions)))
+            replies, answered = replies + min(ASKED, questions), answered + questions
     drawn = replies * min(build.recipe.sampling.max_tokens, TYPICAL_REPLY)
     scored = min(held_out, build.scored_tokens)
     if build.adapts:
         return Ahead(
-            held_out, scored, drawn, measured=MEASURED_OF_ADAPTER, measuring_share=MEASURING_OF_ADAPTER
+            held_out,
+            scored,
+            drawn,
+            answered,
+            measured=MEASURED_OF_ADAPTER,
+            measuring_share=MEASURING_OF_ADAPTER,
         )
-    return Ahead(held_out, scored, drawn)
+    return Ahead(held_out, scored, drawn, answered)
 
 
 def _plan(build: Build, out: Path) -> Counts:

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from pydantic import Field, model_validator
 
+from mynah.answers.config import AnswersConfig
 from mynah.config import Config, build_config, merge, read_recipe
 from mynah.data.clean.config import CleanConfig
 from mynah.data.engine import EngineConfig
@@ -75,6 +76,7 @@ class Recipe(Config):
     prior: PriorConfig = PriorConfig()
     plan: PlanConfig = PlanConfig()
     sampling: SamplingConfig = SamplingConfig()
+    answers: AnswersConfig = AnswersConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")

@@ -109,8 +109,12 @@ class Build:
             return asked
         if self.base is None:
             return SCORED
-        minutes = self.recipe.plan.minutes or DEFAULT_MINUTES
-        return min(SCORED, max(LEAST_SCORED, round(SCORED_A_MINUTE * minutes)))
+        return min(SCORED, max(LEAST_SCORED, round(SCORED_A_MINUTE * self.minutes)))
+
+    @property
+    def minutes(self) -> float:
+        """The minutes that the build is given."""
+        return self.recipe.plan.minutes or DEFAULT_MINUTES
 
     def base_model(self, held: Held | None = None) -> Transformer | None:
         """Return the model to start from, read anew, with a new adapter if one is to be trained; None without one.

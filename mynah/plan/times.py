@@ -13,6 +13,9 @@ FORWARD = 1 / 3
 REPORT_SECONDS = 8.0
 #: A token that is generated costs as much as so many that are read: its products are small.
 DRAWN_COST = 3.0
+#: A message that is answered from the log costs as much as so many tokens that are read: it, and the beginnings of six
+#: replies, in small pieces.
+ANSWERED_COST = 140
 #: Measuring in training may usually take this share of the steps' time.
 MEASURING_SHARE = 0.2
 
@@ -27,6 +30,8 @@ class Ahead:
     scored: int = 0
     #: tokens that the evaluation generates, at most
     drawn: int = 0
+    #: messages that are answered from the log, to find out what can be answered
+    answered: int = 0
     #: share of a step's time that a forward pass takes; of an adapter's, `make_plan` works it out
     forward: float = FORWARD
     #: held-out tokens of a measurement; None: as many as go with the steps (`measured_tokens`)
@@ -62,7 +67,8 @@ def evaluation_seconds(ahead: Ahead, models: int, token_seconds: float) -> float
         models: how many networks are measured.
         token_seconds: of a step, for each of its tokens.
     """
-    return REPORT_SECONDS + ahead.forward * token_seconds * (models * ahead.scored + DRAWN_COST * ahead.drawn)
+    tokens = models * ahead.scored + DRAWN_COST * ahead.drawn + ANSWERED_COST * ahead.answered
+    return REPORT_SECONDS + ahead.forward * token_seconds * tokens
 
 
 def measuring_seconds(

@@ -82,6 +82,7 @@ def build_conversations(
                     messages.words_of(index),
                     names[codes[index]] if names else "",
                     messages.time_of(index),
+                    messages.lines[index],
                 )
                 for index in group
             )

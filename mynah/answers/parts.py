@@ -1,0 +1,32 @@
+"""The parts of a message: its sentences, and the questions that "and" or a comma joins."""
+
+from __future__ import annotations
+
+import re
+
+#: Parts that are looked at, the last ones.
+MOST_PARTS = 4
+#: A part has at least so many words, or half as many characters of Chinese.
+LEAST_WORDS = 2
+_ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；;])\s*|\n+")
+_JOINTS = re.compile(
+    r"\s*,\s*(?:and|also|plus|but)\s+|\s+(?:and also|and then|and|also|plus)\s+|[，,]\s*(?=还有|另外|顺便|以及|再就是)|"
+    r"(?:还有|另外|顺便问一下|顺便|以及)[，,]?",
+    re.IGNORECASE,
+)
+_WORD = re.compile(r"[^\W_\u3400-\u9fff]+|[\u3400-\u9fff]")
+
+
+def sentences(text: str) -> list[str]:
+    """Return the sentences of a message that say something, at most `MOST_PARTS`."""
+    return _worth(_ENDS.split(text))
+
+
+def questions(text: str) -> list[str]:
+    """Return what may be several questions of one message: its sentences, cut where they are joined."""
+    return _worth([part for sentence in _ENDS.split(text) for part in _JOINTS.split(sentence)])
+
+
+def _worth(parts: list[str]) -> list[str]:
+    stripped = (part.strip(" ,，;；") for part in parts)
+    return [part for part in stripped if len(_WORD.findall(part)) >= LEAST_WORDS][-MOST_PARTS:]

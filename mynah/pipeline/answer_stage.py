@@ -1,0 +1,103 @@
+"""The stage that makes the bot answer from its log: the index, the judge, and what the two reach on questions."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+from mynah import artifacts
+from mynah.answers.bot import Answerer
+from mynah.answers.calibrate import NEVER, calibrate
+from mynah.answers.candidates import Finder
+from mynah.answers.config import Mode
+from mynah.answers.evidence import Weigher
+from mynah.answers.measure import measure
+from mynah.answers.scoring import Scorer
+from mynah.artifacts import Manifest
+from mynah.data.language import language_of
+from mynah.data.store import read_records
+from mynah.evaluate.replies import read_questions
+from mynah.interop.trained import load_trained
+from mynah.pipeline.stage import Build, Counts, Stage
+from mynah.retrieval.exchanges import exchanges_of
+from mynah.retrieval.index import ExchangeIndex
+
+#: Held-out exchanges that the judge is fitted to, and messages of the bank: for each minute of the build over a base,
+#: which reads slowly, and at least and at most.
+READ_A_MINUTE, LEAST_READ, MOST_READ = 40, 100, 400
+#: Replies repeat if at most this share of them is distinct; they carry facts if this share holds a digit or an address.
+REPEAT, FACTS = 0.5, 0.3
+INDEX, ABOUT = "index", "answers.json"
+
+
+def read_at_most(build: Build) -> int:
+    """Return how many held-out exchanges, and messages of the bank, the judge is fitted to at most."""
+    if build.base is None:
+        return MOST_READ
+    return min(MOST_READ, max(LEAST_READ, round(READ_A_MINUTE * build.minutes)))
+
+
+def _answers(build: Build, out: Path) -> Counts:
+    paths, config = build.paths, build.recipe.answers
+    index = ExchangeIndex.build(exchanges_of(read_records(paths.records_of("train"))), out / INDEX)
+    model = load_trained(paths.tuned, paths.prior, build.tokenizer.control.bos, build.device)
+    weigher = Weigher(Finder(index, config.candidates), Scorer(model, build.tokenizer))
+    held_out = list(exchanges_of(read_records(paths.records_of("held_out"))))
+    questions = [index.exchange(n).question for n in range(len(index))]
+    language = "zh" if language_of("\n".join(questions[:200])).code == "zh" else "en"
+    most = read_at_most(build)
+    found = calibrate(weigher, held_out, questions, language, config, build.recipe.seed, most)
+    found.judge.save(out)
+    mode = config.mode if config.mode != "auto" else mode_of(index)
+    about = {
+        "mode": mode,
+        "threshold": found.threshold,
+        "language": language,
+        "exchanges": len(index),
+        "replies": index.n_replies,
+        **found.told,
+    }
+    if build.recipe.evaluate.questions is not None:
+        personal = build.recipe.clean.personal
+        answerer = Answerer(weigher, found.judge, found.threshold, mode, personal, config.hand_over)
+        about["questions"] = measure(answerer, read_questions(Path(build.recipe.evaluate.questions)))
+    artifacts.write_json(out / ABOUT, about)
+    return {"exchanges": len(index), "replies": index.n_replies, "mode": mode, "threshold": found.threshold}
+
+
+def mode_of(index: ExchangeIndex) -> Mode:
+    """Return how a log is answered from: grounded where its replies repeat or carry facts, else free."""
+    if index.n_replies <= REPEAT * len(index):
+        return "grounded"
+    some = list(itertools.islice(index, 2000))
+    facts = sum(any(c.isdigit() for c in e.reply) or "http" in e.reply or "www." in e.reply for e in some)
+    return "grounded" if facts >= FACTS * len(some) else "free"
+
+
+def _question_file(build: Build) -> dict[str, str]:
+    questions = build.recipe.evaluate.questions
+    return {} if questions is None else {"questions": artifacts.sha256_of_file(Path(questions))}
+
+
+def _say(build: Build, manifest: Manifest) -> Iterator[str]:
+    counts = manifest.counts
+    yield f"{counts['exchanges']:,} exchanges, {counts['replies']:,} distinct replies; answers are {counts['mode']}"
+    if counts["threshold"] >= NEVER:
+        yield "what the log says is too different from time to time to be sure of any reply"
+
+
+ANSWERS = Stage(
+    "answers",
+    "learning what it can answer",
+    _answers,
+    needs=("split", "tokens", "prior", "pretrain", "tune"),
+    settings=lambda build: {
+        "answers": build.recipe.answers.model_dump(mode="json", exclude={"hand_over"}),
+        "read": read_at_most(build),
+    },
+    files=_question_file,
+    say=_say,
+    wanted=lambda build: "tune" in build.made,
+    seeded=True,
+)
