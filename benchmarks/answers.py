@@ -61,23 +61,19 @@ def tell(answerer: Answerer, language: str, part: str, show: bool) -> None:
     first = [(q, r) for q, r in known if "history" not in q]
     second = [(q, r) for q, r in known if "history" in q]
     for name, some in (("first turns", first), ("second turns", second)):
-        stated = share([right(q, r) for q, r in some if states(r)])
-        print(
-            f"    {name}: answered and right {share([states(r) and right(q, r) for q, r in some])}, stated right {stated}"
-        )
+        print(f"    {name}: answered and right {share([states(r) and right(q, r) for q, r in some])},")
+        print(f"      of what is stated right {share([right(q, r) for q, r in some if states(r)])}")
     for way in dict.fromkeys(q["way"] for q, _ in known):
         some = [(q, r) for q, r in known if q["way"] == way]
-        print(
-            f"      {way:9} answered {share([states(r) for _, r in some])}, right {share([right(q, r) for q, r in some if states(r)])}"
-        )
+        stated = [right(q, r) for q, r in some if states(r)]
+        print(f"      {way:9} answered {share([states(r) for _, r in some])}, right {share(stated)}")
     unknown = [(q, r) for q, r in both if q["kind"] == "unanswerable"]
     print(f"  unanswerable: handed over or asked back {share([not states(r) for _, r in unknown])}")
     for way in dict.fromkeys(q["way"] for q, _ in unknown):
         print(f"      {way:9} {share([not states(r) for q, r in unknown if q['way'] == way])}")
     talk = [(q, r) for q, r in both if q["kind"] == "small_talk"]
-    print(
-        f"  small talk: no fact {share([not states(r) for _, r in talk])}, answered as such {share([r.kind == 'small_talk' for _, r in talk])}"
-    )
+    print(f"  small talk: no fact {share([not states(r) for _, r in talk])},")
+    print(f"    answered as such {share([r.kind == 'small_talk' for _, r in talk])}")
     if show:
         for q, r in both:
             if states(r) and (q["kind"] != "answerable" or not right(q, r)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mynah.answers.bot import Reply, Source
     from mynah.api import GPT3, GPT3ChatBot
     from mynah.data.preprocess import preprocess, stop_words
     from mynah.errors import MynahError
@@ -17,6 +18,8 @@ __all__ = [
     "GPT3",
     "GPT3ChatBot",
     "MynahError",
+    "Reply",
+    "Source",
     "__version__",
     "build",
     "clean",
@@ -32,6 +35,8 @@ _HOMES = {
     "GPT3": "mynah.api",
     "GPT3ChatBot": "mynah.api",
     "MynahError": "mynah.errors",
+    "Reply": "mynah.answers.bot",
+    "Source": "mynah.answers.bot",
     "build": "mynah.pipeline.build",
     "clean": "mynah.pipeline.data_folders",
     "collect": "mynah.pipeline.data_folders",

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from mynah import __version__, artifacts
+from mynah.answers.bot import AnswerSession, Reply
 from mynah.artifacts import Manifest
 from mynah.config import build_config
 from mynah.data.chats.exchanges import split_exchange
@@ -44,7 +45,8 @@ from mynah.model.presets import PRESETS, preset
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model, save_model
 from mynah.ngram.prior import PRIOR, NGramPrior, TextPrior
-from mynah.pipeline.open_run import SAVED, is_saved, open_run
+from mynah.pipeline.open_answers import can_answer, open_answers
+from mynah.pipeline.open_run import SAVED, Run, is_saved, open_run
 from mynah.plan.budget import row_shape, shape_for
 from mynah.tokenizer.dataset import TokenSet, encode_records
 from mynah.tokenizer.tokenizer import Tokenizer, choose_vocab_size
@@ -281,6 +283,17 @@ class GPT3ChatBot(GPT3):
         """Use `from_pretrained`."""
         super().__init__(model, tokenizer, name, seed, device)
         self._session: ChatSession | None = None
+        self._answers: AnswerSession | None = None
+
+    @classmethod
+    def from_pretrained(cls, source: str | Path | GPT3, *, seed: int = 0, device: str = "auto") -> Self:
+        """Open a model, as `GPT3.from_pretrained`; a run that has a log to answer from answers from it."""
+        opened = super().from_pretrained(source, seed=seed, device=device)
+        if not isinstance(source, GPT3) and opened.talks and can_answer(Path(source)):
+            model, tokenizer = opened._ready()
+            run = Run(model, tokenizer, opened.talks, opened.sampling, opened.cleaning)
+            opened._answers = open_answers(Path(source), run)
+        return opened
 
     def train(self, texts: Iterable[Text], epochs: float = 5, *, learning_rate: float | None = None) -> Self:
         """Learn to reply: the loss counts what the assistant says.
@@ -303,15 +316,31 @@ class GPT3ChatBot(GPT3):
                 stacklevel=2,
             )
         self._learn(tune if self.talks else pretrain, data, epochs, learning_rate)
-        self._session = None
+        self._session = self._answers = None  # it has learned what the log does not hold
         return self
+
+    def reply(self, text: str) -> Reply:
+        """Return the reply to a text, given the conversation so far: its words, how sure it is, and what it rests on.
+
+        Raises:
+            ConfigError: if the bot has no log to answer from: it was not opened from a run, or was trained since.
+        """
+        if self._answers is None:
+            raise ConfigError(
+                f"{self.name!r} has no log to answer from; open a run of mynah build, or call chat"
+            )
+        return self._answers.reply(text)
 
     def chat(self, text: str, **sampling: Any) -> str:
         """Return the reply to a text, given the conversation so far.
 
+        A run that has a log answers from it, as `reply`; with keywords of `SamplingConfig` the network replies alone.
+
         Raises:
             ConfigError: if the bot has not been trained, or a keyword is unknown.
         """
+        if self._answers is not None and not sampling:
+            return self._answers.reply(text).text
         model, tokenizer = self._ready()
         config = build_config(SamplingConfig, {**self.sampling.model_dump(), **sampling}, "chat")
         text = clean_text(text, self.cleaning)
@@ -324,7 +353,10 @@ class GPT3ChatBot(GPT3):
 
     def reset(self) -> None:
         """Forget the conversation so far."""
-        self._session = None
+        if self._session is not None:
+            self._session.reset()
+        if self._answers is not None:
+            self._answers.reset()
 
 
 def set_apart(data: TokenSet) -> tuple[TokenSet, TokenSet | None]:

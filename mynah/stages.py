@@ -126,6 +126,11 @@ class RunPaths:
         return self.stage("answers")
 
     @property
+    def taught(self) -> Path:
+        """The folder of what was taught to the bot since, and taken back."""
+        return self.stage("taught")
+
+    @property
     def evaluation(self) -> Path:
         """What was measured."""
         return self.stage("evaluate") / "evaluation.json"

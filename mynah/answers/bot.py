@@ -16,7 +16,7 @@ from typing import Any, Literal
 from mynah.answers.calibrate import NEVER
 from mynah.answers.candidates import LONGEST
 from mynah.answers.config import Mode
-from mynah.answers.evidence import Weigher
+from mynah.answers.evidence import Evidence, Weigher
 from mynah.answers.judge import Judge, Verdict
 from mynah.answers.sentences import DO_YOU_MEAN, HAND_OVER, SMALL_TALK, language_for
 from mynah.answers.slots import filled, has_slots
@@ -25,6 +25,7 @@ from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.steps import clean_text
 from mynah.data.personal.config import PersonalConfig
 from mynah.data.records import Message
+from mynah.retrieval.index import hash_of
 
 #: Below the threshold the bot asks back if the judge's probability is at least this share of it.
 ASKS_FROM = 0.5
@@ -109,8 +110,26 @@ class Answerer:
     def consider(self, histories: Sequence[Sequence[Message]]) -> list[list[Verdict]]:
         """Return for each conversation the best candidate of each view of its last message, surest first."""
         weighed = self.weigher.weigh(histories)
-        judged = [[self.judge.best(evidence) for evidence in of] for of in weighed]
-        return [sorted(of, key=lambda verdict: -verdict.confidence) for of in judged]
+        return [self._judged(of) for of in weighed]
+
+    def _judged(self, weighed: Sequence[Evidence]) -> list[Verdict]:
+        """Return the best candidate of each view, surest first; what was taught since comes before, if it is sure."""
+        judged = sorted(map(self.judge.best, weighed), key=lambda verdict: -verdict.confidence)
+        found = (self._taught(evidence) for evidence in weighed if not evidence.view.in_context)
+        taught = [
+            verdict for verdict in found if verdict is not None and verdict.confidence >= self.threshold
+        ]
+        return [*sorted(taught, key=lambda verdict: -verdict.confidence), *judged]
+
+    def _taught(self, evidence: Evidence) -> Verdict | None:
+        verdict = self.judge.best_taught(evidence, self.weigher.finder.taught_from)
+        if verdict is None:
+            return None
+        asked = self.weigher.finder.index.exchange(evidence.candidates[verdict.candidate].exchange).question
+        # Whoever taught just this meant it; of the others, the likest question decides.
+        if hash_of(asked) == hash_of(evidence.view.text):
+            return replace(verdict, confidence=1.0)
+        return verdict if verdict.odds.argmax() == verdict.candidate else None
 
     def decide(self, history: Sequence[Message], verdicts: Sequence[Verdict], said: Sequence[str]) -> Reply:
         """Return the reply to a conversation, given the best candidates of its last message.
@@ -143,7 +162,9 @@ class Answerer:
         """Return where the log says what a candidate says, the nearest first."""
         index, candidate = self.weigher.finder.index, verdict.evidence.candidates[verdict.candidate]
         scores = self.weigher.scores_of(verdict.evidence.view)
-        members = [int(n) for n in self.weigher.finder.members(candidate.reply) if n != candidate.exchange]
+        members = [
+            int(n) for n in self.weigher.finder.index.members(candidate.reply) if n != candidate.exchange
+        ]
         members = sorted(members, key=lambda n: (-scores[n], n))[: MOST_SOURCES - 1]
         found = [index.exchange(n) for n in [candidate.exchange, *members]]
         return tuple(Source(exchange.place, exchange.time, exchange.question) for exchange in found)
@@ -170,7 +191,7 @@ class Answerer:
         index = self.weigher.finder.index
         for verdict in verdicts:
             candidate = verdict.evidence.candidates[verdict.candidate]
-            asked = index.questions(self.weigher.finder.members(candidate.reply)[:20])
+            asked = index.questions(self.weigher.finder.index.members(candidate.reply)[:20])
             same = sum(small_talk(question) == kind for question in asked)
             # Who replies to nothing but this kind of small talk with it states no fact by it.
             if asked and same == len(asked) and not has_slots(verdict.reply):

@@ -18,8 +18,8 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah.answers.config import AnswersConfig
-from mynah.answers.evidence import JUDGED_BY, RANKED_BY, Evidence, Floats, Weigher
-from mynah.answers.judge import Inside, Judge, Logistic, chosen
+from mynah.answers.evidence import ALONE, JUDGED_BY, RANKED_BY, Evidence, Floats, Weigher
+from mynah.answers.judge import Inside, Judge, Logistic, chosen, judged_by
 from mynah.answers.outside import bank, near_misses
 from mynah.answers.typed import AS_IT_IS, as_typed, hurried
 from mynah.data.records import Message
@@ -37,7 +37,9 @@ BINS = 10
 #: A judge cannot be fitted to fewer right and wrong ones.
 LEAST = 5
 #: Threshold of who is never sure.
-NEVER = 2.0
+NEVER = 1.0
+#: What is less probable is never said, however few wrong ones a small log has shown.
+LEAST_SURE = 0.3
 #: Likeness from which on a message of the bank is taken for one that the log has been asked.
 ASKED_BEFORE = 0.55
 
@@ -112,21 +114,22 @@ def calibrate(
     sample = _sample(weigher, ranker, inside, some, theirs, strange, of_outside)
     told: dict[str, Any] = {"held_out": len(some), "outside": len(drawn)}
     if min(sample.right.sum(), (~sample.right).sum()) < LEAST:
-        gate = Logistic(np.zeros(len(JUDGED_BY)), np.ones(len(JUDGED_BY)), np.zeros(len(JUDGED_BY)), -20.0)
-        return Calibrated(Judge(ranker, inside, gate), NEVER, {**told, "sure": False})
+        never = Judge(ranker, inside, Logistic.never(len(JUDGED_BY)), Logistic.never(len(ALONE)))
+        return Calibrated(never, NEVER, {**told, "sure": False})
     folded = np.zeros(len(sample.right))
     fold = draw.permutation(len(sample.right)) % FOLDS
     for number in range(FOLDS):
         mine = fold == number
         if mine.any() and 0 < sample.right[~mine].sum() < (~mine).sum():
-            fitted = Logistic.fit(sample.numbers[~mine], sample.right[~mine], sample.weight[~mine])
+            fitted = Logistic.fit(sample.numbers[~mine], sample.right[~mine], JUDGED_BY, sample.weight[~mine])
             folded[mine] = fitted(sample.numbers[mine])
-    gate = Logistic.fit(sample.numbers, sample.right, sample.weight)
+    gate = Logistic.fit(sample.numbers, sample.right, JUDGED_BY, sample.weight)
     said = _best_views(folded, sample.message)
     threshold, curve = _threshold(folded[said], sample.right[said], sample.inside[said], config)
     told |= {"sure": threshold < NEVER, "threshold": threshold, "curve": curve}
     told |= _reliability(folded[said], sample.right[said])
-    return Calibrated(Judge(ranker, inside, gate), threshold, told)
+    alone = _alone(weigher, inside, some, theirs, strange, of_outside)
+    return Calibrated(Judge(ranker, inside, gate, alone), threshold, told)
 
 
 def _answered(weigher: Weigher, text: str) -> bool:
@@ -162,7 +165,7 @@ def _ranker(weigher: Weigher, some: Sequence[Exchange], weighed: Sequence[Sequen
     ]
     if not rows or min(sum(right), len(right) - sum(right)) < LEAST:
         return default_ranker()
-    return Logistic.fit(np.concatenate(rows), np.array(right, np.bool_))
+    return Logistic.fit(np.concatenate(rows), np.array(right, np.bool_), RANKED_BY)
 
 
 def default_ranker() -> Logistic:
@@ -208,6 +211,34 @@ def _sample(
     )
 
 
+def _alone(
+    weigher: Weigher,
+    inside: Inside,
+    some: Sequence[Exchange],
+    theirs: Sequence[Sequence[Evidence]],
+    strange: Sequence[Sequence[Evidence]],
+    odds: dict[int, float],
+) -> Logistic:
+    """Fit what judges the reply to the likest question by the index alone."""
+    rows, right = list[Floats](), list[bool]()
+    likeness, at = RANKED_BY.index("likeness"), JUDGED_BY.index("inside")
+    for message, of in enumerate([*theirs, *strange]):
+        for evidence in of:
+            if evidence.view.part or evidence.view.in_context:
+                continue
+            best = int(evidence.ranked_by[:, likeness].argmax())
+            numbers = judged_by(inside, evidence, best, 0.0)
+            if message < len(some):
+                right.append(weigher.agree(evidence.candidates[best].text, some[message].reply))
+            else:
+                numbers[at] = odds[message - len(some)]
+                right.append(False)
+            rows.append(numbers[[JUDGED_BY.index(name) for name in ALONE]])
+    if min(sum(right), len(right) - sum(right)) < LEAST:
+        return Logistic.never(len(ALONE))
+    return Logistic.fit(np.array(rows), np.array(right, np.bool_), ALONE)
+
+
 def _best_views(p: Floats, message: npt.NDArray[np.int64]) -> npt.NDArray[np.intp]:
     """Return the row of each message's surest view, as replies go by it."""
     order = np.lexsort((-p, message))
@@ -230,7 +261,7 @@ def _threshold(
         wrong = (1 - config.outside) * (answered - correct) + config.outside * let_in
         share = wrong / stated if stated else 0.0
         curve.append({"from": float(cut), "answered": answered, "let_in": let_in, "wrong": share})
-        if stated and share <= config.wrong_at_most and found == NEVER:
+        if stated and share <= config.wrong_at_most and cut >= LEAST_SURE and found == NEVER:
             found = float(cut)
     return found, curve
 

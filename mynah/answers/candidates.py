@@ -81,20 +81,21 @@ class Finder:
     Args:
         index: of the log.
         count: of candidates for each view.
-        gone: (N,) exchanges that were taken back.
+        taught_from: exchanges from this number on were taught after the network was trained; None: none was.
     """
 
-    def __init__(self, index: ExchangeIndex, count: int, gone: npt.NDArray[np.bool_] | None = None) -> None:
-        self.index, self.count, self.gone = index, count, gone
+    def __init__(self, index: ExchangeIndex, count: int, taught_from: int | None = None) -> None:
+        self.index, self.count = index, count
+        self.taught_from = len(index) if taught_from is None else taught_from
         self._asked_by: dict[int, Numbers] = {}
 
     def find(self, view: View) -> list[Candidate]:
         """Return the candidates of a view, likest first."""
         features = features_of(view.text)
         if not view.in_context:
-            hits = self.index.search(features, self.count, self.gone)
+            hits = self.index.search(features, self.count)
             return [self._candidate(hit.exchange, hit.score) for hit in hits]
-        both = self.index.search(features_of(f"{view.before} {view.text}"), self.count, self.gone)
+        both = self.index.search(features_of(f"{view.before} {view.text}"), self.count)
         scores = self.index.sparse.scores(features)
         found = [hit.exchange for hit in both] + self._following(view, scores)
         made = (self._candidate(exchange, float(scores[exchange])) for exchange in found)
@@ -105,15 +106,10 @@ class Finder:
             int(self.index.reply_of[exchange]), self.index.exchange(exchange).reply, exchange, score
         )
 
-    def members(self, reply: int) -> Numbers:
-        """Return the exchanges in which a reply was given, but for those that were taken back."""
-        members = self.index.members(reply)
-        return members if self.gone is None else members[~self.gone[members]]
-
     def asked_by(self, reply: int) -> Numbers:
         """Return the features of what a reply was given to, and its own, sorted."""
         if reply not in self._asked_by:
-            members = self.members(reply)
+            members = self.index.members(reply)
             some = members[np.linspace(0, len(members) - 1, min(ASKED_BY, len(members))).astype(int)]
             text = " ".join([*self.index.questions(some), self.index.text_of(reply)])
             self._asked_by[reply] = features_of(text)
@@ -126,8 +122,9 @@ class Finder:
         if reply is None:
             return []
         after = np.flatnonzero(self.index.reply_before == reply)
-        if self.gone is not None:
-            after = after[~self.gone[after]]
         order = after[np.lexsort((after, -scores[after]))]
         _, first = np.unique(self.index.reply_of[order], return_index=True)
-        return [*(int(order[i]) for i in np.sort(first)[:FOLLOWING]), *map(int, self.members(reply)[:1])]
+        return [
+            *(int(order[i]) for i in np.sort(first)[:FOLLOWING]),
+            *map(int, self.index.members(reply)[:1]),
+        ]

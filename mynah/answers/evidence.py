@@ -37,6 +37,20 @@ RANKED_BY = (
 )
 #: What says beside it whether the log holds an answer at all.
 JUDGED_BY = (*RANKED_BY, "likest", "known", "likeliest", "inside", "length", "rank")
+#: What may speak for a candidate or against it; all else speaks for it.
+EITHER_WAY = ("frequency", "in context", "length")
+#: What is left of it without the network, for what it has not read.
+ALONE = (
+    "likeness",
+    "covered",
+    "covered sentence",
+    "neighbours",
+    "frequency",
+    "fits",
+    "known",
+    "inside",
+    "length",
+)
 #: Nearest exchanges that are asked whether they say the same.
 NEIGHBOURS = 10
 _LOWEST = -40.0
@@ -111,7 +125,7 @@ class Weigher:
         idf = self.idf[features]
         mass = max(1e-9, float(idf.sum()))
         parts = [features_of(part) for part in sentences(view.text)]
-        nearest, _ = self.finder.index.nearest(features, NEIGHBOURS * 2, self.finder.gone)
+        nearest, _ = self.finder.index.nearest(features, NEIGHBOURS * 2)
         near = [self.finder.index.text_of(int(self.finder.index.reply_of[n])) for n in nearest]
         if left_out is not None:
             near = [text for text in near if not self.agree(text, left_out)]

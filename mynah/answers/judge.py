@@ -20,17 +20,18 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah import artifacts
-from mynah.answers.evidence import JUDGED_BY, RANKED_BY, Evidence, Floats
+from mynah.answers.evidence import ALONE, EITHER_WAY, JUDGED_BY, RANKED_BY, Evidence, Floats
 from mynah.answers.follow_up import asked_for, refers_back, tells
 from mynah.errors import ArtifactError
 from mynah.retrieval.features import N_FEATURES, Counts, count_features
 from mynah.retrieval.index import hash_of
 
-#: How strongly coefficients are held back (scikit-learn's C).
+#: How freely coefficients may grow: a penalty of the sum of their squares over twice this.
 PENALTY, PENALTY_OF_WORDS = 0.3, 3.0
 #: How sure the judge is that the reply just given answers a message that refers back and asks for what it tells. A log
 #: hardly ever says the same twice in a conversation, so this cannot be learned from it.
 TOLD_ALREADY = 0.8
+_ALONE = [JUDGED_BY.index(name) for name in ALONE]
 JUDGE, WORDS, NUMBERS = "judge.json", "inside_features.npy", "inside_weights.npy"
 
 
@@ -45,14 +46,41 @@ class Logistic:
     bias: float
 
     @classmethod
-    def fit(cls, x: Floats, y: npt.NDArray[np.bool_], weight: Floats | None = None) -> Logistic:
-        """Fit to (N, D) numbers, (N,) outcomes of both kinds and (N,) weights."""
-        from sklearn.linear_model import LogisticRegression
+    def never(cls, count: int) -> Logistic:
+        """Return what holds everything for wrong, for `count` numbers."""
+        return cls(np.zeros(count), np.ones(count), np.zeros(count), -20.0)
+
+    @classmethod
+    def fit(
+        cls, x: Floats, y: npt.NDArray[np.bool_], names: Sequence[str], weight: Floats | None = None
+    ) -> Logistic:
+        """Fit to (N, D) numbers, (N,) outcomes and (N,) weights, by maximum likelihood with an L2 penalty.
+
+        What speaks for a candidate never counts against it: few outcomes would say so now and then.
+
+        Args:
+            x: the numbers.
+            y: what came of each.
+            names: of the numbers, of `RANKED_BY` and `JUDGED_BY`.
+            weight: None: 1 each.
+        """
+        from scipy.optimize import minimize
 
         mean, scale = x.mean(axis=0), np.maximum(x.std(axis=0), 1e-6)
-        model = LogisticRegression(C=PENALTY, max_iter=2000)
-        model.fit((x - mean) / scale, y, sample_weight=weight)
-        return cls(mean, scale, model.coef_[0], float(model.intercept_[0]))
+        z, sign = (x - mean) / scale, np.where(y, 1.0, -1.0)
+        weight = np.ones(len(y)) if weight is None else weight
+
+        def loss(parameters: Floats) -> tuple[float, Floats]:
+            margins = sign * (z @ parameters[:-1] + parameters[-1])
+            slopes = -weight * sign * probability(-margins)
+            value = float((weight * np.logaddexp(0, -margins)).sum()) + float(
+                (parameters[:-1] ** 2).sum()
+            ) / (2 * PENALTY)
+            return value, np.append(z.T @ slopes + parameters[:-1] / PENALTY, slopes.sum())
+
+        bounds = [(None, None) if name in EITHER_WAY else (0.0, None) for name in names] + [(None, None)]
+        found = minimize(loss, np.zeros(x.shape[1] + 1), jac=True, method="L-BFGS-B", bounds=bounds)
+        return cls(mean, scale, found.x[:-1], float(found.x[-1]))
 
     def odds(self, x: Floats) -> Floats:
         """Return the log-odds of (N, D) numbers, (N,)."""
@@ -158,6 +186,18 @@ class Judge:
     ranker: Logistic
     inside: Inside
     gate: Logistic
+    #: the same by the index alone (`ALONE`)
+    alone: Logistic
+
+    def best_taught(self, evidence: Evidence, taught_from: int) -> Verdict | None:
+        """Return the best candidate that was taught since the network was trained, if there is one."""
+        taught = [n for n, candidate in enumerate(evidence.candidates) if candidate.exchange >= taught_from]
+        if not taught:
+            return None
+        best = max(taught, key=lambda n: evidence.ranked_by[n, RANKED_BY.index("likeness")])
+        numbers = judged_by(self.inside, evidence, best, 0.0)
+        sure = float(self.alone(numbers[None, _ALONE])[0])
+        return Verdict(evidence, best, sure, numbers, evidence.ranked_by[:, RANKED_BY.index("likeness")])
 
     def best(self, evidence: Evidence) -> Verdict:
         """Return the best candidate of a view."""
@@ -179,8 +219,10 @@ class Judge:
         value = {
             "ranked_by": list(RANKED_BY),
             "judged_by": list(JUDGED_BY),
+            "alone_by": list(ALONE),
             "ranker": self.ranker.to_json(),
             "gate": self.gate.to_json(),
+            "alone": self.alone.to_json(),
             "inside_bias": self.inside.bias,
         }
         artifacts.write_json(folder / JUDGE, value)
@@ -194,7 +236,8 @@ class Judge:
         """
         value = artifacts.read_json(folder / JUDGE)
         try:
-            if value["ranked_by"] != list(RANKED_BY) or value["judged_by"] != list(JUDGED_BY):
+            known = [value["ranked_by"], value["judged_by"], value.get("alone_by")]
+            if known != [list(RANKED_BY), list(JUDGED_BY), list(ALONE)]:
                 raise ArtifactError(
                     f"{folder / JUDGE}: of another version of Mynah; run the same mynah build again"
                 )
@@ -203,7 +246,8 @@ class Judge:
                 folder / NUMBERS, allow_pickle=False
             )
             inside = Inside(weights, float(value["inside_bias"]), idf)
-            return cls(Logistic.from_json(value["ranker"]), inside, Logistic.from_json(value["gate"]))
+            ranker, gate, alone = (Logistic.from_json(value[name]) for name in ("ranker", "gate", "alone"))
+            return cls(ranker, inside, gate, alone)
         except (KeyError, TypeError, ValueError, OSError, IndexError):
             raise ArtifactError(f"{folder}: damaged: not what a judge is read from") from None
 
@@ -225,7 +269,12 @@ def chosen(ranker: Logistic, inside: Inside, evidence: Evidence) -> tuple[int, F
     """Return the best candidate, the log-odds of each, and what the best is judged by."""
     odds = ranker.odds(evidence.ranked_by)
     candidate = int(odds.argmax())
-    numbers = np.array(
+    return candidate, odds, judged_by(inside, evidence, candidate, float(odds[candidate]))
+
+
+def judged_by(inside: Inside, evidence: Evidence, candidate: int, odds: float) -> Floats:
+    """Return what a candidate is judged by, (`JUDGED_BY`,), given its log-odds by the ranker."""
+    return np.array(
         [
             *evidence.ranked_by[candidate],
             evidence.likest,
@@ -233,7 +282,6 @@ def chosen(ranker: Logistic, inside: Inside, evidence: Evidence) -> tuple[int, F
             evidence.ranked_by[:, 0].max(),
             float(inside([evidence.view.text])[0]),
             evidence.length,
-            float(np.clip(odds[candidate], -20, 20)),
+            np.clip(odds, -20, 20),
         ]
     )
-    return candidate, odds, numbers

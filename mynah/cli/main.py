@@ -61,6 +61,14 @@ mynah base add HuggingFaceTB/SmolLM2-360M-Instruct@main""",
         "Remove a base from this machine.",
         "mynah base remove smollm2",
     ),
+    "teach": (
+        "mynah.cli.teach:teach",
+        "Teach a bot new answers without training, or take some back.",
+        """mynah teach runs/shop more.csv
+mynah teach runs/shop --question "Do you sell skis?" --reply "Only in winter."
+mynah teach runs/shop --remove chats.csv:118
+mynah teach runs/shop --remove-speaker "Ann Lee\"""",
+    ),
     "collect": (
         "mynah.cli.data:collect",
         "Read sources of any kind into records, and account for every row.",

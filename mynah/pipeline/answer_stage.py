@@ -11,7 +11,7 @@ from mynah.answers.bot import Answerer
 from mynah.answers.calibrate import NEVER, calibrate
 from mynah.answers.candidates import Finder
 from mynah.answers.config import Mode
-from mynah.answers.evidence import Weigher
+from mynah.answers.evidence import ALONE, JUDGED_BY, Weigher
 from mynah.answers.measure import measure
 from mynah.answers.scoring import Scorer
 from mynah.artifacts import Manifest
@@ -95,6 +95,7 @@ ANSWERS = Stage(
     settings=lambda build: {
         "answers": build.recipe.answers.model_dump(mode="json", exclude={"hand_over"}),
         "read": read_at_most(build),
+        "evidence": [*JUDGED_BY, *ALONE],  # a judge of other evidence is fitted anew
     },
     files=_question_file,
     say=_say,

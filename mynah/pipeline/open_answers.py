@@ -12,13 +12,13 @@ from mynah.answers.config import Mode
 from mynah.answers.evidence import Weigher
 from mynah.answers.judge import Judge
 from mynah.answers.scoring import Scorer
+from mynah.answers.teach import open_known
 from mynah.data.records import Message
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.chat import chat_request, until
 from mynah.generate.engine import generate
 from mynah.pipeline.answer_stage import ABOUT, INDEX
 from mynah.pipeline.open_run import Run, recipe_of
-from mynah.retrieval.index import ExchangeIndex
 from mynah.stages import RunPaths
 
 
@@ -49,8 +49,8 @@ def open_answers(
         )
     artifacts.read_manifest(paths.answers)
     about = artifacts.read_json(paths.answers / ABOUT)
-    index = ExchangeIndex(paths.answers / INDEX)
-    judge = Judge.load(paths.answers, index.sparse.statistics.idf)
+    known = open_known(paths.answers, paths.answers / INDEX, paths.taught)
+    judge = Judge.load(paths.answers, known.index.sparse.statistics.idf)
     threshold = float(about["threshold"])
     if wrong_at_most is not None:
         sure = [point["from"] for point in about.get("curve", ()) if 0 < point["wrong"] <= wrong_at_most]
@@ -67,7 +67,10 @@ def open_answers(
         yield from until(run.tokenizer.stream(ids), run.sampling.stop)
 
     answerer = Answerer(
-        Weigher(Finder(index, recipe.answers.candidates), Scorer(run.model, run.tokenizer)),
+        Weigher(
+            Finder(known.index, recipe.answers.candidates, known.taught_from),
+            Scorer(run.model, run.tokenizer),
+        ),
         judge,
         threshold,
         mode or about["mode"],

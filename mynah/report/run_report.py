@@ -9,6 +9,7 @@ from typing import Any
 
 from mynah import __version__, artifacts
 from mynah.artifacts import read_manifest
+from mynah.report.answers import describe_answers
 from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
@@ -29,6 +30,7 @@ def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
     sections = [
         _verdict(paths),
         _data(paths, described),
+        describe_answers(paths, _evaluation(paths).get("questions", {}).get("lookups")),
         _scores(paths),
         _questions(paths),
         _curves(paths),

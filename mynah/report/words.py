@@ -33,9 +33,9 @@ WORDS: dict[str, tuple[str, str]] = {
         "仅在开放基座之上学习了回复，也仅比较回复；未经训练的基座为 {base}。",
     ),
     "questions_line": (
-        "Of {count} held-out questions the bot answers {accuracy} with the right facts; a TF-IDF lookup of "
+        "Of {count} held-out questions the network alone answers {accuracy} with the right facts; the best lookup of "
         "the most similar known question gets {lookup}.",
-        "{count} 个留出问题中，机器人答对事实的占 {accuracy}；用 TF-IDF 查找最相似的已知问题为 {lookup}。",
+        "{count} 个留出问题中，仅靠网络答对事实的占 {accuracy}；查找最相似已知问题的最好方法为 {lookup}。",
     ),
     "data": ("Data", "数据"),
     "data_details": ("What was read, dropped, changed, and what is left", "读入、丢弃、修改与保留的内容"),
@@ -99,4 +99,59 @@ WORDS: dict[str, tuple[str, str]] = {
     "time": ("time", "时间"),
     "memory": ("peak memory", "内存峰值"),
     "total": ("total", "合计"),
+}
+
+#: The section on answers.
+ANSWERS: dict[str, tuple[str, str]] = {
+    "answers": ("What it can answer", "能回答什么"),
+    "answers_from": (
+        "The bot answers from {exchanges} exchanges of the log with {replies} distinct replies.",
+        "机器人依据日志中的 {exchanges} 组问答（{replies} 种不同的回复）作答。",
+    ),
+    "mode_grounded": (
+        "It says only what stands in the log, and hands over where it does not know.",
+        "它只说日志里有的内容，不知道时转交人工。",
+    ),
+    "mode_strict": (
+        "It gives replies of the log word for word, and hands over where it does not know.",
+        "它只逐字给出日志里的回复，不知道时转交人工。",
+    ),
+    "mode_free": (
+        "Where the log is sure it answers from it; else the network replies in its own words.",
+        "日志足够确定时依据日志作答，否则由网络自行回复。",
+    ),
+    "never_sure": (
+        "What the log says is too different from time to time to be sure of any reply.",
+        "日志中的回复差异太大，没有足够确定的回复。",
+    ),
+    "coverage": (
+        "Of {count} held-out questions it answers {answered}; of {outside} messages that no log answers it lets "
+        "{let_in} pass. Of what it states, {wrong} is wrong; what says the same in other words may be taken for it.",
+        "在 {count} 个留出问题中它回答 {answered}；在 {outside} 条任何日志都答不了的消息中放过 {let_in}。"
+        "它所陈述的内容约有 {wrong} 是错的（换了说法的正确回复也可能被算作错）。",
+    ),
+    "reliability": (
+        "Above: what is answered and what of it is wrong, for each threshold; the dot is the one that was chosen. "
+        "Below: how often replies of about one probability are right; the expected calibration error is {ece}.",
+        "上图：各阈值下的回答比例与错误比例，圆点为所选阈值。下图：相近概率的回复有多少是对的；期望校准误差为 {ece}。",
+    ),
+    "asked_known": (
+        "Of {count} questions with known answers it answers {answered}, {right} of these with the right facts; to "
+        "{back} it asks back.",
+        "{count} 个已知答案的问题中它回答 {answered}，其中 {right} 事实正确；{back} 个反问。",
+    ),
+    "asked_unknown": (
+        "Of {count} questions that the log does not answer, {silent} are handed over or asked back.",
+        "{count} 个日志答不了的问题中，{silent} 转交人工或反问。",
+    ),
+    "question": ("question", "问题"),
+    "said": ("the bot", "机器人"),
+    "expected": ("in the log", "日志原文"),
+    "misled": ("misled by", "误导它的日志行"),
+    "wrong": ("{count} wrong replies", "{count} 个错误回复"),
+    "lookup": ("the reply to the likest known question, by", "最相似的已知问题的回复，按"),
+    "lookup_right": ("right", "正确"),
+    "lookup_words": ("TF-IDF of words", "词 TF-IDF"),
+    "lookup_characters": ("TF-IDF of characters", "字符 TF-IDF"),
+    "lookup_bm25": ("BM25", "BM25"),
 }

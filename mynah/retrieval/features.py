@@ -106,7 +106,9 @@ def _runs(points: npt.NDArray[np.uint32], owners: Numbers, mine: npt.NDArray[np.
     if count <= 0:
         return np.empty(0, np.int64)
     space = points == _SPACE
-    good = (owners[:count] == owners[size - 1 :]) & ~(space[:count] & space[size - 1 :])
+    good = owners[:count] == owners[size - 1 :]
+    if size == 2:
+        good &= ~(space[:count] & space[1:])
     for offset in range(size):
         good &= mine[offset : offset + count]
         if 0 < offset < size - 1:

@@ -158,34 +158,25 @@ class ExchangeIndex:
         at = int(np.searchsorted(self._hashes, wanted))
         return int(self._by_hash[at]) if at < len(self._hashes) and self._hashes[at] == wanted else None
 
-    def nearest(
-        self, features: Numbers, count: int, gone: npt.NDArray[np.bool_] | None = None
-    ) -> tuple[Numbers, npt.NDArray[np.float32]]:
+    def nearest(self, features: Numbers, count: int) -> tuple[Numbers, npt.NDArray[np.float32]]:
         """Return the exchanges whose questions are most like a query, best first, and their scores.
 
         Args:
             features: of the query (`mynah.retrieval.features.features_of`).
             count: of exchanges, at most.
-            gone: (N,) those that are not to be found.
         """
-        more = 0 if gone is None else int(gone.sum())
-        found, scores = self.sparse.best(features, count + min(more, NEAREST))
-        if gone is not None:
-            there = ~gone[found]
-            found, scores = found[there], scores[there]
-        return found[:count], scores[:count]
+        return self.sparse.best(features, count)
 
-    def search(self, features: Numbers, count: int, gone: npt.NDArray[np.bool_] | None = None) -> list[Hit]:
+    def search(self, features: Numbers, count: int) -> list[Hit]:
         """Return the distinct replies that were given to what is most like a query, best first.
 
         Args:
             features: of the query.
             count: of replies, at most.
-            gone: (N,) exchanges that are not to be found.
         """
         looked = NEAREST
         while True:
-            found, scores = self.nearest(features, looked, gone)
+            found, scores = self.nearest(features, looked)
             replies, first = np.unique(self.reply_of[found], return_index=True)
             if len(replies) >= count or len(found) < looked:
                 break

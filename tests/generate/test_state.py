@@ -314,3 +314,18 @@ def test_the_context_limit_leaves_the_state_usable() -> None:
         with pytest.raises(IndexError):
             broken()
     agrees(state, state.append([[6]]))
+
+
+@pytest.mark.parametrize("changes", PARTS)
+def test_scores_are_those_of_the_whole_text(changes: dict[str, object]) -> None:
+    model = small(**changes)
+    prompts, added = [[3, 7, 1], [5, 9], [3, 7, 1]], [[4, 8, 2], [6], [11, 3, 9, 10]]
+    state = DecodingState(model)
+    logits = state.add(prompts[:2])
+    state.keep([0, 1, 0])
+    scores = state.score(logits[[0, 1, 0]], added)
+    for prompt, more, said in zip(prompts, added, scores, strict=True):
+        expected = [
+            float(whole(model, prompt + more[:n]).log_softmax(dim=-1)[token]) for n, token in enumerate(more)
+        ]
+        assert said.tolist() == pytest.approx(expected, abs=1e-4)
