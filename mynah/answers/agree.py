@@ -38,7 +38,11 @@ class Agreement:
             return True
         first, second = numbers_of(one), numbers_of(other)
         # One may leave out what the other tells too, but neither may tell what the other denies.
-        return (first <= second or second <= first) and self.likeness(one, other) >= threshold(one)
+        return (first <= second or second <= first) and self.alike(one, other)
+
+    def alike(self, one: str, other: str) -> bool:
+        """Say whether two replies are in like words, whatever their numbers."""
+        return self.likeness(one, other) >= threshold(one)
 
     def likeness(self, one: str, other: str) -> float:
         """Return the cosine of two texts' runs of characters, 0 to 1."""

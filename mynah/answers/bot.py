@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any, Literal
 
+import numpy as np
+
 from mynah.answers.calibrate import NEVER
 from mynah.answers.candidates import LONGEST
 from mynah.answers.config import Mode
@@ -25,7 +27,7 @@ from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.steps import clean_text
 from mynah.data.personal.config import PersonalConfig
 from mynah.data.records import Message
-from mynah.retrieval.index import hash_of
+from mynah.retrieval.features import features_of
 
 #: Below the threshold the bot asks back if the judge's probability is at least this share of it.
 ASKS_FROM = 0.5
@@ -127,7 +129,7 @@ class Answerer:
             return None
         asked = self.weigher.finder.index.exchange(evidence.candidates[verdict.candidate].exchange).question
         # Whoever taught just this meant it; of the others, the likest question decides.
-        if hash_of(asked) == hash_of(evidence.view.text):
+        if np.array_equal(features_of(asked), features_of(evidence.view.text)):
             return replace(verdict, confidence=1.0)
         return verdict if verdict.odds.argmax() == verdict.candidate else None
 

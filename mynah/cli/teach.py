@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from mynah.cli.flags import InputFlags
+from mynah.cli.flags import InputFlags, given
 from mynah.errors import ConfigError
 
 
@@ -47,8 +47,13 @@ def teach(
     if not (sources or question or remove or remove_speaker):
         raise ConfigError("nothing to teach; for example: mynah teach runs/shop more.csv")
     pairs = [(question, reply)] if question is not None and reply is not None else []
-    told = teach_run(run, sources, pairs, remove, remove_speaker, reading.to_recipe())
-    print(f"taught     {told.taught:,} new exchanges")
+    told = teach_run(run, sources, pairs, remove, remove_speaker, given(reading.to_recipe()))
+    if sources or pairs:
+        print(f"taught     {_count(told.taught)}")
     if remove or remove_speaker:
-        print(f"removed    {told.removed:,} exchanges")
-    print(f"answers    from {told.known:,} exchanges; talk: mynah chat {run}")
+        print(f"removed    {_count(told.removed)}")
+    print(f"answers    from {_count(told.known)}; talk: mynah chat {run}")
+
+
+def _count(exchanges: int) -> str:
+    return f"{exchanges:,} exchange{'s' * (exchanges != 1)}"

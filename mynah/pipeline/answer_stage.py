@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import itertools
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from mynah import artifacts
 from mynah.answers.bot import Answerer
 from mynah.answers.calibrate import NEVER, calibrate
 from mynah.answers.candidates import Finder
 from mynah.answers.config import Mode
+from mynah.answers.contradictions import contradictions_of, outdated
 from mynah.answers.evidence import ALONE, JUDGED_BY, Weigher
 from mynah.answers.measure import measure
 from mynah.answers.scoring import Scorer
@@ -40,7 +43,7 @@ def read_at_most(build: Build) -> int:
 
 def _answers(build: Build, out: Path) -> Counts:
     paths, config = build.paths, build.recipe.answers
-    index = ExchangeIndex.build(exchanges_of(read_records(paths.records_of("train"))), out / INDEX)
+    index, contradicting = _index(paths.records_of("train"), out / INDEX)
     model = load_trained(paths.tuned, paths.prior, build.tokenizer.control.bos, build.device)
     weigher = Weigher(Finder(index, config.candidates), Scorer(model, build.tokenizer))
     held_out = list(exchanges_of(read_records(paths.records_of("held_out"))))
@@ -56,6 +59,7 @@ def _answers(build: Build, out: Path) -> Counts:
         "language": language,
         "exchanges": len(index),
         "replies": index.n_replies,
+        "contradictions": contradicting,
         **found.told,
     }
     if build.recipe.evaluate.questions is not None:
@@ -63,7 +67,36 @@ def _answers(build: Build, out: Path) -> Counts:
         answerer = Answerer(weigher, found.judge, found.threshold, mode, personal, config.hand_over)
         about["questions"] = measure(answerer, read_questions(Path(build.recipe.evaluate.questions)))
     artifacts.write_json(out / ABOUT, about)
-    return {"exchanges": len(index), "replies": index.n_replies, "mode": mode, "threshold": found.threshold}
+    return {
+        "exchanges": len(index),
+        "replies": index.n_replies,
+        "mode": mode,
+        "threshold": found.threshold,
+        "contradictions": len(contradicting),
+        "outdated": sum(pair["dated"] for pair in contradicting),
+    }
+
+
+def _index(records: Path, out: Path) -> tuple[ExchangeIndex, list[dict[str, Any]]]:
+    """Index the exchanges of a folder of records, but for what newer ones contradict; return those too."""
+    index = ExchangeIndex.build(exchanges_of(read_records(records)), out)
+    found = contradictions_of(index)
+    told = [
+        {
+            name: {"place": exchange.place, "time": exchange.time, "reply": exchange.reply}
+            for name, exchange in (
+                ("older", index.exchange(pair.older)),
+                ("newer", index.exchange(pair.newer)),
+            )
+        }
+        | {"dated": pair.dated}
+        for pair in found
+    ]
+    if gone := outdated(index, found):
+        kept = [index.exchange(n) for n in range(len(index)) if int(index.reply_of[n]) not in gone]
+        shutil.rmtree(out)
+        index = ExchangeIndex.build(kept, out)
+    return index, told
 
 
 def mode_of(index: ExchangeIndex) -> Mode:
@@ -83,6 +116,11 @@ def _question_file(build: Build) -> dict[str, str]:
 def _say(build: Build, manifest: Manifest) -> Iterator[str]:
     counts = manifest.counts
     yield f"{counts['exchanges']:,} exchanges, {counts['replies']:,} distinct replies; answers are {counts['mode']}"
+    if counts["contradictions"]:
+        yield (
+            f"{counts['contradictions']:,} pairs of replies contradict each other; of {counts['outdated']:,} the newer "
+            "one holds, by their dates, and the older is given no more (report.html lists them)"
+        )
     if counts["threshold"] >= NEVER:
         yield "what the log says is too different from time to time to be sure of any reply"
 

@@ -13,6 +13,9 @@ from mynah.report.drawing import svg_of
 from mynah.report.words import ANSWERS
 from mynah.stages import RunPaths
 
+#: Contradictions that are listed, at most.
+MOST_PAIRS = 100
+
 
 def describe_answers(paths: RunPaths, lookups: dict[str, float] | None) -> str:
     """Return the section, or nothing of a run that does not answer from a log.
@@ -33,6 +36,8 @@ def describe_answers(paths: RunPaths, lookups: dict[str, float] | None) -> str:
         parts.append(f"<p>{_w('never_sure')}</p>")
     else:
         parts.append(_coverage(about))
+    if about["contradictions"]:
+        parts.append(_contradictions(about["contradictions"]))
     if asked := about.get("questions"):
         parts.append(_questions(asked, lookups or {}))
     return "".join(parts)
@@ -61,6 +66,19 @@ def _coverage(about: dict[str, Any]) -> str:
     )
     error = f"{about['ece']:.3f}"
     return f"<p>{told}</p>{drawn}<p>{_w('reliability', ece=error)}</p>"
+
+
+def _contradictions(pairs: list[dict[str, Any]]) -> str:
+    def cell(side: dict[str, str]) -> str:
+        return html.escape(", ".join(filter(None, (side["place"], side["time"]))) + ": " + side["reply"])
+
+    rows = [
+        [cell(pair["older"]), cell(pair["newer"]), _w("newer_holds" if pair["dated"] else "undated")]
+        for pair in pairs[:MOST_PAIRS]
+    ]
+    head = [_w("older"), _w("newer"), _w("holds")]
+    summary = _w("contradictions", count=f"{len(pairs):,}")
+    return f"<details><summary>{summary}</summary>{table(head, rows, words=3)}</details>"
 
 
 def _draw_coverage(curve: list[dict[str, float]], point: dict[str, float], axes: Any) -> None:

@@ -10,6 +10,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,12 @@ class ExchangeIndex:
     def questions(self, numbers: Sequence[int] | Numbers) -> list[str]:
         """Return the questions of exchanges."""
         found: list[str] = self._table.column("question").take(pa.array(numbers)).to_pylist()
+        return found
+
+    @cached_property
+    def times(self) -> list[str]:
+        """When each reply was given, in ISO 8601; empty where it is not known."""
+        found: list[str] = self._table.column("time").to_pylist()
         return found
 
     def text_of(self, reply: int) -> str:

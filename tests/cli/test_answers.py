@@ -1,0 +1,115 @@
+"""`mynah chat` from a log, and `mynah teach`, on a build of a tiny network."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mynah import artifacts
+from mynah.answers.teach import open_known
+from mynah.cli.main import main
+from mynah.pipeline.answer_stage import INDEX
+from mynah.pipeline.teach import teach_run
+from mynah.stages import RunPaths
+
+
+@pytest.fixture
+def run(tiny_run: Path, tmp_path: Path) -> Path:
+    """A run that a test may change."""
+    shutil.copytree(tiny_run, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def said(
+    run: Path,
+    text: str,
+    flags: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> list[str]:
+    monkeypatch.setattr("sys.stdin", io.StringIO(text))
+    assert main(["chat", str(run), *flags]) in (0, None)
+    return capsys.readouterr().out.splitlines()
+
+
+def test_what_is_taught_is_said_at_once_and_taken_back(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["teach", str(run), "--question", "Do you sell skis?", "--reply", "Only in winter."])
+    assert "taught     1 exchange" in capsys.readouterr().out
+    lines = said(run, "do you sell skis\n", ["--sources"], monkeypatch, capsys)
+    assert lines[0] == "Only in winter."
+    assert lines[1].startswith("  [taught:1, ")
+    main(["teach", str(run), "--remove", "taught:1"])
+    assert "removed    1 exchange" in capsys.readouterr().out
+    assert said(run, "do you sell skis\n", [], monkeypatch, capsys)[0] != "Only in winter."
+
+
+def test_a_file_is_taught_and_cleaned_as_the_log_was(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = run / "recipe.toml"
+    text = recipe.read_text(encoding="utf-8")
+    recipe.write_text(text.replace('action = "off"', 'action = "tag"', 1), encoding="utf-8")
+    more = tmp_path / "more.csv"
+    more.write_text("question,answer\nwho do I write to,Write to ann@example.com please.\n", encoding="utf-8")
+    main(["teach", str(run), str(more)])
+    capsys.readouterr()
+    (line,) = said(run, "who do I write to\n", ["--json"], monkeypatch, capsys)
+    assert "ann@example.com" not in line
+
+
+def test_replies_as_objects(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = run / "kept.jsonl"
+    flags = ["--json", "--answers", "strict", "--keep-unanswered", str(kept)]
+    lines = said(run, "hello\nwho painted the mona lisa\n/reset\n🦔\n", flags, monkeypatch, capsys)
+    replies = [json.loads(line) for line in lines]
+    assert [reply["kind"] for reply in replies] == ["small_talk", "handed_over", "handed_over"]
+    assert set(replies[0]) == {"text", "confidence", "sources", "handed_over", "kind"}
+    questions = [json.loads(line)["question"] for line in kept.read_text(encoding="utf-8").splitlines()]
+    assert questions == ["who painted the mona lisa", "🦔"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        (["teach", "{run}"], "nothing to teach"),
+        (["teach", "{run}", "--question", "x"], "go together"),
+        (["teach", "{run}", "--remove", "nowhere.csv:3"], "nowhere.csv:3: no reply"),
+        (["teach", "{run}", "--remove-speaker", "Nobody"], "Nobody: nobody of that name"),
+        (["teach", "{run}/split", "--remove", "a:1"], "not a run"),
+        (["chat", "{run}", "--wrong-at-most", "much"], "between 0 and 1"),
+    ],
+)
+def test_what_cannot_be_done_is_told_in_a_line(
+    run: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], wrong: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([argument.replace("{run}", str(run)) for argument in arguments])
+    assert stopped.value.code == 2
+    told = capsys.readouterr().err
+    assert wrong in told
+    assert told.count("\n") == 1
+    assert not (run / "taught").exists()
+
+
+def test_a_run_built_again_keeps_what_it_was_taught(run: Path) -> None:
+    paths = RunPaths(run)
+    first = open_known(paths.answers, paths.answers / INDEX, paths.taught).index.exchange(0)
+    teach_run(run, pairs=[("Do you sell skis?", "Only in winter.")], remove=[first.place])
+    manifest = paths.taught / "manifest.json"
+    value = json.loads(manifest.read_text(encoding="utf-8"))
+    value["inputs"]["answers"] = "0" * 64  # as if the stage had been made again since
+    del value["digest"]
+    artifacts.write_json(manifest, value)
+    known = open_known(paths.answers, paths.answers / INDEX, paths.taught)
+    assert known.renewed
+    places = [exchange.place for exchange in known.index]
+    assert first.place not in places
+    assert places[known.taught_from :] == ["taught:1"]
