@@ -183,12 +183,24 @@ def test_a_run_keeps_its_own_sampling_and_cleaning(chats: Path, tmp_path: Path) 
     build([chats], merge(TINY, own), tmp_path / "run")
     bot = GPT3ChatBot.from_pretrained(tmp_path / "run")
     assert bot.sampling.max_tokens == 3
-    bot.chat("DO YOU SEND A TENT?")
+    bot.chat("DO YOU SEND A TENT?", temperature=0)  # a setting of the network: it replies, not the log
     assert bot._session is not None
     assert bot._session.history[0].content == "do you send a tent?"
     assert len(bot.tokenizer.encode(bot._session.history[1].content)) <= 3
     again = GPT3ChatBot.from_pretrained(bot.save(tmp_path / "saved"))
     assert (again.sampling, again.cleaning) == (bot.sampling, bot.cleaning)
+
+
+def test_a_run_answers_from_its_log(tiny_run: Path) -> None:
+    bot = GPT3ChatBot.from_pretrained(tiny_run)
+    reply = bot.reply("who painted the mona lisa")
+    assert isinstance(reply, mynah.Reply)
+    assert reply.handed_over
+    assert reply.sources == ()
+    assert bot.chat("who painted the mona lisa") == reply.text
+    bot.reset()
+    with pytest.raises(ConfigError, match="no log to answer from"):
+        GPT3ChatBot.from_pretrained(bot).reply("hello")
 
 
 def test_an_exported_bot_still_talks(tmp_path: Path) -> None:

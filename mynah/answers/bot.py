@@ -143,7 +143,9 @@ class Answerer:
         """
         text = history[-1].content
         language = language_for(text)
-        if (kind := small_talk(text)) is not None:
+        if (
+            self.mode != "free" and (kind := small_talk(text)) is not None
+        ):  # who speaks freely greets in their own way
             return self._small_talk(kind, language, verdicts)
         sure = [verdict for verdict in verdicts if verdict.confidence >= self.threshold]
         several = self._several(sure)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from mynah.answers.follow_up import refers_back
 from mynah.answers.parts import questions
+from mynah.answers.typed import spelled_out
 from mynah.data.records import Message
 from mynah.retrieval.features import Numbers, features_of
 from mynah.retrieval.index import ExchangeIndex
@@ -63,7 +64,7 @@ def views_of(history: Sequence[Message]) -> list[View]:
 
     One that refers back means nothing by itself.
     """
-    text = history[-1].content[-LONGEST:]
+    text = spelled_out(history[-1].content[-LONGEST:])
     asked = next((m.content for m in reversed(history[:-1]) if m.role == "user"), None)
     in_context = [] if asked is None else [View(text, tuple(history), asked[-LONGEST:])]
     if in_context and refers_back(text, [m.content for m in history[-3:-1]]):

@@ -37,6 +37,89 @@ _SHORT = {
         "see": "c",
     },
 }
+#: Short forms that stand for nothing else.
+_LONG = {
+    **{"u": "you", "ur": "your", "pls": "please", "plz": "please", "thx": "thanks", "ty": "thank you"},
+    **{
+        "wat": "what",
+        "wht": "what",
+        "wats": "what's",
+        "whats": "what's",
+        "hw": "how",
+        "hows": "how's",
+        "wen": "when",
+    },
+    **{
+        "wheres": "where's",
+        "whos": "who's",
+        "nd": "and",
+        "cuz": "because",
+        "coz": "because",
+        "bc": "because",
+    },
+    **{
+        "b4": "before",
+        "l8r": "later",
+        "gr8": "great",
+        "2day": "today",
+        "tmrw": "tomorrow",
+        "2nite": "tonight",
+    },
+    **{"gonna": "going to", "wanna": "want to", "gotta": "got to", "lemme": "let me", "gimme": "give me"},
+    **{
+        "dunno": "don't know",
+        "im": "i'm",
+        "ive": "i've",
+        "dont": "don't",
+        "doesnt": "doesn't",
+        "didnt": "didn't",
+    },
+    **{
+        "cant": "can't",
+        "wont": "won't",
+        "isnt": "isn't",
+        "arent": "aren't",
+        "wasnt": "wasn't",
+        "hasnt": "hasn't",
+    },
+    **{
+        "havent": "haven't",
+        "couldnt": "couldn't",
+        "wouldnt": "wouldn't",
+        "shouldnt": "shouldn't",
+        "thats": "that's",
+    },
+    **{"theres": "there's", "youre": "you're", "theyre": "they're", "ppl": "people", "msg": "message"},
+    **{
+        "acct": "account",
+        "addr": "address",
+        "qty": "quantity",
+        "cud": "could",
+        "wud": "would",
+        "shud": "should",
+    },
+    **{
+        "hav": "have",
+        "bday": "birthday",
+        "abt": "about",
+        "w/": "with",
+        "w/o": "without",
+        "wks": "weeks",
+        "hrs": "hours",
+    },
+    **{
+        "hrs": "hours",
+        "mins": "minutes",
+        "yrs": "years",
+        "pic": "picture",
+        "pics": "pictures",
+        "info": "information",
+    },
+}
+_SHORT_FORM = re.compile(
+    rf"(?<![\w'/-])(?:{'|'.join(sorted(map(re.escape, _LONG), key=len, reverse=True))})(?![\w'/-])",
+    re.IGNORECASE,
+)
 _HEARD = {
     "吗": "嘛",
     "的": "得",
@@ -53,6 +136,11 @@ _HAN = re.compile(r"[\u3400-\u9fff]")
 _MARKS = re.compile(r"[.,!?;:'’，。！？；：、]+")
 #: A story is a sentence or two of a text that is of no log, and not longer than this.
 _STORY = 160
+
+
+def spelled_out(text: str) -> str:
+    """Return a message with the short forms of chats spelled out, as a log mostly has them."""
+    return _SHORT_FORM.sub(lambda word: _LONG[word[0].lower()], text)
 
 
 def as_typed(text: str, language: str, draw: np.random.Generator) -> str:

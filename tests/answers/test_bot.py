@@ -94,7 +94,7 @@ def bot(
 def test_what_the_log_holds_is_said_with_its_source(
     weigher: Weigher, judged: tuple[Judge, float, dict]
 ) -> None:
-    reply = bot(weigher, judged).reply("tell me something about the invoice")
+    reply = bot(weigher, judged).reply("tell me about the invoice")
     assert reply.text == "Invoices are stored in your account as PDF."
     assert reply.kind == "log"
     assert not reply.handed_over

@@ -184,6 +184,9 @@ ROWS: dict[str, Row] = {
     "ngram convert": lambda place, out: [[place / "pens.ng", "-o", out / "pens.arpa"]],
     "ngram info": lambda place, out: [[place / "pens.ng"]],
     "chat": lambda place, out: [[place.run]],
+    "teach": lambda place, out: [
+        [place.run, "--question", "Do you sell skis?", "--reply", "Only in winter."]
+    ],
     "export": lambda place, out: [["kept", "-o", out / "exported"]],
     "generate": lambda place, out: [[place.run, "--prompt", "Do you"]],
 }

@@ -23,7 +23,9 @@ from mynah.plan import budget
 from mynah.plan.settings import PlanConfig
 from mynah.stages import Silent
 
-STAGES = ["collect", "clean", "split", "tokenizer", "tokens", "ngram", "plan", "pretrain", "tune", "evaluate"]
+STAGES = [
+    "collect", "clean", "split", "tokenizer", "tokens", "ngram", "plan", "pretrain", "tune", "answers", "evaluate",
+]  # fmt: skip
 
 
 class Told(Silent):
@@ -77,11 +79,16 @@ def test_a_second_build_does_nothing_and_changes_rerun_what_follows(chats: Path,
     assert ran(run([chats], directory)) == STAGES
     first = hashes(directory)
     assert ran(run([chats], directory)) == []
-    assert ran(run([chats], directory, {"plan": {"tune": {"steps": 5}}})) == ["plan", "tune", "evaluate"]
+    assert ran(run([chats], directory, {"plan": {"tune": {"steps": 5}}})) == [
+        "plan",
+        "tune",
+        "answers",
+        "evaluate",
+    ]
     assert ran(run([chats], directory, {"plan": {"tune": {"steps": 5}}, "sampling": {"top_k": 3}})) == [
         "evaluate"
     ]
-    assert ran(run([chats], directory)) == ["plan", "tune", "evaluate"]
+    assert ran(run([chats], directory)) == ["plan", "tune", "answers", "evaluate"]
     assert hashes(directory) == first  # the same inputs and settings give the same bytes
 
 
