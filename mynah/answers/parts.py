@@ -9,6 +9,8 @@ MOST_PARTS = 4
 #: A part has at least so many words, or half as many characters of Chinese.
 LEAST_WORDS = 2
 _ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；;])\s*|\n+")
+#: A comma after Chinese is where English would often have a full stop.
+_CLAUSES = re.compile(r"(?<=[\u3400-\u9fff])\s*[，,]\s*")
 _JOINTS = re.compile(
     r"\s*,\s*(?:and|also|plus|but)\s+|\s+(?:and also|and then|and|also|plus)\s+|[，,]\s*(?=还有|另外|顺便|以及|再就是)|"
     r"(?:还有|另外|顺便问一下|顺便|以及)[，,]?",
@@ -18,8 +20,8 @@ _WORD = re.compile(r"[^\W_\u3400-\u9fff]+|[\u3400-\u9fff]")
 
 
 def sentences(text: str) -> list[str]:
-    """Return the sentences of a message that say something, at most `MOST_PARTS`."""
-    return _worth(_ENDS.split(text))
+    """Return the sentences of a message that say something, of Chinese its clauses, at most `MOST_PARTS`."""
+    return _worth([clause for sentence in _ENDS.split(text) for clause in _CLAUSES.split(sentence)])
 
 
 def questions(text: str) -> list[str]:
