@@ -132,7 +132,13 @@ def _answer(directory: Path, opened: Run, answers: Answers, terminal: bool) -> N
     from mynah.pipeline.open_answers import open_answers
 
     mode = answers.answers if answers.answers != "network" else None
-    session = open_answers(directory, opened, mode, share_of(answers.wrong_at_most))
+    session = open_answers(
+        directory,
+        opened,
+        mode,
+        share_of(answers.wrong_at_most),
+        lambda text: print(f"({text})", file=sys.stderr),
+    )
     if terminal:
         print("Type a message; /reset forgets, /quit ends.")
     for line in _lines(terminal):

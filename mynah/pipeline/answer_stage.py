@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import math
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -31,6 +31,8 @@ from mynah.retrieval.index import ExchangeIndex
 READ_A_MINUTE, LEAST_READ, MOST_READ = 40, 100, 400
 #: Replies repeat if at most this share of them is distinct; they carry facts if this share holds a digit or an address.
 REPEAT, FACTS = 0.5, 0.3
+#: Questions of the log that teach what its messages are like, and replies that tell whether they carry facts, at most.
+QUESTIONS, LOOKED_AT = 50_000, 2_000
 INDEX, ABOUT = "index", "answers.json"
 
 
@@ -47,7 +49,7 @@ def _answers(build: Build, out: Path) -> Counts:
     model = load_trained(paths.tuned, paths.prior, build.tokenizer.control.bos, build.device)
     weigher = Weigher(Finder(index, config.candidates), Scorer(model, build.tokenizer))
     held_out = list(exchanges_of(read_records(paths.records_of("held_out"))))
-    questions = [index.exchange(n).question for n in range(len(index))]
+    questions = index.questions(evenly(len(index), QUESTIONS))
     language = "zh" if language_of("\n".join(questions[:200])).code == "zh" else "en"
     most = read_at_most(build)
     found = calibrate(weigher, held_out, questions, language, config, build.recipe.seed, most)
@@ -103,12 +105,19 @@ def mode_of(index: ExchangeIndex) -> Mode:
     """Return how a log is answered from: grounded where its replies repeat or carry facts, else free."""
     if index.n_replies <= REPEAT * len(index):
         return "grounded"
-    some = list(itertools.islice(index, 2000))
-    facts = sum(any(c.isdigit() for c in e.reply) or "http" in e.reply or "www." in e.reply for e in some)
+    some = [index.exchange(n).reply for n in evenly(len(index), LOOKED_AT)]
+    facts = sum(any(c.isdigit() for c in reply) or "http" in reply or "www." in reply for reply in some)
     return "grounded" if facts >= FACTS * len(some) else "free"
 
 
-def _question_file(build: Build) -> dict[str, str]:
+def evenly(count: int, most: int) -> list[int]:
+    """Return at most so many of the numbers below `count`, evenly spread."""
+    step = max(1, math.ceil(count / most))
+    return list(range(0, count, step))
+
+
+def question_file(build: Build) -> dict[str, str]:
+    """Return the hash of the file of questions, if there is one, as the input of a stage."""
     questions = build.recipe.evaluate.questions
     return {} if questions is None else {"questions": artifacts.sha256_of_file(Path(questions))}
 
@@ -135,7 +144,7 @@ ANSWERS = Stage(
         "read": read_at_most(build),
         "evidence": [*JUDGED_BY, *ALONE],  # a judge of other evidence is fitted anew
     },
-    files=_question_file,
+    files=question_file,
     say=_say,
     wanted=lambda build: "tune" in build.made,
     seeded=True,

@@ -20,7 +20,7 @@ from mynah.interop.trained import Adapter, open_adapter, save_adapter
 from mynah.model.lora import adapted, adapter_size
 from mynah.model.transformer import Transformer
 from mynah.model.weights import load_model, new_model, save_model
-from mynah.pipeline.answer_stage import read_at_most
+from mynah.pipeline.answer_stage import question_file, read_at_most
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan, shape_for
 from mynah.plan.settings import DEFAULT_MINUTES
@@ -274,11 +274,6 @@ def _evaluate(build: Build, out: Path) -> Counts:
     return {}
 
 
-def _question_file(build: Build) -> dict[str, str]:
-    questions = build.recipe.evaluate.questions
-    return {} if questions is None else {"questions": artifacts.sha256_of_file(Path(questions))}
-
-
 PLAN = Stage(
     "plan",
     "choosing model and steps",
@@ -321,6 +316,6 @@ EVALUATE = Stage(
         "evaluate": {"max_tokens": build.scored_tokens, "samples": build.recipe.evaluate.samples},
         "sampling": build.recipe.sampling.model_dump(mode="json"),
     },
-    files=_question_file,
+    files=question_file,
     seeded=True,
 )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from mynah import artifacts
 from mynah.answers.bot import Answerer, AnswerSession
+from mynah.answers.calibrate import LEAST_SURE
 from mynah.answers.candidates import Finder
 from mynah.answers.config import Mode
 from mynah.answers.evidence import Weigher
@@ -28,7 +29,11 @@ def can_answer(directory: Path) -> bool:
 
 
 def open_answers(
-    directory: Path, run: Run, mode: Mode | None = None, wrong_at_most: float | None = None
+    directory: Path,
+    run: Run,
+    mode: Mode | None = None,
+    wrong_at_most: float | None = None,
+    note: Callable[[str], None] | None = None,
 ) -> AnswerSession:
     """Return a conversation with what a run has learned, checked against its hashes.
 
@@ -37,6 +42,7 @@ def open_answers(
         run: the same, opened.
         mode: how it answers; None: as the build chose.
         wrong_at_most: share of what it states that may be wrong; None: as the recipe has it.
+        note: is told if what was taught had to be taken over into an index that was built since.
 
     Raises:
         ArtifactError: if it answers from no log, or a file is missing or damaged.
@@ -50,10 +56,15 @@ def open_answers(
     artifacts.read_manifest(paths.answers)
     about = artifacts.read_json(paths.answers / ABOUT)
     known = open_known(paths.answers, paths.answers / INDEX, paths.taught)
+    if known.renewed and note is not None:
+        note("the run was built again: its index is made anew with what was taught since")
     judge = Judge.load(paths.answers, known.index.sparse.statistics.idf)
     threshold = float(about["threshold"])
     if wrong_at_most is not None:
-        sure = [point["from"] for point in about.get("curve", ()) if 0 < point["wrong"] <= wrong_at_most]
+        curve = [
+            point for point in about.get("curve", ()) if point["answered"] and point["from"] >= LEAST_SURE
+        ]
+        sure = [point["from"] for point in curve if point["wrong"] <= wrong_at_most]
         if not sure:
             raise ConfigError(
                 f"--wrong-at-most {wrong_at_most:g}: on what was held out no reply of this log was so sure; the "

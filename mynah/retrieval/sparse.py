@@ -76,21 +76,24 @@ class SparseIndex:
         Raises:
             ArtifactError: if it cannot be written.
         """
+        # One column after the other: a large log fills the memory with postings.
         parts = list(_counted(texts))
         owners, features, times = (np.concatenate(column) for column in zip(*parts, strict=True))
+        del parts
         lengths = np.bincount(owners, times, minlength=count)
         df = np.bincount(features, minlength=N_FEATURES)
         mean = float(lengths.mean()) if count else 0.0
         idf = np.log1p((count - df + 0.5) / (df + 0.5)).astype(np.float32)
         statistics = like or Statistics(count, mean, idf)
         order = np.argsort(features, kind="stable")
+        del features
         owners, times = owners[order], times[order].astype(np.float32)
-        spread = lengths[owners] / max(statistics.mean_length, 1e-9)
-        weights = times * (K1 + 1) / (times + K1 * (1 - B + B * spread))
+        del order
+        spread = (K1 * (1 - B + B * lengths / max(statistics.mean_length, 1e-9))).astype(np.float32)
         arrays: dict[str, npt.NDArray[Any]] = {
             "starts": np.concatenate([[0], np.cumsum(df)]).astype(np.int64),
-            "texts": owners.astype(np.int32),
-            "weights": weights.astype(np.float16),
+            "texts": owners,
+            "weights": (times * np.float32(K1 + 1) / (times + spread[owners])).astype(np.float16),
         }
         for name, array in arrays.items():
             np.save(folder / f"{name}.npy", array, allow_pickle=False)
@@ -153,12 +156,16 @@ class SparseIndex:
         return found, scores[found]
 
 
-def _counted(texts: Iterable[str]) -> Iterator[tuple[Numbers, npt.NDArray[np.int32], npt.NDArray[np.int32]]]:
+def _counted(texts: Iterable[str]) -> Iterator[tuple[npt.NDArray[np.int32], ...]]:
     """Yield text, feature and count, some texts at a time."""
     done, left = 0, iter(texts)
     while some := list(islice(left, AT_ONCE)):
         counts = count_features(some)
-        yield counts.texts + done, counts.features.astype(np.int32), counts.counts.astype(np.int32)
+        yield (
+            (counts.texts + done).astype(np.int32),
+            counts.features.astype(np.int32),
+            counts.counts.astype(np.int32),
+        )
         done += len(some)
 
 
