@@ -17,7 +17,8 @@ from mynah.retrieval.index import hash_of
 
 #: Cosine from which on two replies with the same numbers agree, of scripts with and without spaces between words.
 ALIKE, ALIKE_UNSPACED = 0.36, 0.2
-_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
+#: A time, a price, a date; not the number of an account that is spoken to, nor a part of a name.
+NUMBER = re.compile(r"(?<![@A-Za-z0-9_])\d+(?:[.,:/]\d+)*")
 _UNSPACED = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 
 
@@ -76,4 +77,4 @@ def threshold(text: str) -> float:
 
 def numbers_of(text: str) -> frozenset[str]:
     """Return the numbers that stand in a text: times, prices, dates."""
-    return frozenset(_NUMBER.findall(text))
+    return frozenset(NUMBER.findall(text))

@@ -15,7 +15,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mynah.answers.agree import Agreement, numbers_of
+from mynah.answers.agree import NUMBER, Agreement, numbers_of
 from mynah.retrieval.features import features_of
 from mynah.retrieval.index import ExchangeIndex, hash_of
 
@@ -25,7 +25,6 @@ MOST_VARIANTS = 4
 ABOUT_THE_SAME = 0.6
 #: Replies of more distinct ones than this are compared only where they were given to the very same question.
 MOST_REPLIES = 20_000
-_NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 _YES = re.compile(r"^\W*(?:yes|of course|sure|certainly)\b|^(?:可以|是的|能的|有的)", re.IGNORECASE)
 _NO = re.compile(r"^\W*(?:no|unfortunately|sorry, no)\b|^(?:不可以|不行|不能|没有)", re.IGNORECASE)
 
@@ -60,8 +59,8 @@ def _same_sentence(index: ExchangeIndex) -> Iterator[tuple[int, int]]:
     alike: dict[int, list[int]] = defaultdict(list)
     for reply in range(index.n_replies):
         text = index.text_of(reply)
-        if _NUMBER.search(text):
-            alike[hash_of(_NUMBER.sub("#", text))].append(reply)
+        if NUMBER.search(text):
+            alike[hash_of(NUMBER.sub("#", text))].append(reply)
     for replies in alike.values():
         if 1 < len(replies) <= MOST_VARIANTS:
             yield from (pair for pair in combinations(replies, 2) if _asked_alike(index, *pair))

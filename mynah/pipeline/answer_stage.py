@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,8 @@ READ_A_MINUTE, LEAST_READ, MOST_READ = 40, 100, 400
 REPEAT, FACTS = 0.5, 0.3
 #: Questions of the log that teach what its messages are like, and replies that tell whether they carry facts, at most.
 QUESTIONS, LOOKED_AT = 50_000, 2_000
+#: A digit or an address; not the number of an account that is spoken to.
+_FACT = re.compile(r"(?<![@A-Za-z0-9_])\d|https?://|www\.")
 INDEX, ABOUT = "index", "answers.json"
 
 
@@ -54,7 +57,9 @@ def _answers(build: Build, out: Path) -> Counts:
     most = read_at_most(build)
     found = calibrate(weigher, held_out, questions, language, config, build.recipe.seed, most)
     found.judge.save(out)
-    mode = config.mode if config.mode != "auto" else mode_of(index)
+    mode = config.mode
+    if mode == "auto":  # who is never sure of the log would only ever hand over
+        mode = mode_of(index) if found.threshold < NEVER else "free"
     about = {
         "mode": mode,
         "threshold": found.threshold,
@@ -106,7 +111,7 @@ def mode_of(index: ExchangeIndex) -> Mode:
     if index.n_replies <= REPEAT * len(index):
         return "grounded"
     some = [index.exchange(n).reply for n in evenly(len(index), LOOKED_AT)]
-    facts = sum(any(c.isdigit() for c in reply) or "http" in reply or "www." in reply for reply in some)
+    facts = sum(_FACT.search(reply) is not None for reply in some)
     return "grounded" if facts >= FACTS * len(some) else "free"
 
 

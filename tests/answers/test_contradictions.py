@@ -52,6 +52,7 @@ def test_yes_and_no_to_the_same_question(tmp_path: Path) -> None:
     [
         (Exchange("how long may I return it", SIXTY), Exchange("how long may I return it", "It goes back in 60 days.")),
         (Exchange("when does the train leave", "It takes 30 days."), Exchange("how old is he", "It takes 60 days.")),
+        (Exchange("thanks a lot", "@115962 You are welcome."), Exchange("thank you", "@116651 You are welcome.")),
         (Exchange("where is it", "Follow the link."), Exchange("where is it", "Look at the page.")),
     ],
 )  # fmt: skip
