@@ -191,8 +191,9 @@ def test_a_run_keeps_its_own_sampling_and_cleaning(chats: Path, tmp_path: Path) 
     assert (again.sampling, again.cleaning) == (bot.sampling, bot.cleaning)
 
 
-def test_a_run_answers_from_its_log(tiny_run: Path) -> None:
-    bot = GPT3ChatBot.from_pretrained(tiny_run)
+def test_a_run_answers_from_its_log(chats: Path, tmp_path: Path) -> None:
+    build([chats], merge(TINY, {"answers": {"mode": "grounded"}}), tmp_path / "run")
+    bot = GPT3ChatBot.from_pretrained(tmp_path / "run")
     reply = bot.reply("who painted the mona lisa")
     assert isinstance(reply, mynah.Reply)
     assert reply.handed_over
