@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import copy
 import math
-import re
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -27,13 +26,12 @@ from mynah import __version__, artifacts
 from mynah.answers.bot import AnswerSession, Reply
 from mynah.artifacts import Manifest
 from mynah.config import build_config
-from mynah.data.chats.exchanges import split_exchange
 from mynah.data.clean.config import CleanConfig
 from mynah.data.clean.run import clean
 from mynah.data.clean.steps import clean_text
 from mynah.data.dedup.config import DuplicateConfig
-from mynah.data.readers.json_dialogues import to_record
-from mynah.data.records import Conversation, Document, Message, Record, Rejected
+from mynah.data.readers.given import Text, to_records
+from mynah.data.records import Record
 from mynah.device import available_memory, pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.evaluate.language_model import draw_order
@@ -62,7 +60,6 @@ PATIENCE = 4
 #: From so many records, or tokens of fewer, a tenth is held out.
 LEAST_RECORDS, LEAST_TOKENS = 40, 20_000
 _CLEANING = CleanConfig()
-Text = str | Sequence[str] | Mapping[str, Any] | Conversation
 #: "gpt3" alone is the family: the size follows the data, largest first (tokens, preset).
 _FAMILY = ((2_000_000, "gpt3-mini"), (300_000, "gpt3-micro"), (0, "gpt3-nano"))
 
@@ -384,43 +381,6 @@ def set_apart(data: TokenSet) -> tuple[TokenSet, TokenSet | None]:
         )
         return begin, end
     return data, None
-
-
-def to_records(texts: Iterable[Text]) -> list[Record]:
-    """Read texts in any of the accepted forms.
-
-    Raises:
-        DataError: naming the place of the first that is none of them.
-    """
-    if isinstance(texts, str):
-        texts = [texts]
-    return [_to_record(value, number) for number, value in enumerate(texts)]
-
-
-def _to_record(value: Text, number: int) -> Record:
-    if isinstance(value, Conversation):
-        return value
-    if isinstance(value, str):
-        turns = split_exchange(value)
-        return Conversation(turns) if turns else Document(value)
-    if isinstance(value, Mapping):
-        made = to_record("texts", number, dict(value))
-        if isinstance(made, Rejected):
-            raise DataError(f"text {number}: {made.reason}")
-        return made
-    if isinstance(value, tuple) and len(value) == 2:
-        return Conversation((Message("user", str(value[0])), Message("assistant", str(value[1]))))
-    if isinstance(value, Sequence) and all(isinstance(word, str) for word in value):
-        return Document(join_words(value))
-    raise DataError(
-        f"text {number}: found {type(value).__name__}, expected a string, a list of words, "
-        "a pair (question, answer) or {'messages': [...]}"
-    )
-
-
-def join_words(words: Sequence[str]) -> str:
-    """Join words with spaces, except between Han characters."""
-    return re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", " ".join(words))
 
 
 _told: set[str] = set()

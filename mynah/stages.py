@@ -34,6 +34,9 @@ class Reporter(Protocol):
     def training(self, stage: str, step: Any) -> None:
         """A training step was taken; `step` is a `mynah.train.loop.Step`."""
 
+    def progress(self, what: str, share: float) -> None:
+        """So much of something that takes long is done, from 0 to 1."""
+
 
 class Silent:
     """A reporter that says nothing."""
@@ -45,6 +48,9 @@ class Silent:
         """Say nothing."""
 
     def training(self, stage: str, step: Any) -> None:
+        """Say nothing."""
+
+    def progress(self, what: str, share: float) -> None:
         """Say nothing."""
 
 

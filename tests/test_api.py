@@ -13,8 +13,8 @@ from conftest import TINY
 
 import mynah
 from mynah import GPT3, GPT3ChatBot, api, build
-from mynah.api import join_words, to_records
 from mynah.config import merge
+from mynah.data.readers.given import join_words, to_records
 from mynah.data.records import Conversation, Document
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.model.presets import preset

@@ -37,9 +37,7 @@ NEAR = 2.0
 LONGEST_OPTION = 90
 #: Sources that are told.
 MOST_SOURCES = 3
-_FIRST = re.compile(
-    r"^\W*(?:the\s+)?(?:first|1st|1|former|yes|y|第一个?|前一个|前者|是的?|对的?)(?:\s+one)?\W*$", re.I
-)
+_FIRST = re.compile(r"^\W*(?:the\s+)?(?:first|1st|1|former|第一个?|前一个|前者)(?:\s+one)?\W*$", re.I)
 _SECOND = re.compile(r"^\W*(?:the\s+)?(?:second|2nd|2|latter|other|第二个?|后一个|后者)(?:\s+one)?\W*$", re.I)
 
 Kind = Literal["log", "network", "small_talk", "asked_back", "handed_over"]
@@ -109,10 +107,14 @@ class Answerer:
         self.weigher, self.judge, self.threshold, self.mode = weigher, judge, threshold, mode
         self.personal, self.hand_over, self.network = personal, hand_over, network
 
-    def consider(self, histories: Sequence[Sequence[Message]]) -> list[list[Verdict]]:
-        """Return for each conversation the best candidate of each view of its last message, surest first."""
-        weighed = self.weigher.weigh(histories)
-        return [self._judged(of) for of in weighed]
+    def consider(
+        self, histories: Sequence[Sequence[Message]], told: Callable[[float], None] | None = None
+    ) -> list[list[Verdict]]:
+        """Return for each conversation the best candidate of each view of its last message, surest first.
+
+        `told` is told what share is done, from 0 to 1.
+        """
+        return [self._judged(of) for of in self.weigher.weigh(histories, told)]
 
     def _judged(self, weighed: Sequence[Evidence]) -> list[Verdict]:
         """Return the best candidate of each view, surest first; what was taught since comes before, if it is sure."""
@@ -143,9 +145,8 @@ class Answerer:
         """
         text = history[-1].content
         language = language_for(text)
-        if (
-            self.mode != "free" and (kind := small_talk(text)) is not None
-        ):  # who speaks freely greets in their own way
+        # Who speaks freely greets in their own way.
+        if self.mode != "free" and (kind := small_talk(text)) is not None:
             return self._small_talk(kind, language, verdicts)
         sure = [verdict for verdict in verdicts if verdict.confidence >= self.threshold]
         several = self._several(sure)

@@ -78,7 +78,7 @@ def calibrate(
     config: AnswersConfig,
     seed: int,
     most: int,
-    progress: Callable[[float], None] | None = None,
+    told: Callable[[float], None] | None = None,
 ) -> Calibrated:
     """Fit a judge.
 
@@ -90,7 +90,7 @@ def calibrate(
         config: settings.
         seed: of what is drawn.
         most: held-out exchanges, and messages of the bank, that are read at most.
-        progress: is told what share is done.
+        told: is told what share is done, from 0 to 1.
     """
     draw = np.random.default_rng(seed)
     some = [held_out[i] for i in sorted(draw.permutation(len(held_out))[:most])]
@@ -105,17 +105,15 @@ def calibrate(
         outside[i] if draw.random() < AS_IT_IS else as_typed(outside[i], language, draw) for i in drawn
     ]
     histories = [*typed, *((Message("user", text),) for text in strangers)]
-    weighed = weigher.weigh(histories)
+    weighed = weigher.weigh(histories, told)
     theirs, strange = weighed[: len(some)], weighed[len(some) :]
-    if progress is not None:
-        progress(1.0)
     ranker = _ranker(weigher, some, theirs)
     of_outside = dict(enumerate(odds[i] for i in drawn))
     sample = _sample(weigher, ranker, inside, some, theirs, strange, of_outside)
-    told: dict[str, Any] = {"held_out": len(some), "outside": len(drawn)}
+    found: dict[str, Any] = {"held_out": len(some), "outside": len(drawn)}
     if min(sample.right.sum(), (~sample.right).sum()) < LEAST:
         never = Judge(ranker, inside, Logistic.never(len(JUDGED_BY)), Logistic.never(len(ALONE)))
-        return Calibrated(never, NEVER, {**told, "sure": False})
+        return Calibrated(never, NEVER, {**found, "sure": False})
     folded = np.zeros(len(sample.right))
     fold = draw.permutation(len(sample.right)) % FOLDS
     for number in range(FOLDS):
@@ -126,10 +124,10 @@ def calibrate(
     gate = Logistic.fit(sample.numbers, sample.right, JUDGED_BY, sample.weight)
     said = _best_views(folded, sample.message)
     threshold, curve = _threshold(folded[said], sample.right[said], sample.inside[said], config)
-    told |= {"sure": threshold < NEVER, "threshold": threshold, "curve": curve}
-    told |= _reliability(folded[said], sample.right[said])
+    found |= {"sure": threshold < NEVER, "threshold": threshold, "curve": curve}
+    found |= _reliability(folded[said], sample.right[said])
     alone = _alone(weigher, inside, some, theirs, strange, of_outside)
-    return Calibrated(Judge(ranker, inside, gate, alone), threshold, told)
+    return Calibrated(Judge(ranker, inside, gate, alone), threshold, found)
 
 
 def _answered(weigher: Weigher, text: str) -> bool:

@@ -5,7 +5,7 @@ Q candidates of one view, F features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,7 +82,7 @@ class Weigher:
 
     Args:
         finder: looks candidates up.
-        scorer: the network; None: by the index alone.
+        scorer: the network.
     """
 
     def __init__(self, finder: Finder, scorer: Scorer) -> None:
@@ -90,12 +90,17 @@ class Weigher:
         self.idf = finder.index.sparse.statistics.idf
         self.agree = Agreement(self.idf)
 
-    def weigh(self, histories: Sequence[Sequence[Message]]) -> list[list[Evidence]]:
-        """Return for each conversation the evidence of each view of its last message; views without candidates go."""
+    def weigh(
+        self, histories: Sequence[Sequence[Message]], told: Callable[[float], None] | None = None
+    ) -> list[list[Evidence]]:
+        """Return for each conversation the evidence of each view of its last message; views without candidates go.
+
+        `told` is told what share is done, from 0 to 1.
+        """
         views = [[(view, self.finder.find(view)) for view in views_of(history)] for history in histories]
         flat = [(n, view, found) for n, of in enumerate(views) for view, found in of if found]
         said = self.scorer.score(
-            [view.history for _, view, _ in flat], [[c.text for c in found] for _, _, found in flat]
+            [view.history for _, view, _ in flat], [[c.text for c in found] for _, _, found in flat], told
         )
         result: list[list[Evidence]] = [[] for _ in histories]
         for (n, view, found), likelihoods in zip(flat, said, strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mynah.answers.bot import Answerer, Reply
@@ -13,7 +13,9 @@ from mynah.evaluate.replies import Question, holds_facts
 TOLD = 40
 
 
-def reply_to_each(answerer: Answerer, questions: Sequence[Question]) -> list[Reply]:
+def reply_to_each(
+    answerer: Answerer, questions: Sequence[Question], told: Callable[[float], None] | None = None
+) -> list[Reply]:
     """Return the reply to each question, after the bot's own replies to what comes before it."""
     histories: list[list[Message]] = [[] for _ in questions]
     said: list[list[str]] = [[] for _ in questions]
@@ -24,19 +26,22 @@ def reply_to_each(answerer: Answerer, questions: Sequence[Question]) -> list[Rep
         for n in asked:
             histories[n].append(Message("user", turns[n][turn]))
             said[n].append(turns[n][turn])
-        considered = answerer.consider([histories[n] for n in asked])
+        considered = answerer.consider([histories[n] for n in asked], told)
         for n, verdicts in zip(asked, considered, strict=True):
             replies[n] = answerer.decide(histories[n], verdicts, said[n])
             histories[n].append(Message("assistant", replies[n].text))
     return replies
 
 
-def measure(answerer: Answerer, questions: Sequence[Question]) -> dict[str, Any]:
+def measure(
+    answerer: Answerer, questions: Sequence[Question], told: Callable[[float], None] | None = None
+) -> dict[str, Any]:
     """Return how many questions are answered, how many of these rightly, and what was handed over.
 
     A question without facts is one that nothing in the log answers: whatever is stated in reply is wrong.
+    `told` is told what share of a turn is done, from 0 to 1.
     """
-    replies = reply_to_each(answerer, questions)
+    replies = reply_to_each(answerer, questions, told)
     pairs = list(zip(questions, replies, strict=True))
     known = [(q, r) for q, r in pairs if q.facts]
     unknown = [(q, r) for q, r in pairs if not q.facts]

@@ -5,7 +5,7 @@ A history's keys and values are computed once and shared by all replies to it; o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -49,13 +49,17 @@ class Scorer:
         self._ids: dict[str, list[int]] = {}
 
     def score(
-        self, histories: Sequence[Sequence[Message]], replies: Sequence[Sequence[str]]
+        self,
+        histories: Sequence[Sequence[Message]],
+        replies: Sequence[Sequence[str]],
+        told: Callable[[float], None] | None = None,
     ) -> list[list[Likelihood]]:
         """Return how likely each reply to each history is.
 
         Args:
             histories: N, oldest message first, the last one the user's; one too long loses its oldest turns.
             replies: of each history, its candidates.
+            told: is told what share is done, from 0 to 1.
         """
         prompts = [self._prompt(history) for history in histories]
         encoded = [[self._encode(reply) for reply in of] for of in replies]
@@ -64,15 +68,12 @@ class Scorer:
         order = sorted(
             range(len(histories)), key=lambda n: (len(prompts[n]), max(map(len, encoded[n]), default=0))
         )
-        some: list[int] = []
-        for n in [n for n in order if encoded[n]]:
-            size = sum(sum(map(len, encoded[m])) for m in [*some, n])
-            if some and size > AT_ONCE:
-                self._read(some, prompts, encoded, found)
-                some = []
-            some.append(n)
-        if some:
+        done, total = 0, sum(map(bool, encoded))
+        for some in _batches([n for n in order if encoded[n]], encoded):
             self._read(some, prompts, encoded, found)
+            done += len(some)
+            if told is not None:
+                told(done / total)
         return found
 
     def _read(
@@ -108,3 +109,17 @@ class Scorer:
             ids = ids[: ends[0] + 1] if ends else ids
             self._ids[reply] = ids[:SCORED_TOKENS] or [*template.stop_ids][:1]
         return self._ids[reply]
+
+
+def _batches(order: Sequence[int], encoded: Sequence[Sequence[list[int]]]) -> Iterator[list[int]]:
+    """Yield histories, in order, whose replies together are at most `AT_ONCE` tokens, or one history."""
+    some, size = list[int](), 0
+    for n in order:
+        tokens = sum(map(len, encoded[n]))
+        if some and size + tokens > AT_ONCE:
+            yield some
+            some, size = [], 0
+        some.append(n)
+        size += tokens
+    if some:
+        yield some

@@ -6,7 +6,7 @@ index it was made, and is made again when the run is built again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +27,24 @@ class Taught:
 
     #: exchanges that were taught, in order
     exchanges: tuple[Exchange, ...] = ()
-    #: places and names whose exchanges were taken back
+    #: places and names whose exchanges of the log were taken back
     places: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
 
     def keeps(self, exchange: Exchange) -> bool:
-        """Whether an exchange was not taken back."""
-        return exchange.place not in self.places and not set(exchange.names) & set(self.names)
+        """Whether an exchange of the log was not taken back."""
+        return not _is_of(exchange, self.places, self.names)
+
+    def without(self, places: Sequence[str], names: Sequence[str]) -> Taught:
+        """Return what counts without what stands at places, and without what people of these names took part in."""
+        kept = tuple(e for e in self.exchanges if not _is_of(e, places, names))
+        return Taught(kept, (*self.places, *places), (*self.names, *names))
+
+    def with_more(self, exchanges: Sequence[Exchange]) -> Taught:
+        """Return what counts with more exchanges; what was taken back before counts again if it is taught again."""
+        there = {(e.question, e.reply, e.place) for e in self.exchanges}
+        new = tuple(e for e in exchanges if (e.question, e.reply, e.place) not in there)
+        return Taught((*self.exchanges, *new), self.places, self.names)
 
 
 @dataclass(frozen=True)
@@ -90,7 +101,7 @@ def write_known(answers: Path, index: Path, taught: Path, what: Taught) -> int:
     """
     main = ExchangeIndex(index)
     kept = [n for n in range(len(main)) if what.keeps(main.exchange(n))]
-    more = [exchange for exchange in what.exchanges if what.keeps(exchange)]
+    more = what.exchanges
     if not kept and not more:
         raise DataError("nothing would be left to answer from; remove the run instead")
 
@@ -109,17 +120,13 @@ def write_known(answers: Path, index: Path, taught: Path, what: Taught) -> int:
     return len(kept) + len(more)
 
 
-def matching(index: ExchangeIndex, test: Callable[[Exchange], bool]) -> list[Exchange]:
-    """Return the exchanges that pass a test."""
-    return [exchange for exchange in index if test(exchange)]
+def taken_back(index: ExchangeIndex, places: Sequence[str], names: Sequence[str]) -> list[Exchange]:
+    """Return the exchanges that stand at places, or that people of these names took part in."""
+    return [exchange for exchange in index if _is_of(exchange, places, names)]
 
 
-def with_more(what: Taught, exchanges: Sequence[Exchange]) -> Taught:
-    """Return what counts with more exchanges; one that is taught again, or after it was taken back, counts."""
-    there = {(e.question, e.reply, e.place) for e in what.exchanges}
-    new = tuple(e for e in exchanges if (e.question, e.reply, e.place) not in there)
-    places = tuple(place for place in what.places if place not in {e.place for e in exchanges})
-    return Taught((*what.exchanges, *new), places, what.names)
+def _is_of(exchange: Exchange, places: Sequence[str], names: Sequence[str]) -> bool:
+    return exchange.place in places or not set(names).isdisjoint(exchange.names)
 
 
 def _from(taught: Path) -> int:

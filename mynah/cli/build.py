@@ -80,7 +80,7 @@ def build(
 ) -> None:
     """Turn files of text or chat into a model, with an honest report: runs/NAME/.
 
-    Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, evaluate, report.
+    Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, answers, evaluate, report.
     What is done already is not done again; a build cut off anywhere goes on where it was.
 
     Parameters

@@ -160,7 +160,10 @@ mynah ngram info news.arpa --json""",
         "mynah.cli.talk:chat",
         "Talk to a model.",
         """mynah chat runs/chats
-echo "Where is my parcel?" | mynah chat runs/chats""",
+echo "Where is my parcel?" | mynah chat runs/chats
+mynah chat runs/shop --sources
+mynah chat runs/shop --answers strict --wrong-at-most 1% --json < questions.txt
+mynah chat smollm2""",
     ),
     "export": (
         "mynah.cli.export:export",

@@ -29,20 +29,20 @@ _DOES = {stage.name: stage.does for stage in STAGES} | {TRAIN: "training"}
 
 
 class TerminalReporter:
-    """Prints stages and notes; shows training as a bar, or as a line now and then without a terminal."""
+    """Prints stages and notes; shows what takes long as a bar, or as a line now and then without a terminal."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.progress: Progress | None = None
+        self.bar: Progress | None = None
         self.task: TaskID | None = None
         self.running: str | None = None
         self.last_line = time.monotonic()
 
     def close(self) -> None:
         """Take the bar away."""
-        if self.progress is not None:
-            self.progress.stop()
-        self.progress = self.task = self.running = None
+        if self.bar is not None:
+            self.bar.stop()
+        self.bar = self.task = self.running = None
 
     def stage(self, name: str, state: str) -> None:
         """Print that a stage begins, goes on or is done already."""
@@ -68,21 +68,34 @@ class TerminalReporter:
                 self.last_line = now
                 self.console.print(f"{'':<11}step {step.step:,}/{step.steps:,}  {told}", highlight=False)
             return
-        if self.progress is None or self.running != stage:
-            self.progress = Progress(
+        self._move(stage, step.step, step.steps, f"{step.step:,}/{step.steps:,}  {told}")
+
+    def progress(self, what: str, share: float) -> None:
+        """Move the bar."""
+        told = f"{what} {share:.0%}"
+        if self.console.is_terminal:
+            self._move(what, share, 1.0, told)
+        elif (now := time.monotonic()) - self.last_line > LINE_SECONDS:
+            self.last_line = now
+            self.console.print(f"{'':<11}{told}", highlight=False)
+
+    def _move(self, what: str, done: float, total: float, told: str) -> None:
+        if self.bar is None or self.running != what:
+            self.close()
+            self.bar = Progress(
                 TextColumn(f"{'':<10}"),
                 BarColumn(bar_width=24),
-                TextColumn("{task.completed:,}/{task.total:,}  {task.fields[told]}"),
+                TextColumn("{task.fields[told]}"),
                 TimeRemainingColumn(compact=True),
                 console=self.console,
                 transient=True,
                 speed_estimate_period=30,
             )
-            self.task = self.progress.add_task("", total=step.steps, told=told)
-            self.running = stage
-            self.progress.start()
+            self.task = self.bar.add_task("", total=total, told=told)
+            self.running = what
+            self.bar.start()
         assert self.task is not None
-        self.progress.update(self.task, completed=step.step, told=told)
+        self.bar.update(self.task, completed=done, told=told)
 
 
 def run_build(sources: list[Path | str], recipe: Recipe, directory: Path, *, again: str) -> None:

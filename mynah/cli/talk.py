@@ -83,11 +83,6 @@ def chat(run: Path, *, answers: Answers = Answers(), sampling: Sampling = Sampli
     reply in their own words, which stream. /reset forgets the conversation, /quit ends it. Without a terminal, lines
     are read from standard input and each reply is one line or more on standard output.
 
-    Examples:
-
-        mynah chat runs/shop --sources
-        mynah chat runs/shop --answers strict --wrong-at-most 1% --json < questions.txt
-
     Parameters
     ----------
     run: Path
@@ -100,7 +95,7 @@ def chat(run: Path, *, answers: Answers = Answers(), sampling: Sampling = Sampli
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
     directory = find_run(run)
     if opened.talks and answers.answers != "network" and can_answer(directory):
-        _answer(directory, opened, answers, terminal)
+        _answer(directory, opened, answers, terminal, drawn=sampling != Sampling(device=sampling.device))
         return
     if answers != Answers(answers=answers.answers) or answers.answers not in (None, "network"):
         raise ConfigError(f"{run}: has no log to answer from; leave out --answers, --sources and the like")
@@ -124,8 +119,8 @@ def _lines(terminal: bool) -> Iterator[str]:
             raise MynahError("standard input is not valid UTF-8 text") from None
 
 
-def _answer(directory: Path, opened: Run, answers: Answers, terminal: bool) -> None:
-    """Answer line by line from a run's log."""
+def _answer(directory: Path, opened: Run, answers: Answers, terminal: bool, *, drawn: bool) -> None:
+    """Answer line by line from a run's log; `drawn`: it was said how replies are to be drawn."""
     import json
 
     from mynah import artifacts
@@ -139,6 +134,8 @@ def _answer(directory: Path, opened: Run, answers: Answers, terminal: bool) -> N
         share_of(answers.wrong_at_most),
         lambda text: print(f"({text})", file=sys.stderr),
     )
+    if drawn and session.answerer.mode != "free":
+        print("(how replies are drawn matters to --answers free and network only)", file=sys.stderr)
     if terminal:
         print("Type a message; /reset forgets, /quit ends.")
     for line in _lines(terminal):
@@ -154,6 +151,9 @@ def _answer(directory: Path, opened: Run, answers: Answers, terminal: bool) -> N
             reply = session.reply(line)
         except KeyboardInterrupt:
             print("\n(reply cut off)", file=sys.stderr)
+            continue
+        except MynahError as error:
+            print(f"({error})", file=sys.stderr)
             continue
         if answers.json:
             print(json.dumps(reply.to_json(), ensure_ascii=False), flush=True)

@@ -6,6 +6,7 @@ import math
 import re
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,8 @@ def _answers(build: Build, out: Path) -> Counts:
     questions = index.questions(evenly(len(index), QUESTIONS))
     language = "zh" if language_of("\n".join(questions[:200])).code == "zh" else "en"
     most = read_at_most(build)
-    found = calibrate(weigher, held_out, questions, language, config, build.recipe.seed, most)
+    told = partial(build.reporter.progress, "held-out questions")
+    found = calibrate(weigher, held_out, questions, language, config, build.recipe.seed, most, told)
     found.judge.save(out)
     mode = config.mode
     if mode == "auto":  # who is never sure of the log would only ever hand over
@@ -72,7 +74,8 @@ def _answers(build: Build, out: Path) -> Counts:
     if build.recipe.evaluate.questions is not None:
         personal = build.recipe.clean.personal
         answerer = Answerer(weigher, found.judge, found.threshold, mode, personal, config.hand_over)
-        about["questions"] = measure(answerer, read_questions(Path(build.recipe.evaluate.questions)))
+        asked = read_questions(Path(build.recipe.evaluate.questions))
+        about["questions"] = measure(answerer, asked, partial(build.reporter.progress, "known answers"))
     artifacts.write_json(out / ABOUT, about)
     return {
         "exchanges": len(index),

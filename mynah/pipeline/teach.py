@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.answers.teach import matching, open_known, read_taught, with_more, write_known
+from mynah.answers.teach import open_known, read_taught, taken_back, write_known
 from mynah.config import build_config
 from mynah.data.clean.run import clean
 from mynah.data.collect.collector import collect
@@ -76,15 +76,10 @@ def teach_run(
         raise DataError("no reply found to teach; expected questions with replies, as mynah build reads them")
     with artifacts.locked(directory):
         before = open_known(paths.answers, paths.answers / INDEX, paths.taught)
-        gone = matching(
-            before.index, lambda e: e.place in remove or bool(set(e.names) & set(remove_speakers))
-        )
+        gone = taken_back(before.index, remove, remove_speakers)
         _check_found(remove, {e.place for e in gone}, "no reply of what it answers from stands there")
         _check_found(remove_speakers, {n for e in gone for n in e.names}, "nobody of that name takes part")
-        what = with_more(read_taught(paths.taught), exchanges)
-        what = type(what)(
-            what.exchanges, (*what.places, *remove), (*what.names, *(n for n in remove_speakers if n))
-        )
+        what = read_taught(paths.taught).without(remove, remove_speakers).with_more(exchanges)
         known = write_known(paths.answers, paths.answers / INDEX, paths.taught, what)
     return Told(len(exchanges), len(gone), known)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mynah.answers.bot import Answerer, AnswerSession
+from mynah.answers.bot import Answerer, AnswerSession, Reply
 from mynah.answers.calibrate import NEVER, calibrate
 from mynah.answers.candidates import Finder
 from mynah.answers.config import AnswersConfig, Mode
@@ -59,7 +60,10 @@ class ByWords(Scorer):
         self.asked = {reply: features_of(" ".join(words)) for reply, words in TOPICS.items()}
 
     def score(
-        self, histories: Sequence[Sequence[Message]], replies: Sequence[Sequence[str]]
+        self,
+        histories: Sequence[Sequence[Message]],
+        replies: Sequence[Sequence[str]],
+        told: Callable[[float], None] | None = None,
     ) -> list[list[Likelihood]]:
         return [
             [Likelihood(self._said(history[-1].content, reply), 8) for reply in of]
@@ -239,3 +243,34 @@ def test_questions_are_measured(weigher: Weigher, judged: tuple[Judge, float, di
         "count": 3, "answered": 3, "right": 2, "unanswerable": 1, "stated": 0,
     }  # fmt: skip
     assert result["wrong"][0]["misled"][0]["place"].startswith("log.csv:2")
+
+
+def test_what_was_asked_back_is_answered_by_the_one_that_is_named(
+    weigher: Weigher, judged: tuple[Judge, float, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = bot(weigher, judged)
+    options = Reply("the parcel", 0.3), Reply("the invoice", 0.3)
+    asked = Reply("Do you mean this or that?", 0.3, kind="asked_back", options=options)
+    with monkeypatch.context() as patched:
+        patched.setattr(session.answerer, "decide", lambda *_: asked)
+        assert session.reply("parcel invoice") == asked
+    assert session.reply("the second one").text == "the invoice"
+    assert session.reply("the second one").kind != "log"  # nothing is being asked any more
+
+
+def test_two_near_candidates_below_the_threshold_are_asked_back(
+    weigher: Weigher, judged: tuple[Judge, float, dict]
+) -> None:
+    answerer = bot(weigher, judged).answerer
+    history = [Message("user", "tell me about the invoice")]
+    ((verdict, *_),) = answerer.consider([history])
+    odds = np.full(len(verdict.odds), -9.0)
+    odds[verdict.candidate] = 0.0
+    odds[(verdict.candidate + 1) % len(odds)] = -1.0
+    unsure = replace(verdict, confidence=answerer.threshold * 0.8, odds=odds)
+    reply = answerer.decide(history, [unsure], ["tell me about the invoice"])
+    assert reply.kind == "asked_back"
+    assert reply.text.startswith("Do you mean")
+    assert reply.options[0].text == verdict.reply
+    far = replace(unsure, odds=np.where(odds == -1.0, -9.0, odds))
+    assert answerer.decide(history, [far], [""]).handed_over

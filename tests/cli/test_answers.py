@@ -8,10 +8,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from mynah import artifacts
 from mynah.answers.teach import open_known
+from mynah.cli import progress
 from mynah.cli.main import main
+from mynah.cli.progress import TerminalReporter
 from mynah.pipeline.answer_stage import INDEX
 from mynah.pipeline.teach import teach_run
 from mynah.stages import RunPaths
@@ -113,3 +116,38 @@ def test_a_run_built_again_keeps_what_it_was_taught(run: Path) -> None:
     places = [exchange.place for exchange in known.index]
     assert first.place not in places
     assert places[known.taught_from :] == ["taught:1"]
+
+
+def test_what_was_taken_back_does_not_come_back_with_a_file_of_that_name(run: Path, tmp_path: Path) -> None:
+    paths = RunPaths(run)
+    known = open_known(paths.answers, paths.answers / INDEX, paths.taught)
+    gone = known.index.exchange(0)
+    teach_run(run, remove=[gone.place])
+    name, line = gone.place.rsplit(":", 1)
+    rows = ["question,answer", *(f"what is {n},it is {n}" for n in range(2, int(line) + 1))]
+    (tmp_path / name).write_text("\n".join(rows) + "\n", encoding="utf-8")
+    told = teach_run(run, [tmp_path / name])
+    assert told.taught == int(line) - 1
+    replies = [e.reply for e in open_known(paths.answers, paths.answers / INDEX, paths.taught).index]
+    assert gone.reply not in replies
+    assert f"it is {line}" in replies
+    teach_run(run, remove=[gone.place])
+    replies = [e.reply for e in open_known(paths.answers, paths.answers / INDEX, paths.taught).index]
+    assert f"it is {line}" not in replies
+
+
+def test_settings_of_the_network_are_not_ignored_without_a_word(
+    run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO("hello\n"))
+    main(["chat", str(run), "--answers", "strict", "--temperature", "0.5"])
+    assert "free and network only" in capsys.readouterr().err
+
+
+def test_what_takes_long_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = io.StringIO()
+    reporter = TerminalReporter(Console(file=shown))
+    reporter.progress("held-out questions", 0.1)
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
+    reporter.progress("held-out questions", 0.25)
+    assert shown.getvalue().split() == ["held-out", "questions", "25%"]
