@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mynah.answers.candidates import read
 from mynah.answers.config import AnswersConfig
 from mynah.answers.evidence import ALONE, JUDGED_BY, RANKED_BY, Evidence, Floats, Weigher
 from mynah.answers.judge import Inside, Judge, Logistic, chosen, judged_by
@@ -99,7 +100,9 @@ def calibrate(
     drawn = sorted(draw.permutation(len(outside))[:most])
     known = list(dict.fromkeys(asked))
     known = [known[i] for i in sorted(draw.permutation(len(known))[:INSIDE])]
-    inside, odds = _inside([*known, *(hurried(text, draw) for text in known)], outside, weigher, draw)
+    spelling = weigher.finder.index.spelling
+    typed_so = (read(hurried(text, draw), spelling) for text in known)
+    inside, odds = _inside([*known, *typed_so], outside, weigher, draw)
     typed = [(*e.before, Message("user", as_typed(e.question, language, draw))) for e in some]
     strangers = [
         outside[i] if draw.random() < AS_IT_IS else as_typed(outside[i], language, draw) for i in drawn

@@ -14,6 +14,7 @@ from mynah.answers.typed import spelled_out
 from mynah.data.records import Message
 from mynah.retrieval.features import Numbers, features_of
 from mynah.retrieval.index import ExchangeIndex
+from mynah.retrieval.spelling import Spelling
 
 #: Candidates that come from what the log said next after the reply that was just given.
 FOLLOWING = 3
@@ -59,14 +60,21 @@ class Candidate:
     score: float
 
 
-def views_of(history: Sequence[Message]) -> list[View]:
+def read(text: str, spelling: Spelling) -> str:
+    """Return a message as a log would have it: its end if it is long, short forms spelled out, slips put right."""
+    return spelling(spelled_out(text[-LONGEST:]))
+
+
+def views_of(history: Sequence[Message], spelling: Spelling) -> list[View]:
     """Return the readings of the last message of a conversation: by itself, its parts, and with what came before.
 
     One that refers back means nothing by itself.
     """
-    text = spelled_out(history[-1].content[-LONGEST:])
+    text = read(history[-1].content, spelling)
     asked = next((m.content for m in reversed(history[:-1]) if m.role == "user"), None)
-    in_context = [] if asked is None else [View(text, tuple(history), asked[-LONGEST:])]
+    in_context = (
+        [] if asked is None else [View(text, (*history[:-1], Message("user", text)), asked[-LONGEST:])]
+    )
     if in_context and refers_back(text, [m.content for m in history[-3:-1]]):
         return in_context
     views = [View(text, (Message("user", text),))]

@@ -97,7 +97,10 @@ class Weigher:
 
         `told` is told what share is done, from 0 to 1.
         """
-        views = [[(view, self.finder.find(view)) for view in views_of(history)] for history in histories]
+        spelling = self.finder.index.spelling
+        views = [
+            [(view, self.finder.find(view)) for view in views_of(history, spelling)] for history in histories
+        ]
         flat = [(n, view, found) for n, of in enumerate(views) for view, found in of if found]
         said = self.scorer.score(
             [view.history for _, view, _ in flat], [[c.text for c in found] for _, _, found in flat], told

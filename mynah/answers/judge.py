@@ -134,7 +134,7 @@ class Inside:
         texts = [*inside, *outside]
         counts = count_features(texts)
         table = csr_matrix(
-            (_weights(counts, len(texts), idf), (counts.texts, counts.features)),
+            (tfidf(counts, len(texts), idf), (counts.texts, counts.features)),
             shape=(len(texts), N_FEATURES),
         )
         used = np.unique(counts.features)
@@ -147,11 +147,11 @@ class Inside:
     def __call__(self, texts: Sequence[str]) -> Floats:
         """Return the log-odds that each text is one of the log's, (N,)."""
         counts = count_features(texts)
-        weights = _weights(counts, len(texts), self._idf) * self.weights[counts.features]
+        weights = tfidf(counts, len(texts), self._idf) * self.weights[counts.features]
         return np.bincount(counts.texts, weights, minlength=len(texts)).astype(np.float64) + self.bias
 
 
-def _weights(counts: Counts, texts: int, idf: npt.NDArray[np.float32]) -> Floats:
+def tfidf(counts: Counts, texts: int, idf: npt.NDArray[np.float32]) -> Floats:
     """Return TF-IDF of each feature in each text, the texts of length 1."""
     weights = (1 + np.log(counts.counts)) * idf[counts.features]
     lengths = np.sqrt(np.bincount(counts.texts, weights**2, minlength=texts))

@@ -69,6 +69,14 @@ mynah teach runs/shop --question "Do you sell skis?" --reply "Only in winter."
 mynah teach runs/shop --remove chats.csv:118
 mynah teach runs/shop --remove-speaker "Ann Lee\"""",
     ),
+    "unanswered": (
+        "mynah.cli.unanswered:unanswered",
+        "What a bot could not answer, grouped: the list of what to write next.",
+        """mynah chat runs/shop --keep-unanswered kept.jsonl
+mynah unanswered runs/shop kept.jsonl
+mynah unanswered runs/shop kept.jsonl -o to_write.csv
+mynah teach runs/shop to_write.csv""",
+    ),
     "collect": (
         "mynah.cli.data:collect",
         "Read sources of any kind into records, and account for every row.",

@@ -26,7 +26,7 @@ from mynah.evaluate.replies import read_questions
 from mynah.interop.trained import load_trained
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.retrieval.exchanges import exchanges_of
-from mynah.retrieval.index import ExchangeIndex
+from mynah.retrieval.index import VERSION, ExchangeIndex
 
 #: Held-out exchanges that the judge is fitted to, and messages of the bank: for each minute of the build over a base,
 #: which reads slowly, and at least and at most.
@@ -151,6 +151,7 @@ ANSWERS = Stage(
         "answers": build.recipe.answers.model_dump(mode="json", exclude={"hand_over"}),
         "read": read_at_most(build),
         "evidence": [*JUDGED_BY, *ALONE],  # a judge of other evidence is fitted anew
+        "index": VERSION,
     },
     files=question_file,
     say=_say,

@@ -8,9 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +20,24 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from mynah import artifacts
+from mynah.data.language import language_of
 from mynah.data.records import Message
 from mynah.errors import ArtifactError, DataError
 from mynah.retrieval.exchanges import Exchange
 from mynah.retrieval.features import Numbers
 from mynah.retrieval.sparse import SparseIndex, Statistics
+from mynah.retrieval.spelling import Spelling, kept, words_of
 
 #: Exchanges that are written at once.
 AT_ONCE = 10_000
 #: Nearest exchanges that are looked at for so many distinct replies; of a log that says the same again and again, more.
 NEAREST = 256
-EXCHANGES = "exchanges.arrow"
+EXCHANGES, WORDS = "exchanges.arrow", "words.json"
+#: Questions by which the language of a log is told.
+LANGUAGE_BY = 50
+#: Of how an index is written; one of another version is made again.
+VERSION = 2
 _SPARSE = "sparse"
 _TEXTS = ("question", "reply", "before", "place", "time", "names")
 _SCHEMA = pa.schema([(name, pa.string()) for name in _TEXTS])
@@ -71,6 +80,8 @@ class ExchangeIndex:
             self._hashes, self._by_hash = _load(folder, "hashes"), _load(folder, "by_hash")
         except (OSError, ValueError) as error:
             raise ArtifactError(f"{folder}: missing or damaged: {type(error).__name__}") from None
+        #: puts what a user typed right, by the words of the log
+        self.spelling = _spelling(folder / WORDS)
 
     @classmethod
     def build(
@@ -91,10 +102,15 @@ class ExchangeIndex:
         replies: list[int] = []
         before: list[int] = []
         known: dict[int, int] = {}
+        words: Counter[str] = Counter()
         with pa.OSFile(str(folder / EXCHANGES), "wb") as sink, pa.ipc.new_file(sink, _SCHEMA) as writer:
             waiting: list[Exchange] = []
             for exchange in exchanges:
-                replies.append(known.setdefault(hash_of(exchange.reply), len(known)))
+                new, reply = len(known), known.setdefault(hash_of(exchange.reply), len(known))
+                replies.append(reply)
+                words.update(words_of(exchange.question))
+                if reply == new:
+                    words.update(words_of(exchange.reply))
                 last = exchange.before[-1] if exchange.before else None
                 before.append(hash_of(last.content) if last and last.role == "assistant" else _NONE)
                 waiting.append(exchange)
@@ -116,6 +132,8 @@ class ExchangeIndex:
         _save(folder, "by_hash", order.astype(np.int32))
         questions = _column(folder / EXCHANGES, "question")
         SparseIndex.build(questions, len(replies), folder / _SPARSE, like)
+        language = language_of("\n".join(islice(_column(folder / EXCHANGES, "question"), LANGUAGE_BY))).code
+        artifacts.write_json(folder / WORDS, {"language": language, "words": kept(words)})
         return cls(folder)
 
     def __len__(self) -> int:
@@ -222,6 +240,14 @@ def _column(path: Path, name: str) -> Iterator[str]:
         file = pa.ipc.open_file(source)
         for number in range(file.num_record_batches):
             yield from file.get_batch(number).column(name).to_pylist()
+
+
+def _spelling(path: Path) -> Spelling:
+    value = artifacts.read_json(path)
+    try:
+        return Spelling({str(word): int(times) for word, times in value["words"].items()}, value["language"])
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise ArtifactError(f"{path}: damaged: not the words of a log") from None
 
 
 def _save(folder: Path, name: str, array: npt.NDArray[Any]) -> None:

@@ -151,3 +151,35 @@ def test_what_takes_long_is_told_now_and_then(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.0)
     reporter.progress("held-out questions", 0.25)
     assert shown.getvalue().split() == ["held-out", "questions", "25%"]
+
+
+def test_what_was_handed_over_is_listed_filled_in_and_taught(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, wanted = tmp_path / "kept.jsonl", tmp_path / "wanted.csv"
+    flags = ["--answers", "strict", "--keep-unanswered", str(kept)]
+    asked = "who painted the mona lisa\n/reset\ndo you sell skis\n/reset\nskis, do you sell any\n"
+    said(run, asked, flags, monkeypatch, capsys)
+    main(["unanswered", str(run), str(kept), "-o", str(wanted)])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "3 questions in 2 groups"
+    assert lines[1].split(maxsplit=1)[0] == "2"
+    assert lines[-1] == f"written    {wanted}; fill in replies, then: mynah teach {run} {wanted}"
+    rows = wanted.read_text(encoding="utf-8").splitlines()
+    assert rows[0] == "question,reply"
+    assert len(rows) == 3
+    filled = [row + "Only in winter." if "skis" in row else row for row in rows]
+    wanted.write_text("\n".join(filled) + "\n", encoding="utf-8")
+    main(["teach", str(run), str(wanted)])
+    assert "taught     1 exchange" in capsys.readouterr().out
+    assert said(run, "do you sell skis\n", [], monkeypatch, capsys) == ["Only in winter."]
+
+
+def test_a_list_is_not_written_over(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    wanted = tmp_path / "wanted.csv"
+    wanted.write_text("question,reply\nskis,filled in by hand\n", encoding="utf-8")
+    with pytest.raises(SystemExit) as stopped:
+        main(["unanswered", str(run), str(tmp_path / "kept.jsonl"), "-o", str(wanted)])
+    assert stopped.value.code == 2
+    assert "there already" in capsys.readouterr().err
+    assert "filled in by hand" in wanted.read_text(encoding="utf-8")

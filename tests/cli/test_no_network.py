@@ -130,6 +130,7 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Place:
     root = tmp_path_factory.mktemp("rows")
     write_chats(root / "chats.csv")
     (root / "text.txt").write_text("I have a pen.\nI need a pen.\n" * 3, encoding="utf-8")
+    (root / "kept.jsonl").write_text('{"question": "Do you sell skis?", "before": []}\n', encoding="utf-8")
     (root / "tiny.toml").write_text(to_toml(load_recipe(None, TINY)), encoding="utf-8")
     train = {"context_length": 32, "batch_size": 4, "steps": 2}
     shape = {"n_layer": 1, "n_embd": 32, "n_head": 2}
@@ -187,6 +188,7 @@ ROWS: dict[str, Row] = {
     "teach": lambda place, out: [
         [place.run, "--question", "Do you sell skis?", "--reply", "Only in winter."]
     ],
+    "unanswered": lambda place, out: [[place.run, place / "kept.jsonl"]],
     "export": lambda place, out: [["kept", "-o", out / "exported"]],
     "generate": lambda place, out: [[place.run, "--prompt", "Do you"]],
 }
