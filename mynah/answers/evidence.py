@@ -24,6 +24,7 @@ from mynah.retrieval.sparse import K1
 RANKED_BY = (
     "likelihood",  # log p of the reply, nats
     "mean likelihood",  # for each token
+    "gain",  # of the likelihood, over that after a message that says nothing
     "margin",  # over the likeliest that says something else
     "likeness",  # BM25 of the likest question, as a share of the most that is possible
     "covered",  # share of the question's features, by idf, that the reply's own questions and words hold
@@ -51,6 +52,8 @@ ALONE = (
     "inside",
     "length",
 )
+#: A message that says nothing.
+NOTHING = (Message("user", "?"),)
 #: Nearest exchanges that are asked whether they say the same.
 NEIGHBOURS = 10
 _LOWEST = -40.0
@@ -89,6 +92,7 @@ class Weigher:
         self.finder, self.scorer = finder, scorer
         self.idf = finder.index.sparse.statistics.idf
         self.agree = Agreement(self.idf)
+        self._after_nothing: dict[str, Likelihood] = {}
 
     def weigh(
         self, histories: Sequence[Sequence[Message]], told: Callable[[float], None] | None = None
@@ -105,6 +109,11 @@ class Weigher:
         said = self.scorer.score(
             [view.history for _, view, _ in flat], [[c.text for c in found] for _, _, found in flat], told
         )
+        new = [c.text for _, _, found in flat for c in found if c.text not in self._after_nothing]
+        if new:
+            new = list(dict.fromkeys(new))
+            (after,) = self.scorer.score([NOTHING], [new])
+            self._after_nothing.update(zip(new, after, strict=True))
         result: list[list[Evidence]] = [[] for _ in histories]
         for (n, view, found), likelihoods in zip(flat, said, strict=True):
             result[n].append(self._evidence(view, tuple(found), tuple(likelihoods)))
@@ -151,6 +160,7 @@ class Weigher:
                 [
                     max(_LOWEST, likelihood.total),
                     max(_LOWEST, likelihood.mean),
+                    np.clip(likelihood.total - self._after_nothing[candidate.text].total, -30, 30),
                     np.clip(likelihood.total - max(others, default=likelihood.total - 20), -20, 20),
                     candidate.score / ((K1 + 1) * mass),
                     covered[0],
