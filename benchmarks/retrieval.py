@@ -74,7 +74,9 @@ class Lexical:
     def __init__(self, log: Sequence[Exchange]) -> None:
         texts = [said(e) for e in log] + [e.reply for e in log]
         self.words = TfidfVectorizer(tokenizer=words, token_pattern=None, sublinear_tf=True).fit(texts)
-        self.characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True).fit(texts)
+        self.characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True).fit(
+            texts
+        )
         self.counts = CountVectorizer(tokenizer=words, token_pattern=None).fit(texts)
         counts = self.counts.transform([e.reply for e in log])
         seen = np.asarray((counts > 0).sum(axis=0)).ravel()
@@ -84,10 +86,15 @@ class Lexical:
         self.replied = self.characters.transform([e.reply for e in log])
 
     def cosine(self, vectors: TfidfVectorizer, group: Sequence[Exchange]) -> Scores:
-        asked, replied = vectors.transform([said(e) for e in group]), vectors.transform([e.reply for e in group])
+        """Return the cosine of each question (rows) and each reply (columns)."""
+        asked, replied = (
+            vectors.transform([said(e) for e in group]),
+            vectors.transform([e.reply for e in group]),
+        )
         return np.asarray((asked @ replied.T).todense())
 
     def bm25(self, group: Sequence[Exchange]) -> Scores:
+        """Return BM25 of each question in each reply."""
         asked = self.counts.transform([said(e) for e in group]) > 0
         replied = self.counts.transform([e.reply for e in group]).tocoo()
         lengths = np.asarray(replied.sum(axis=1)).ravel()
@@ -131,7 +138,10 @@ class Dense:
         for _ in range(steps):
             rows = torch.randint(len(some), (batch,))
             # Half of the numbers at a time: a few thousand exchanges are soon learned by heart.
-            a, b = (self._mapped(F.dropout(x[rows], 0.3), m) for x, m in zip((asked, replied), self.maps, strict=True))
+            a, b = (
+                self._mapped(F.dropout(x[rows], 0.3), m)
+                for x, m in zip((asked, replied), self.maps, strict=True)
+            )
             logits = scale.exp() * a @ b.T
             labels = torch.arange(batch)
             loss = (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
@@ -156,6 +166,7 @@ class Dense:
         return found
 
     def __call__(self, group: Sequence[Exchange]) -> Scores:
+        """Return the cosine of each question and each reply."""
         asked = self._standard(self.states([said(e) for e in group]))
         replied = self._standard(self.states([e.reply for e in group]))
         with torch.inference_mode():
@@ -198,7 +209,9 @@ def fitted(features: npt.NDArray[np.float64]) -> Scores:
         weights = torch.zeros(x.shape[-1], dtype=x.dtype, requires_grad=True)
         optimizer = torch.optim.LBFGS([weights], max_iter=200, line_search_fn="strong_wolfe")
 
-        def loss(mine: torch.Tensor = mine, weights: torch.Tensor = weights, optimizer=optimizer) -> torch.Tensor:
+        def loss(
+            mine: torch.Tensor = mine, weights: torch.Tensor = weights, optimizer=optimizer
+        ) -> torch.Tensor:
             optimizer.zero_grad()
             logits = (x[~mine] @ weights).reshape(-1, GROUP)
             value = F.cross_entropy(logits, right[~mine].reshape(-1)) + 1e-3 * (weights**2).sum()
@@ -218,7 +231,9 @@ def tell(name: str, scores: Scores, seconds: float | None = None) -> None:
     at_1, at_10 = (places < 1.5).mean(), (places < 10.5).mean()
     error = 1.96 * np.sqrt(at_1 * (1 - at_1) / n)
     took = "" if seconds is None else f"   {1000 * seconds / n:7.1f} ms a question"
-    print(f"  {name:20} {at_1:6.1%} (+-{error:4.1%})  {at_10:6.1%}  {(1 / places).mean():.3f}{took}", flush=True)
+    print(
+        f"  {name:20} {at_1:6.1%} (+-{error:4.1%})  {at_10:6.1%}  {(1 / places).mean():.3f}{took}", flush=True
+    )
 
 
 def timed(what: Callable[[list[Exchange]], Scores], groups: Sequence[list[Exchange]]) -> tuple[Scores, float]:
@@ -237,9 +252,13 @@ def main() -> None:
     print(describe("torch", "scikit-learn"))
     paths, run = RunPaths(options.run), open_run(options.run)
     log = [e for e in exchanges_of(read_records(paths.records_of("train"))) if e.question.strip()]
-    groups = groups_of(list(exchanges_of(read_records(paths.records_of("held_out")))), options.questions, options.seed)
+    groups = groups_of(
+        list(exchanges_of(read_records(paths.records_of("held_out")))), options.questions, options.seed
+    )
     if len(groups) < 2:
-        raise SystemExit(f"{options.run}: holds fewer than {2 * GROUP} held-out exchanges with replies of their own")
+        raise SystemExit(
+            f"{options.run}: holds fewer than {2 * GROUP} held-out exchanges with replies of their own"
+        )
     print(f"{options.run.name}: {len(log):,} exchanges to learn from, {GROUP * len(groups)} questions")
     print(f"  {'':20} R100@1            R100@10  MRR")
     lexical = Lexical(log)

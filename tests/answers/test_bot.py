@@ -173,8 +173,9 @@ def test_replies_with_slots_are_not_said_word_for_word(tmp_path: Path) -> None:
         [Exchange("which mail did you write to", "To [EMAIL]."), *LOG], tmp_path / "i"
     )
     weigher = Weigher(Finder(index, 6), ByWords())
+    by_likeness = np.eye(len(RANKED_BY))[RANKED_BY.index("likeness")]
     always = Judge(
-        Logistic(*(np.zeros(len(RANKED_BY)), np.ones(len(RANKED_BY))), np.eye(len(RANKED_BY))[3], 0.0),
+        Logistic(np.zeros(len(RANKED_BY)), np.ones(len(RANKED_BY)), by_likeness, 0.0),
         Inside(np.zeros(N_FEATURES, np.float32), 0.0, weigher.idf),
         Logistic(np.zeros(len(JUDGED_BY)), np.ones(len(JUDGED_BY)), np.zeros(len(JUDGED_BY)), 5.0),
         Logistic.never(len(ALONE)),

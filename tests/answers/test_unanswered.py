@@ -70,7 +70,7 @@ def test_one_question_and_one_without_any_word(index: ExchangeIndex) -> None:
 def test_another_file_is_refused_with_its_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "kept.jsonl"
     path.write_text(json.dumps({"question": "a", "before": []}) + "\n" + line + "\n", encoding="utf-8")
-    with pytest.raises(DataError, match="kept.jsonl:2: not a line of mynah chat"):
+    with pytest.raises(DataError, match=r"kept\.jsonl:2: not a line of mynah chat"):
         read_kept(path)
 
 
