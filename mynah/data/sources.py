@@ -74,6 +74,8 @@ class Source:
     #: messages of a chat app itself (somebody joined), and messages without words (a picture)
     system: int = 0
     media: int = 0
+    #: messages that repeat what somebody else said
+    others: int = 0
     #: records by kind
     records: dict[str, int] = field(default_factory=dict)
 
@@ -83,7 +85,11 @@ class Source:
         parts = [f"{self.file}: {', '.join(told)}", self.layout]
         left = [
             f"{n:,} {what}"
-            for n, what in ((self.system, "messages of the app"), (self.media, "media and deleted messages"))
+            for n, what in (
+                (self.system, "messages of the app"),
+                (self.media, "media and deleted messages"),
+                (self.others, "forwarded messages and those by a bot"),
+            )
             if n
         ]
         if left:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import tempfile
 from array import array
+from collections import Counter
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,9 @@ class Messages:
         self.speakers, self.directions = Names(), Names()
         #: what names a conversation, a chat, a thread: hashes, 0 where it is empty
         self.conversations, self.chats, self.threads = array("q"), array("q"), array("q")
+        #: how many messages of its chat had been left out before each
+        self.left_out = array("q")
+        self._left_out: Counter[str] = Counter()
         self.ids = array("q")
         #: hashes of the messages that each answers, and where each message's begin
         self.parents, self.parent_starts = array("q"), array("q", [0])
@@ -68,10 +72,20 @@ class Messages:
     def __len__(self) -> int:
         return len(self.lines)
 
+    def leave_out(self, row: Row | None = None) -> None:
+        """Note that the next message is left out; None: of a source whose chats come one after the other."""
+        self._left_out[self._chat_of(row) if row else ""] += 1
+
+    def _chat_of(self, row: Row) -> str:
+        column = self.layout.conversation or self.layout.chat
+        return row.cells[column].strip() if column else ""
+
     def add(self, row: Row) -> None:
         """Take the next message."""
         layout, cells = self.layout, row.cells
         self.lines.append(row.line)
+        chat = self._chat_of(row)
+        self.left_out.append(self._left_out[""] + (self._left_out[chat] if chat else 0))
         text = cells[self.text]
         if layout.title and (title := cells[layout.title].strip()):
             text = f"{title}\n\n{text}"

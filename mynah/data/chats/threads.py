@@ -13,6 +13,8 @@ from mynah.data.chats.roles import Roles, find_roles
 from mynah.data.records import Conversation, Message, merge_turns
 from mynah.data.sources import AskSpeaker
 
+#: How far a clock is set back in autumn, in microseconds, and at most what share of steps in time such a one is.
+SET_BACK, SELDOM = 3_660_000_000, 0.01
 #: Without thread or conversation ids, no conversation grows beyond this many messages.
 LONGEST = 40
 
@@ -46,8 +48,9 @@ def build_conversations(
     Threads follow the conversation column if there is one, else the reply links (a reply whose parent
     is not in the file starts a thread), else silences longer than `gap`; what names a thread of its own
     (Slack) stands apart from the rest of its chat. Within a thread messages are in order of time where every
-    time can be read, else of reply depth and file order. Neighbouring messages of one role become one turn if
-    they come within `merge`.
+    time can be read, else of reply depth and file order; a file that is in order but for a clock that was set back
+    stays so. Neighbouring messages of one role become one turn if they come within `merge`; between two replies
+    after the first of which something was left out, a new conversation begins.
 
     Args:
         messages: in file order.
@@ -76,17 +79,23 @@ def build_conversations(
         codes = messages.speakers.codes
         for begin, end in zip(threads.starts[:-1].tolist(), threads.starts[1:].tolist(), strict=True):
             group = threads.order[begin:end].tolist()
-            turns = (
-                Message(
+            turns, first, before = list[Message](), group[0], group[0]
+            for index in group:
+                turn = Message(
                     roles.role(index, group[0]),
                     messages.words_of(index),
                     names[codes[index]] if names else "",
                     messages.time_of(index),
                     messages.lines[index],
                 )
-                for index in group
-            )
-            yield Conversation(merge_turns(turns, within=merge), f"{file}:{messages.lines[group[0]]}")
+                # A picture stood between two replies: the second is to that, not more of the first.
+                left_out = messages.left_out[index] != messages.left_out[before]
+                if turns and left_out and turns[-1].role == turn.role == "assistant":
+                    yield Conversation(merge_turns(turns, within=merge), f"{file}:{messages.lines[first]}")
+                    turns, first = [], index
+                turns.append(turn)
+                before = index
+            yield Conversation(merge_turns(turns, within=merge), f"{file}:{messages.lines[first]}")
 
     return conversations(), roles
 
@@ -196,6 +205,19 @@ def _in_order(threads: Threads, messages: Messages) -> Threads:
     groups = threads.group_of
     times = messages.times[threads.order]
     timed = messages.timed[threads.order]
+    if _was_set_back(np.diff(times)[(np.diff(groups) == 0) & timed[1:] & timed[:-1]]):
+        return threads
     whole = np.bincount(groups, weights=~timed, minlength=len(threads.starts) - 1) == 0
     keys = np.where(whole[groups], times, 0)
     return Threads(threads.order[np.lexsort((keys, groups))], threads.starts)
+
+
+def _was_set_back(steps: Indices) -> bool:
+    """Whether (N,) steps in time go forward but for hours that a clock was set back, which is no disorder."""
+    back = steps < 0
+    return bool(
+        back.any()
+        and back.sum() <= max(1, SELDOM * len(steps))
+        and (steps > 0).sum() >= 3 * back.sum()
+        and (steps[back] >= -SET_BACK).all()
+    )

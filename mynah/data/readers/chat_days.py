@@ -4,6 +4,9 @@
 21:05<TAB>Ann<TAB>See you tomorrow
 下午09:05<TAB>小明<TAB>明天見
 
+2023.12.31 Sunday                        LINE on a computer; where the name ends is not written
+09:05 Ann See you tomorrow
+
 --------------- Sunday, December 31, 2023 ---------------     KakaoTalk on a computer
 [Ann] [9:05 PM] See you tomorrow
 2023년 12월 31일 오후 9:05, Ann : See you tomorrow            KakaoTalk on a phone
@@ -12,6 +15,7 @@
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -33,6 +37,18 @@ _PHONE = re.compile(
 )
 _PHONE_NOTE = re.compile(rf"\d{{4}}년 \d{{1,2}}월 \d{{1,2}}일 {_BEFORE}{_CLOCK}(?:, [^:]+)?")
 _HEADS = (_LINE, _KAKAO, _PHONE)
+#: LINE on a computer.
+_LINE_TITLE = re.compile(
+    r"\[LINE\] ?(?:Chat history (?:with|in) (?P<with>.+)|(?P<ja>.+)のトーク履歴|與(?P<zh>.+?)的?聊天記?錄|.*)"
+)
+_LINE_PC = re.compile(rf"{_BEFORE}{_CLOCK} (?P<rest>\S.*)")
+_LINE_PC_NOTE = re.compile(
+    rf"{_BEFORE}{_CLOCK} .*(?:unsent a message|(?:joined|left) the (?:group|chat)|invited .* to the group"
+    r"|メッセージの送信を取り消しました|が参加しました|が退出しました|已收回訊息|加入(?:了)?(?:群組|聊天)|離開(?:了)?(?:群組|聊天))\.?"
+)
+_STICKERS = "Stickers?|Photos?|Videos?|Voice messages?|スタンプ|写真|動画|ボイスメッセージ|貼圖|圖片|照片|影片|語音訊息"
+#: Lines of one first word that must agree on the second for it to be of the name.
+_AGREEING = 4
 #: The line of a day: its date and the day of the week (a message may be a bare date), perhaps between dashes.
 _DATE = r"(?:\d{4}[./年년-]\s?\d{1,2}[./月월-]\s?\d{1,2}[日일.]?|[A-Za-z]{3,9} \d{1,2}, \d{4}|\d{1,2}/\d{1,2}/\d{4})"
 _DAY = re.compile(
@@ -40,6 +56,7 @@ _DAY = re.compile(
     rf"|(?:-{{5,}}\s*)?[A-Z][a-z]{{2,8}},? (?P<late>{_DATE})(?:\s*-{{5,}})?|-{{5,}}\s*(?P<ruled>{_DATE})\s*-{{5,}}"
 )
 _PLACEHOLDER = re.compile(
+    rf"{_STICKERS}|"
     r"\[(?:Sticker|Photo|Video|Voice message|File|Album|Location|貼圖|照片|影片|語音訊息|檔案|相簿|位置資訊"
     r"|スタンプ|写真|動画|ボイスメッセージ|ファイル|アルバム)\]"
     r"|(?:사진|동영상|이모티콘|음성메시지)(?: \d+장)?|삭제된 메시지입니다\.?|Photo|Video|Emoticon|☎ .*"
@@ -57,6 +74,8 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
     """Return the pattern of the lines that begin messages, if a file is such an export."""
     lines = [line.rstrip() for line in given.first_lines(encoding, 200)]
     filled = [line for line in lines if line]
+    if filled and _LINE_TITLE.fullmatch(filled[0].lstrip("\ufeff")) and any(map(_LINE_PC.fullmatch, filled)):
+        return _line_pc(given, encoding)
     days = sum(_DAY.fullmatch(line) is not None for line in filled)
     for pattern in _HEADS:
         found = [match["who"] for line in filled if (match := pattern.fullmatch(line))]
@@ -64,6 +83,28 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
         if back and len(found) >= 2 and len(found) * 5 >= len(filled) and (days or pattern is _PHONE):
             return pattern
     return None
+
+
+def _line_pc(given: Input, encoding: str) -> re.Pattern[str]:
+    """Return the pattern of messages of LINE on a computer: the names are what its lines have in common."""
+    found = defaultdict[str, list[list[str]]](list)
+    title = ""
+    for line in map(str.rstrip, given.lines(encoding)):
+        if not title and (named := _LINE_TITLE.fullmatch(line.lstrip("\ufeff"))) is not None:
+            title = named["with"] or named["ja"] or named["zh"] or " "
+        elif (match := _LINE_PC.fullmatch(line)) is not None and not _LINE_PC_NOTE.fullmatch(line):
+            words = match["rest"].split(" ")
+            found[words[0]].append(words)
+    names = [title] if title.strip() else []
+    for said in found.values():
+        length = 1
+        while len(said) >= _AGREEING and len({tuple(words[: length + 1]) for words in said}) == 1:
+            if min(map(len, said)) <= length + 1:
+                break
+            length += 1
+        names.append(" ".join(said[0][:length]))
+    either = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
+    return re.compile(rf"{_BEFORE}{_CLOCK} (?P<who>{either}) (?P<text>.+)")
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
@@ -84,6 +125,8 @@ def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterato
         found = head.fullmatch(line)
         if found is None and (new := _DAY.fullmatch(line)) is not None:
             day = new["day"] or new["late"] or new["ruled"]
+        elif found is not None and _LINE_PC_NOTE.fullmatch(line) and head not in _HEADS:
+            yield Rejected(given.name, number, APP, bad=False)
         elif found is not None:
             if row is None and number > 1:
                 yield Rejected(given.name, 1, f"{ABOVE}, lines 1 to {number - 1}", bad=False)

@@ -1,4 +1,8 @@
-"""Chats that an app exported as JSON: Telegram, Messenger, Instagram, Discord, Slack, Skype and Google Chat."""
+"""Chats that an app exported as JSON: Telegram, Messenger, Instagram, Discord, Slack, Skype and Google Chat.
+
+Messenger has two forms: `sender_name, content, timestamp_ms`, its UTF-8 written as if it were Latin-1, which is
+Instagram's too, and of encrypted chats `senderName, text, timestamp`.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +13,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from difflib import SequenceMatcher
 from functools import partial
 from typing import Any
 
@@ -18,10 +23,11 @@ import numpy.typing as npt
 from mynah.data.layout import Layout
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
-from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
+from mynah.data.tables.to_records import APP, MEDIA, OTHERS, messages_to_records
 
 #: Columns of the rows that this module makes; a chat is cut at silences, not one conversation.
 TIME, SPEAKER, TEXT, CHAT, THREAD = "time", "speaker", "text", "chat", "thread"
+EARLIER = "what a message was before it was edited"
 #: Slack's kinds of messages that a person wrote; all others are the app's.
 _SLACK_WRITTEN = frozenset(
     ("", "thread_broadcast", "me_message", "bot_message", "file_share", "file_comment")
@@ -34,13 +40,18 @@ _QUOTE = re.compile(r"<(?P<end>/?)quote\b[^<>]*>")
 _SPACES = re.compile("[\u00a0\u202f]")
 #: What Messenger and Instagram write in a person's place.
 _META_NOTE = re.compile(
-    r"(?:.{1,80} )?(?:reacted .{1,12} to your message"
+    r"(?:.{1,80} )?(?:[Rr]eacted .{1,12} to your message"
     r"|sent an? (?:attachment|photo|video|link|GIF|sticker|voice message|live location)"
-    r"|liked a message|missed your (?:video )?call|called you|missed an? (?:audio|video) call"
+    r"|created a poll: .*|[Tt]his poll is no longer available|voted .{1,80} in the poll.*"
+    r"|[Ll]iked a message|missed your (?:video )?call|called you|missed an? (?:audio|video) call"
     r"|started an? (?:audio|video) (?:call|chat)|unsent a message"
     r"|(?:set|changed) the .{1,40} (?:theme|colou?r|emoji|nickname).*|named the group .*"
     r"|added .{1,80} to the group|left the group|joined the (?:call|group).*|pinned a message)\.?\s*"
 )
+#: Instagram writes a message that was edited behind (so, newest first, above) what it was before.
+_EDITED = re.compile(r"\s*\(edited\)\s*$")
+#: How alike the two are, at least, and how many messages of one person may lie between.
+EDITED_LIKE, EDITED_WITHIN = 0.5, 5
 _LINK = re.compile(r"<(https?://[^|>\s]+|mailto:[^|>\s]+)(?:\|([^>]*))?>")
 _MENTION = re.compile(r"<([@#!])([\w^.-]+)(?:\|([^>]*))?>")
 
@@ -67,7 +78,7 @@ class ChatJson:
         """
         number = 0
         for chat, messages in self.chats:
-            threads = _threads(messages())
+            threads, edits = _threads(messages()), _Edits()
             for index, message in enumerate(messages()):
                 number += 1
                 if isinstance(message, Rejected):
@@ -76,8 +87,13 @@ class ChatJson:
                 if not isinstance(message, dict) or not _is_written(message):
                     yield Rejected(self.name, number, APP, bad=False)
                     continue
-                speaker, text = self._speaker(message), self._text(message)
-                if not speaker:
+                speaker, words = self._speaker(message), self._text(message)
+                text = edits.latest(speaker, words) if "sender_name" in message else words
+                if text is None:
+                    yield Rejected(self.name, number, EARLIER, bad=False)
+                elif message.get("forwarded_from") or message.get("via_bot"):
+                    yield Rejected(self.name, number, OTHERS, bad=False)
+                elif not speaker:
                     yield Rejected(self.name, number, APP, bad=False)
                 elif not text.strip():
                     yield Rejected(self.name, number, MEDIA, bad=False)
@@ -95,6 +111,8 @@ class ChatJson:
     def _speaker(self, message: Mapping[str, Any]) -> str:
         if "sender_name" in message:
             return repair(str(message["sender_name"] or "")).strip()
+        if "senderName" in message:
+            return str(message["senderName"] or "").strip()
         author = message.get("author")
         if isinstance(author, dict):
             return str(author.get("nickname") or author.get("name") or author.get("id") or "").strip()
@@ -124,6 +142,8 @@ class ChatJson:
             own = _MARKUP.sub("", _unquoted(content))
             return html.unescape(own if own.strip() else _MARKUP.sub("", content))
         text = message.get("text")
+        if text is None and isinstance(rich := message.get("rich_message"), dict):
+            return "\n".join(filter(None, map(_block, rich.get("blocks") or [])))
         if isinstance(text, list):
             return _join(text)
         if not isinstance(text, str):
@@ -178,6 +198,7 @@ def is_chat_json(value: Any) -> bool:
 def _is_message(message: Mapping[str, Any]) -> bool:
     return (
         ("sender_name" in message and "timestamp_ms" in message)
+        or ("senderName" in message and "isUnsent" in message)
         or (
             isinstance(message.get("text"), str | list)
             and isinstance(message.get("from"), str | None)
@@ -205,6 +226,8 @@ def _is_written(message: Mapping[str, Any]) -> bool:
         return str(message["messagetype"]) in ("Text", "RichText")
     if "sender_name" in message:
         return not _META_NOTE.fullmatch(repair(str(message.get("content") or "")))
+    if "senderName" in message:
+        return kind in ("text", "media", "link") or bool(message.get("isUnsent"))
     if isinstance(message.get("author"), dict):
         return kind in ("", *_DISCORD_WRITTEN)
     return kind != "service"
@@ -223,6 +246,40 @@ def chats_of(value: Mapping[str, Any]) -> Iterator[tuple[str, Messages]]:
             name = channel.get("name") if isinstance(channel, dict) else None
             name = name or chat.get("name") or chat.get("title") or chat.get("displayName") or ""
             yield f"{number} {name}".strip(), partial(iter, messages)
+
+
+class _Edits:
+    """Knows what each person's last messages were that had been edited."""
+
+    def __init__(self) -> None:
+        self._edited: dict[str, tuple[str, int]] = {}
+
+    def latest(self, speaker: str, text: str) -> str | None:
+        """Return a message without the remark that it was edited; None: it is what one was before that."""
+        if _EDITED.search(text):
+            text = _EDITED.sub("", text)
+            self._edited[speaker] = text, EDITED_WITHIN
+            return text
+        edited, left = self._edited.pop(speaker, ("", 0))
+        if not edited:
+            return text
+        if SequenceMatcher(None, edited, text, autojunk=False).quick_ratio() >= EDITED_LIKE:
+            return None
+        if left > 1:
+            self._edited[speaker] = edited, left - 1
+        return text
+
+
+def _block(block: Any) -> str:
+    """Return the words of a block of Telegram's rich messages: a paragraph, a list with its items."""
+    if isinstance(block, str):
+        return block
+    if not isinstance(block, dict):
+        return ""
+    text = block.get("text")
+    words = _join(text) if isinstance(text, list) else text if isinstance(text, str) else ""
+    inner = [_block(item) for name in ("items", "blocks") for item in block.get(name) or []]
+    return "\n".join(filter(None, (words, *inner)))
 
 
 def _id_of(message: Mapping[str, Any]) -> str:
@@ -320,6 +377,8 @@ def _time(message: Mapping[str, Any]) -> str:
     stamp, divisor = message.get("date_unixtime"), 1
     if "timestamp_ms" in message:
         stamp, divisor = message["timestamp_ms"], 1000
+    elif "senderName" in message:
+        stamp, divisor = message.get("timestamp"), 1000
     elif "ts" in message:
         stamp = message["ts"]
     try:

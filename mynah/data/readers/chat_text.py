@@ -2,7 +2,9 @@
 
     [31/12/2023, 9:05:07 PM] Ann: See you tomorrow          WhatsApp on iOS
     31/12/2023, 21:05 - Ann: See you tomorrow               WhatsApp on Android
-    [2023-12-31, 21:05] Ann: See you tomorrow               Signal
+    31-12-23 21:05:07 Ann: See you tomorrow                 WhatsApp in other times and languages
+    2023-12-31, 9:05:07 PM: Ann: See you tomorrow
+    [2023-12-31, 21:05] Ann: See you tomorrow               Signal (signal-export)
 
 The order of day, month and year follows the phone's language and is not written anywhere: it is the order in
 which every date of the file exists and time runs backwards least often.
@@ -16,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
 
+from mynah.data.chats.notices import is_encryption_notice, is_poll
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
@@ -34,12 +37,12 @@ _HEADER = re.compile(
     r"\[?(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}日?\.?)[,،、]?\s+"
     r"(?P<half>[^\d\s\[\]:]{1,6}\s?)?"
     r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}))?"
-    r"(?:\s?(?P<half_after>[AaPp]\.?\s?[Mm]\.?))?"
-    r"(?:\]\s?|\s+[-\u2013\u2014]\s+)"
+    r"(?:\s?(?P<half_after>[AaPp]\.?\s?[Mm]\.?|[صم]|[πμ]\.?\s?μ\.?|vorm\.|nachm\.|ÖÖ|ÖS|SA|CH|पूर्वाह्न|अपराह्न))?"
+    r"(?:(?P<bracket>\])\s?|\s+[-\u2013\u2014]\s+|(?P<bare>:?\s)(?=[^:]{1,80}:\s))"
     r"(?P<rest>.*)"
 )
-_MORNING = ("am", "上午", "凌晨", "早上", "清晨", "오전", "午前")
-_AFTERNOON = ("pm", "下午", "晚上", "中午", "傍晚", "오후", "午後")
+_MORNING = ("am", "上午", "凌晨", "早上", "清晨", "오전", "午前", "ص", "πμ", "vorm", "öö", "sa", "पूर्वाह्न")
+_AFTERNOON = ("pm", "下午", "晚上", "中午", "傍晚", "오후", "午後", "م", "μμ", "nachm", "ös", "ch", "अपराह्न")
 #: What stands for a picture, a voice message or a message taken back: all of a message, in the languages
 #: that exports come in most. iOS marks its own words with an invisible left-to-right mark besides.
 _PLACEHOLDER = re.compile(
@@ -71,14 +74,24 @@ _PLACEHOLDER = re.compile(
     r"|\S+\.(?:jpe?g|png|webp|gif|mp4|3gp|mov|opus|ogg|m4a|mp3|aac|pdf|vcf|docx?|xlsx?|zip)\s\(.{3,40}\)",
     re.IGNORECASE,
 )
+#: A file that is named before what was said of it, and on iOS behind it.
+_FILE = re.compile(
+    r"[^\n]{1,120}\.(?:jpe?g|png|webp|gif|mp4|3gp|mov|opus|ogg|m4a|mp3|aac|pdf|vcf|docx?|xlsx?|pptx?|zip)\s\([^()\n]{3,40}\)\s*\n"
+)
+_FILE_BEHIND = re.compile(r"\s*<[^<>\n:]{3,20}: ?\d{8}-[A-Z]+-[^<>\n]+>\s*$")
+#: What signal-export writes: files as in Markdown, reactions behind a message, and before it what it answers.
+_MARKDOWN = re.compile(
+    r"!?\[[^\]\n]*\]\((?:\.{0,2}/)?media/[^()\n]*\)|\s*\(- [^\n]{1,60}: \S{1,12} -\)\s*$"
+    r"|\A(?:> ?[^\n]*\n)+\n?"
+)
+_OPENING = {"“": "”", "„": "“”", "«": "»", "「": "」", '"': '"'}
 _LEVELS = frozenset(
     "info warn warning error err debug trace fatal critical notice verbose note todo fixme http https get "
     "post put".split()
 )
 _MODULE = re.compile(r"[A-Za-z_][\w-]*[./\[][\w\[\]/.-]*[\w\[\]/-]|(?:GET|POST|PUT|DELETE) .*")
-_CHANGED = re.compile(
-    r".+ (?:changed the (?:subject|group)|created group|changed this group|added|removed) .*", re.DOTALL
-)
+#: A name without a blank after its colon.
+_CLOSE = re.compile(r"(?P<name>[^:/\n]{1,40}):(?P<first>[^\s/.,;:)].*)")
 _EDITED = re.compile(
     r"\s*<(?:this message was edited|diese nachricht wurde bearbeitet|此消息已编辑)>\s*$", re.I
 )
@@ -103,15 +116,18 @@ class ChatText:
             if not begun and line > 1:
                 yield Rejected(self.given.name, 1, f"{ABOVE}, lines 1 to {line - 1}", bad=False)
             begun = True
-            name, colon, first = header["rest"].partition(": ")
-            if not colon and header["rest"].endswith(":"):
-                name, colon = header["rest"][:-1], ":"
-            marked = first.startswith("\u200e")  # iOS sets it before its own words
-            text = _without_edited(_MARKS.sub("", "\n".join([first, *more])).strip())
-            name = _MARKS.sub("", name).strip()
-            if not colon or not 0 < len(name) <= _LONGEST_NAME or ('"' in name and _CHANGED.fullmatch(name)):
+            name, first = _said(header)
+            # iOS sets it before its own words; the name of a group may hold a colon.
+            marked = first is not None and (first.startswith("\u200e") or ": \u200e" in first)
+            text = _words("\n".join([first or "", *more]))
+            if (
+                first is None
+                or not 0 < len(name) <= _LONGEST_NAME
+                or _is_cut_quote(name)
+                or is_encryption_notice(text)
+            ):
                 yield Rejected(self.given.name, line, APP, bad=False)
-            elif not text or marked or _PLACEHOLDER.fullmatch(text):
+            elif not text or marked or _PLACEHOLDER.fullmatch(text) or is_poll(text):
                 yield Rejected(self.given.name, line, MEDIA, bad=False)
             else:
                 time = _time(header, self.order)
@@ -131,9 +147,31 @@ class ChatText:
             yield current
 
 
-def _without_edited(text: str) -> str:
-    """Return a message without the app's remark that it was edited, which ends it."""
-    return text[:-80] + _EDITED.sub("", text[-80:]) if text.endswith(">") else text
+def _said(header: re.Match[str]) -> tuple[str, str | None]:
+    """Return who said something and the first line of it; None for that if nobody did."""
+    rest = header["rest"]
+    name, colon, first = rest.partition(": ")
+    if not colon and rest.endswith(":"):
+        return _MARKS.sub("", rest[:-1]).strip(), ""
+    if (not colon or ":" in name) and header["bracket"] and (close := _CLOSE.fullmatch(rest)):
+        return _MARKS.sub("", close["name"]).strip(), close["first"]
+    return _MARKS.sub("", name).strip(), first if colon else None
+
+
+def _words(text: str) -> str:
+    """Return a message without the app's remarks: that it was edited, which ends it, and what file it came with."""
+    text = _MARKDOWN.sub("", _MARKS.sub("", text).strip()).strip()
+    if text.endswith(">"):
+        text = text[:-160] + _FILE_BEHIND.sub("", _EDITED.sub("", text[-160:]))
+    return text[found.end() :].strip() if (found := _FILE.match(text)) else text
+
+
+def _is_cut_quote(name: str) -> bool:
+    """Whether a name ends within quotation marks: it is the app's words on a group whose name holds a colon."""
+    return any(
+        mark in name and (name.count(mark) % 2 if mark == end else not any(e in name for e in end))
+        for mark, end in _OPENING.items()
+    )
 
 
 def is_chat_text(given: Input, encoding: str) -> bool:
@@ -143,6 +181,10 @@ def is_chat_text(given: Input, encoding: str) -> bool:
     found = [header["rest"] for header in headers if header is not None]
     # A diary has times without names, a program's log the names of levels and modules.
     named = [rest.partition(":")[0].strip() for rest in found if ":" in rest]
+    if any(header["bare"] for header in headers if header is not None) and len(set(named)) > max(
+        2, len(named) // 2
+    ):
+        return False  # speakers come back
     return (
         bool(lines)
         and headers[0] is not None
@@ -163,7 +205,16 @@ def is_log(names: Sequence[str]) -> bool:
 
 def _header(line: str) -> re.Match[str] | None:
     """Match the head of a line; a mark that directs the text may stand before it."""
-    return _HEADER.match(_SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f")))
+    found = _HEADER.match(_SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f")))
+    # Without brackets or a dash a day comes first, as in no program's log, or a colon ends the time.
+    if (
+        found is not None
+        and found["bare"]
+        and len(re.split(r"\D", found["date"])[0]) > 2
+        and found["bare"][0] != ":"
+    ):
+        return None
+    return found
 
 
 def _numbers(date: str) -> tuple[int, int, int]:

@@ -11,6 +11,7 @@ from mynah.data.readers import (
     books,
     chat_blocks,
     chat_days,
+    chat_signal,
     chat_text,
     chatterbot,
     columnar,
@@ -50,6 +51,7 @@ READERS: dict[str, Reader] = {
     "chat": chat_text.read,
     "chat-blocks": chat_blocks.read,
     "chat-days": chat_days.read,
+    "signal": chat_signal.read,
     "irc": irc.read,
     "lines": dialogue_lines.read,
     "classes": labelled_lines.read,
@@ -155,6 +157,8 @@ def _binary_form(given: Input) -> str | None:
         if given.suffix in (".xls", ".xlt", ""):
             return "excel"
         raise DataError(f"{given.name}: an old Office document; save it as .docx or .xlsx first")
+    if chat_signal.is_sigtop(given.head(1 << 13).decode("utf-8", "replace")):
+        return "signal"
     if mail.is_mail(given.head(1 << 13)):
         return "mail"
     if head[257:262] == b"ustar":

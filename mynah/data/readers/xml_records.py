@@ -1,22 +1,31 @@
-"""XML of records: SMS backups, the NUS SMS corpus, and any file that repeats one element with fields in it."""
+"""XML of records: SMS backups, the NUS SMS corpus, and any file that repeats one element with fields in it.
+
+SMS backups write an emoji as references to the two halves of its UTF-16, which XML forbids: they are put together
+before the parser sees them.
+"""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import chain, islice
-from typing import Any
+from typing import Any, BinaryIO
 
+from mynah.data.chats.notices import Reactions
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
-from mynah.data.tables.to_records import MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
+from mynah.data.tables.to_records import APP, MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
 
 #: Android's "SMS Backup & Restore" writes 1 for received, 2 for sent (and 3 to 6 for drafts and failures).
 _LANGUAGE = "{http://www.w3.org/XML/1998/namespace}lang"
 _RECEIVED, _SENT = "1", "2"
+_NUMBER = rb"&#([0-9]{1,7}|[xX][0-9a-fA-F]{1,6});"
+_SINGLE, _PAIR = re.compile(_NUMBER), re.compile(_NUMBER + _NUMBER)
+_LONGEST_REFERENCE, _LONGEST_PAIR = 12, 24
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
@@ -43,6 +52,41 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     yield from rows_to_records(given.name, columns, cells, filled, reading)
 
 
+class _Mended:
+    """A file whose references to characters are such as XML has: two halves are one, what is no character is none."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self._left = file, b""
+
+    def read(self, size: int = -1) -> bytes:
+        """Return some bytes; none at the end."""
+        data = self._left + self._file.read(size)
+        # A pair of references may be cut in two by the end of what was read.
+        cut = data.rfind(b"&", -_LONGEST_PAIR) if len(data) > len(self._left) and size >= 0 else -1
+        before = data.rfind(b"&", cut - _LONGEST_REFERENCE, cut) if cut > 0 else -1
+        cut = before if before >= 0 else cut
+        data, self._left = (data[:cut], data[cut:]) if cut > 0 else (data, b"")
+        return _SINGLE.sub(_single, _PAIR.sub(_pair, data))
+
+
+def _code(digits: bytes) -> int:
+    return int(digits[1:], 16) if digits[:1] in b"xX" else int(digits)
+
+
+def _pair(found: re.Match[bytes]) -> bytes:
+    high, low = _code(found[1]), _code(found[2])
+    if not (0xD800 <= high < 0xDC00 <= low < 0xE000):
+        return found[0]
+    return b"&#%d;" % (0x10000 + ((high - 0xD800) << 10) + low - 0xDC00)
+
+
+def _single(found: re.Match[bytes]) -> bytes:
+    code = _code(found[1])
+    if 0xD800 <= code < 0xE000 or code > 0x10FFFF:
+        return b"&#65533;"
+    return found[0] if code >= 32 or code in (9, 10, 13) else b""
+
+
 def elements(given: Input, *tags: str) -> Iterator[Any]:
     """Yield the elements of these names as they end; each is forgotten afterwards.
 
@@ -52,7 +96,9 @@ def elements(given: Input, *tags: str) -> Iterator[Any]:
 
     with given.open() as file:
         wanted = [f"{{*}}{tag}" for tag in tags]
-        walk = etree.iterparse(file, events=("end",), tag=wanted, resolve_entities=False, no_network=True)
+        walk = etree.iterparse(
+            _Mended(file), events=("end",), tag=wanted, resolve_entities=False, no_network=True
+        )
         try:
             for _, element in walk:
                 yield element
@@ -76,7 +122,9 @@ def _repeated(given: Input) -> str | None:
     seen: dict[int, Counter[str]] = {2: Counter(), 3: Counter()}
     depth = 0
     with given.open() as file:
-        walk = etree.iterparse(file, events=("start", "end"), resolve_entities=False, no_network=True)
+        walk = etree.iterparse(
+            _Mended(file), events=("start", "end"), resolve_entities=False, no_network=True
+        )
         try:
             for event, element in walk:
                 depth += 1 if event == "start" else -1
@@ -130,14 +178,18 @@ def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 
 
 def _sms(given: Input) -> Iterator[Row | Rejected]:
+    reactions = Reactions()
     for number, element in enumerate(elements(given, "sms", "mms"), start=1):
         if local_name(element) == "sms":
             text, sent = element.get("body") or "", element.get("type")
         else:
             parts = [p.get("text") or "" for p in element.iter("part") if p.get("ct") == "text/plain"]
             text, sent = "\n".join(parts), element.get("msg_box")
-        if not text.strip() or text == "null" or sent not in (_RECEIVED, _SENT):
+        if not text.strip() or text == "null":
             yield Rejected(given.name, number, MEDIA, bad=False)
+            continue
+        if sent not in (_RECEIVED, _SENT) or reactions.take(text):  # a draft was never said
+            yield Rejected(given.name, number, APP, bad=False)
             continue
         address = element.get("address") or ""
         name = element.get("contact_name") or address

@@ -17,6 +17,7 @@ from mynah.data.tables.guess import CHOICES, guess_layout
 SAMPLE_ROWS = 500
 #: What is left out of chats, as the account calls it.
 APP, MEDIA = "a message of the app itself", "a picture, sound or deleted message"
+OTHERS = "somebody else's words: forwarded, or by a bot"
 ABOVE = "what stands above the first message"
 #: Values of a type column that mark a message with words, and one of the app itself.
 _TEXT_TYPES = frozenset("text 文本 文字 1 message chat quote 引用回复 引用 回复".split())
@@ -58,7 +59,7 @@ def messages_to_records(
 ) -> Iterator[Record | Rejected]:
     """Turn rows that are one message each into conversations; see `build_conversations`.
 
-    What is no message of a person comes as a `Rejected` with the reason `APP` or `MEDIA`, and is counted as that.
+    What is no message of a person comes as a `Rejected` with the reason `APP`, `MEDIA` or `OTHERS`, and is counted so.
     """
     assert layout.text is not None
     source, text = reading.source, layout.text
@@ -66,10 +67,15 @@ def messages_to_records(
     for row in rows:
         source.rows += 1
         if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
+            if what == MEDIA:
+                messages.leave_out(row)
             row = Rejected(file, row.line, what, bad=False)
+        elif isinstance(row, Rejected) and row.reason in (MEDIA, OTHERS):
+            messages.leave_out()
         if isinstance(row, Rejected):
             source.system += row.reason == APP
             source.media += row.reason == MEDIA
+            source.others += row.reason == OTHERS
             yield row
         elif row.cells[text].strip():
             if len(messages) == MOST:

@@ -246,7 +246,7 @@ def test_an_sms_backup(tmp_path: Path) -> None:
         [("user", "Lunch?"), ("assistant", "Yes\nLook")],
         [("user", "Hi")],
     ]
-    assert result.sources[0].media == 1
+    assert (result.sources[0].system, result.sources[0].media) == (1, 0)
 
 
 def test_xml_of_any_records_and_one_cut_short(tmp_path: Path) -> None:
