@@ -50,7 +50,7 @@ CASES: dict[tuple[str, str, str], list[tuple[str, str]]] = {
     ],
     ("61-messenger-e2ee", "Ken_1.json", "Ken"): [("Kedy prídeš? 😊", "Za hodinu"), ("Dobre", "Som tu")],
     ("64-tg-forwards-as-own-words", "result.json", "Jo"): [
-        ("Oh no", "I will drive you"),
+        ("Any news on the strike?\nOh no", "I will drive you"),
         ("kind of you", "sure"),
     ],
     ("68-sms-tapbacks", "sms.xml", ""): [("Are you home?", "In ten minutes\nLoved the movie we saw\nHere")],
