@@ -70,6 +70,12 @@ class Calibrated:
     #: for the report: counts, the curve, the reliability diagram
     told: dict[str, Any]
 
+    @property
+    def answered(self) -> float:
+        """Share of held-out questions that are answered from the threshold on."""
+        curve = self.told.get("curve", [])
+        return next((point["answered"] for point in curve if point["from"] == self.threshold), 0.0)
+
 
 def calibrate(
     weigher: Weigher,

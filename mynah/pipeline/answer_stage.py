@@ -12,7 +12,7 @@ from typing import Any
 
 from mynah import artifacts
 from mynah.answers.bot import Answerer
-from mynah.answers.calibrate import NEVER, calibrate
+from mynah.answers.calibrate import calibrate
 from mynah.answers.candidates import Finder
 from mynah.answers.config import Mode
 from mynah.answers.contradictions import contradictions_of, outdated
@@ -33,6 +33,8 @@ from mynah.retrieval.index import VERSION, ExchangeIndex
 READ_A_MINUTE, LEAST_READ, MOST_READ = 40, 100, 400
 #: Replies repeat if at most this share of them is distinct; they carry facts if this share holds a digit or an address.
 REPEAT, FACTS = 0.5, 0.3
+#: ... and are sure of so many held-out questions at least.
+ANSWERED = 0.1
 #: Questions of the log that teach what its messages are like, and replies that tell whether they carry facts, at most.
 QUESTIONS, LOOKED_AT = 50_000, 2_000
 #: A digit or an address; not the number of an account that is spoken to.
@@ -60,8 +62,8 @@ def _answers(build: Build, out: Path) -> Counts:
     found = calibrate(weigher, held_out, questions, language, config, build.recipe.seed, most, told)
     found.judge.save(out)
     mode = config.mode
-    if mode == "auto":  # who is never sure of the log would only ever hand over
-        mode = mode_of(index) if found.threshold < NEVER else "free"
+    if mode == "auto":  # who is hardly ever sure of the log would only ever hand over
+        mode = mode_of(index) if found.answered >= ANSWERED else "free"
     about = {
         "mode": mode,
         "threshold": found.threshold,
@@ -82,6 +84,7 @@ def _answers(build: Build, out: Path) -> Counts:
         "replies": index.n_replies,
         "mode": mode,
         "threshold": found.threshold,
+        "answered": found.answered,
         "contradictions": len(contradicting),
         "outdated": sum(pair["dated"] for pair in contradicting),
     }
@@ -138,8 +141,11 @@ def _say(build: Build, manifest: Manifest) -> Iterator[str]:
             f"{counts['contradictions']:,} pairs of replies contradict each other; of {counts['outdated']:,} the newer "
             "one holds, by their dates, and the older is given no more (report.html lists them)"
         )
-    if counts["threshold"] >= NEVER:
-        yield "what the log says is too different from time to time to be sure of any reply"
+    if counts["answered"] < ANSWERED:
+        yield (
+            f"what the log says differs too much from time to time to be sure of it: {counts['answered']:.0%} of held-out "
+            "questions"
+        )
 
 
 ANSWERS = Stage(
