@@ -143,8 +143,8 @@ def _say(build: Build, manifest: Manifest) -> Iterator[str]:
         )
     if counts["answered"] < ANSWERED:
         yield (
-            f"what the log says differs too much from time to time to be sure of it: {counts['answered']:.0%} of held-out "
-            "questions"
+            f"what the log says differs too much from time to time to be sure of it: of {counts['answered']:.0%} of "
+            "held-out questions"
         )
 
 
