@@ -106,14 +106,13 @@ class Weigher:
             [(view, self.finder.find(view)) for view in views_of(history, spelling)] for history in histories
         ]
         flat = [(n, view, found) for n, of in enumerate(views) for view, found in of if found]
-        said = self.scorer.score(
-            [view.history for _, view, _ in flat], [[c.text for c in found] for _, _, found in flat], told
+        # What is not known yet of a reply alone is read along with the others.
+        texts = [[c.text for c in found] for _, _, found in flat]
+        new = list(dict.fromkeys(text for of in texts for text in of if text not in self._after_nothing))
+        *said, after = self.scorer.score(
+            [*(view.history for _, view, _ in flat), NOTHING], [*texts, new], told
         )
-        new = [c.text for _, _, found in flat for c in found if c.text not in self._after_nothing]
-        if new:
-            new = list(dict.fromkeys(new))
-            (after,) = self.scorer.score([NOTHING], [new])
-            self._after_nothing.update(zip(new, after, strict=True))
+        self._after_nothing.update(zip(new, after, strict=True))
         result: list[list[Evidence]] = [[] for _ in histories]
         for (n, view, found), likelihoods in zip(flat, said, strict=True):
             result[n].append(self._evidence(view, tuple(found), tuple(likelihoods)))
