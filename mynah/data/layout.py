@@ -56,6 +56,8 @@ class Layout:
     #: equal within a thread of replies, which is one conversation; empty: in no thread
     thread: str | None = None
     type: str | None = None
+    #: tells messages among colleagues, which no customer saw
+    internal: str | None = None
     assistant: tuple[str, ...] = ()
 
     def describe(self) -> str:
@@ -79,6 +81,7 @@ class Layout:
             "direction",
             "time",
             "type",
+            "internal",
             "title",
         ):
             if value := getattr(self, name):

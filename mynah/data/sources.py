@@ -76,6 +76,8 @@ class Source:
     media: int = 0
     #: messages that repeat what somebody else said
     others: int = 0
+    #: messages among colleagues
+    notes: int = 0
     #: records by kind
     records: dict[str, int] = field(default_factory=dict)
 
@@ -89,6 +91,7 @@ class Source:
                 (self.system, "messages of the app"),
                 (self.media, "media and deleted messages"),
                 (self.others, "forwarded messages and those by a bot"),
+                (self.notes, "internal notes"),
             )
             if n
         ]

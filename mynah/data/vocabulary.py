@@ -1,4 +1,7 @@
-"""Usual names of columns, roles and languages, in English and Chinese: what layouts are guessed by."""
+"""Usual names of columns, roles and languages: what layouts are guessed by.
+
+In English and Chinese, and the commonest in German, French, Spanish and Portuguese (without their accents).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,10 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         (
             "question questions prompt instruction query user human customer input q request "
             "source context customermessage userinput usermessage ask 问 问题 提问 用户 "
-            "用户输入 客户 输入 指令 問 問題 用戶"
+            "用户输入 客户 输入 指令 問 問題 用戶 "
+            "frage kundenfrage pregunta pergunta customerquestion customerissue customerquery issuedescription "
+            "problemdescription 问题描述 客户问题 咨询内容 问题内容 "
+            "issue problem complaint inquiry enquiry demande anfrage consulta"
         ).split()
     ),
     "answer": tuple(
@@ -18,7 +24,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
             "answer answers response reply output completion assistant bot agent a target "
             "agentreply botresponse chosen resolution solution answertext bestanswer chatgptanswers humananswers "
             "答 回答 答案 回复 答复 助手 输出 客服 "
-            "回覆"
+            "回覆 agentresponse agentanswer supportreply supportresponse staffreply staffresponse resolutionnotes "
+            "latestcomment lastcomment agentcomment antwort respuesta reponse resposta losung solucion solucao "
+            "处理结果 解决方案 客服回复 回复内容"
         ).split()
     ),
     "text": tuple(
@@ -27,20 +35,22 @@ NAMES: Mapping[str, tuple[str, ...]] = {
             "post 文本 内容 消息 正文 评论 句子 消息内容 內容 訊息 "
             "messagetext textcontent strcontent reviewtext sentencetext passage paragraph article "
             "paragraphs contents transcript lyrics overview plot "
-            "abstract summary description story document title 标题 headline"
+            "abstract summary description story document title 标题 headline "
+            "nachricht mensaje mensagem texte texto inhalt contenu contenido conteudo kommentar commentaire comentario "
+            "beschreibung descripcion descricao"
         ).split()
     ),
     "label": tuple(
         (
             "intent label category class sentiment topic goldlabel classindex stars rating overall "
-            "标签 类别 意图 分类 標籤 评分"
+            "标签 类别 意图 分类 標籤 评分 kategorie categorie categoria etiqueta"
         ).split()
     ),
     "conversation": tuple(
         (
             "conversationid conversation convid dialogid dialogueid dialogue dialog threadid "
             "thread sessionid session ticketid ticket caseid chatid chat 会话 会话id 对话 对话id "
-            "会话编号 对话编号"
+            "会话编号 对话编号 ticketno ticketnumber ticketnummer 工单号 工单编号"
         ).split()
     ),
     "chat": tuple(
@@ -59,29 +69,77 @@ NAMES: Mapping[str, tuple[str, ...]] = {
         (
             "speaker role sender author authorid from fromname name username nick talker who "
             "发送者 发送人 说话人 角色 昵称 發送者 fromuser senderid sendername "
-            "authorname userid speakeridx speakerid owneruserid user 发言人 发送方"
+            "authorname userid speakeridx speakerid owneruserid user 发言人 发送方 absender remitente remetente "
+            "expediteur autor auteur"
         ).split()
     ),
     "direction": tuple("inbound isinbound direction issender outbound fromme 方向".split()),
     "time": tuple(
         (
             "time timestamp createdat createtime datetime date senttime sentat 时间 日期 "
-            "发送时间 時間 createdtime messagetime dateutc unixtime ts sentdate"
+            "发送时间 時間 createdtime messagetime dateutc unixtime ts sentdate datum zeit zeitpunkt fecha hora heure"
         ).split()
     ),
     "type": tuple("typename type msgtype messagetype kind 类型 消息类型".split()),
-    "title": tuple("title headline subject heading 标题 題目 题目 主题".split()),
+    "title": tuple(
+        (
+            "title headline subject heading 标题 題目 题目 主题 "
+            "betreff asunto sujet objet assunto titel titulo titre"
+        ).split()
+    ),
 }
 
 #: Words for a speaker or a direction that settle the role without asking.
 USER_WORDS = frozenset(
     "user usr customer client human visitor guest inbound incoming in received question buyer caller "
-    "patient student 用户 客户 顾客 买家 问 访客 學生".split()
+    "patient student kunde kundin cliente usuario utilisateur nutzer 用户 客户 顾客 买家 问 访客 學生".split()
 )
 ASSISTANT_WORDS = frozenset(
     "assistant agent bot sys wizard support rep representative operator staff system_bot outbound outgoing "
-    "out sent answer seller gpt chatgpt ai model 助手 客服 机器人 卖家 答 店家".split()
+    "out sent answer seller gpt chatgpt ai model agente mitarbeiter mitarbeiterin conseiller atendente soporte "
+    "suporte 助手 客服 机器人 卖家 答 店家".split()
 )
+
+#: Columns beside a name that say what somebody is, folded, and words there for a customer and for who answers them.
+ROLE_COLUMNS = frozenset(
+    "sendertype authortype usertype fromtype actortype participanttype speakertype creatortype senderrole authorrole "
+    "userrole speakerrole participantrole role 发送者类型 发送人类型 身份 角色".split()
+)
+ROLE_USERS = USER_WORDS | {
+    "end-user",
+    "end user",
+    "enduser",
+    "contact",
+    "requester",
+    "lead",
+    "shopper",
+    "subscriber",
+}
+ROLE_ASSISTANTS = ASSISTANT_WORDS | {
+    "admin",
+    "administrator",
+    "employee",
+    "advisor",
+    "team",
+    "teammate",
+    "human agent",
+}
+#: Columns that say whether a message is one among colleagues: by which values it is.
+YES = frozenset("true 1 yes t y 1.0 是".split())
+NO = frozenset("false 0 no f n 0.0 否".split())
+NOTE_WORDS = frozenset(
+    "note|notes|internal|private|internal-note|internal_note|internalnote|internal note|private_note|privatenote|"
+    "private note|内部|内部备注|备注".split("|")
+)
+INTERNAL_COLUMNS: Mapping[str, frozenset[str]] = {
+    **dict.fromkeys(("public", "ispublic", "customervisible"), NO),
+    **dict.fromkeys(
+        ("private", "isprivate", "internal", "isinternal", "isnote", "internalnote", "isinternalnote"), YES
+    ),
+    **dict.fromkeys(
+        ("visibility", "type", "commenttype", "messagetype", "notetype", "kind", "parttype"), NOTE_WORDS
+    ),
+}
 
 #: Names of languages as columns of a translation table have them.
 LANGUAGE_NAMES = frozenset(

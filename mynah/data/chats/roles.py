@@ -11,7 +11,7 @@ import numpy as np
 from mynah.data.chats.messages import Indices, Messages, Names
 from mynah.data.records import Role
 from mynah.data.sources import AskSpeaker
-from mynah.data.vocabulary import ASSISTANT_WORDS, USER_WORDS
+from mynah.data.vocabulary import ASSISTANT_WORDS, NO, ROLE_ASSISTANTS, ROLE_USERS, USER_WORDS, YES
 from mynah.errors import ConfigError
 
 #: Gives a message its role, by its number and that of the first message of its conversation.
@@ -58,11 +58,15 @@ def find_roles(
     spoken = _spoken(messages.speakers)
     if ask is not None and not given and layout.speaker and not layout.direction:
         given = _asked(spoken, file, ask)
-    if given and layout.speaker:
+    if given and (layout.speaker or layout.direction):
         names = frozenset(map(_fold, given))
         if names & set(map(_fold, spoken)):
             told = f"assistant = {', '.join(given)}"
             return Roles(_by_value(messages.speakers, frozenset(), names), told, tuple(given))
+        what = set(map(_fold, messages.directions.texts)) & names
+        if what:  # which of those that answer: "bot", say
+            told = f"assistant where {layout.direction} is {', '.join(sorted(what))}"
+            return Roles(_by_value(messages.directions, frozenset(), names), told)
         most = ", ".join(name for name, _ in spoken.most_common(8))
         if strict:
             raise ConfigError(f"{file}: --me {', '.join(given)}: speaks nowhere; speakers: {most}")
@@ -139,11 +143,7 @@ def _by_direction(column: Names, name: str) -> Roles | None:
     """Give roles by a column that says who sent a message, if its values are known ones."""
     plain = name.lower().replace("_", "")
     sent = "issender" in plain or "out" in name.lower() or "fromme" in plain
-    yes, no = (
-        frozenset({"true", "1", "yes", "t", "y", "1.0"}),
-        frozenset({"false", "0", "no", "f", "n", "0.0"}),
-    )
-    user, assistant = (no if sent else yes) | USER_WORDS, (yes if sent else no) | ASSISTANT_WORDS
+    user, assistant = (NO if sent else YES) | ROLE_USERS, (YES if sent else NO) | ROLE_ASSISTANTS
     values = set(map(_fold, column.texts))
     if not values & (user | assistant):
         return None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 import statistics
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 from mynah.data.vocabulary import NAMES
 
 #: Names that stand for people or classes as often as for what is said.
 _WEAK = frozenset(
-    "user human customer client source context input request q a agent bot assistant target output".split()
+    "user human customer client source context input request q a agent bot assistant target output issue problem "
+    "complaint inquiry enquiry demande anfrage consulta".split()
 )
+_ACCENTS = re.compile("[\u0300-\u036f]")
 #: Names of a text that may stand beside a longer one.
 _SHORT = frozenset("title headline summary abstract description document story 标题".split())
 #: So few rows prove nothing against a name.
@@ -21,8 +24,9 @@ _TELLING = re.compile(r"target|y|toxic|toxicity|spam|polarity|is[a-z]+")
 
 
 def normal_name(name: str) -> str:
-    """Fold a column name for comparison: lower case, letters, digits and Han only."""
-    return re.sub(r"[\W_]+", "", name[:100].lower())
+    """Fold a column name for comparison: lower case, letters without accents, digits and Han only."""
+    bare = _ACCENTS.sub("", unicodedata.normalize("NFKD", name[:100].lower()))
+    return re.sub(r"[\W_]+", "", unicodedata.normalize("NFC", bare))
 
 
 def said(
@@ -34,7 +38,7 @@ def said(
     worded = [c for c in columns if is_worded(c, sample)]
     longest = max((mean(c, sample) for c in worded), default=0.0)
     strong = question is not None and normal_name(question) not in _WEAK
-    for name in NAMES[purpose]:
+    for name in sorted(NAMES[purpose], key=lambda name: name in _WEAK):
         column = folded.get(name)
         if column is None or column == question:
             continue

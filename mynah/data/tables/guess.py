@@ -22,7 +22,17 @@ from mynah.data.tables.column_contents import (
     said,
     telling_label,
 )
-from mynah.data.vocabulary import LANGUAGE_NAMES, NAMES
+from mynah.data.vocabulary import (
+    INTERNAL_COLUMNS,
+    LANGUAGE_NAMES,
+    NAMES,
+    NO,
+    NOTE_WORDS,
+    ROLE_ASSISTANTS,
+    ROLE_COLUMNS,
+    ROLE_USERS,
+    YES,
+)
 from mynah.errors import ConfigError, DataError
 
 #: Names that say nothing: those of a table without a header, or given by a program.
@@ -103,7 +113,7 @@ def guess_layout(
             f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
             "say --text-column NAME, or --question-column NAME --answer-column NAME"
         )
-    return _one_text_column(path, text, found, sample, given)
+    return _one_text_column(path, text, found, columns, sample, given)
 
 
 #: Columns with the answers to choose from.
@@ -128,6 +138,7 @@ def _one_text_column(
     path: str,
     text: str,
     found: Mapping[str, str | None],
+    columns: Sequence[str],
     sample: Sequence[Mapping[str, str]],
     given: Columns,
 ) -> Layout:
@@ -141,9 +152,10 @@ def _one_text_column(
         message_id=found["message_id"],
         reply_to=found["reply_to"],
         speaker=found["speaker"] if found["speaker"] != text else None,
-        direction=_direction(found["direction"], sample),
+        direction=_direction(found["direction"], sample) or _role_column(found["speaker"], columns, sample),
         time=found["time"],
         type=given.type or _message_type(found["type"], sample),
+        internal=_internal_column(columns, sample),
         title=found["title"] if found["title"] != text else None,
         assistant=given.assistant,
     )
@@ -155,7 +167,7 @@ def _one_text_column(
     speaks = bool(layout.direction) or (
         layout.speaker is not None and _is_speaker(layout, found, given, labelled)
     )
-    if given.assistant and not layout.speaker and wanted in (None, "messages"):
+    if given.assistant and not (layout.speaker or layout.direction) and wanted in (None, "messages"):
         raise ConfigError(f"{path}: --assistant needs a column that says who speaks: --speaker-column NAME")
     if wanted == "messages" and not speaks:
         raise ConfigError(f"{path}: messages need --speaker-column or --direction-column")
@@ -282,3 +294,32 @@ def _direction(column: str | None, sample: Sequence[Mapping[str, str]]) -> str |
     if column is None:
         return None
     return column if len({row.get(column, "").strip().lower() for row in sample} - {""}) <= 2 else None
+
+
+def _role_column(
+    speaker: str | None, columns: Sequence[str], sample: Sequence[Mapping[str, str]]
+) -> str | None:
+    """Return the column that says beside a name what somebody is: customer, agent, bot."""
+    for column in columns:
+        if column == speaker or normal_name(column) not in ROLE_COLUMNS:
+            continue
+        values = [value for row in sample if (value := row.get(column, "").strip().lower())]
+        known = sum(value in ROLE_USERS | ROLE_ASSISTANTS for value in values)
+        if values and known >= 0.8 * len(values) and len(set(values)) <= 12:
+            return column
+    return None
+
+
+def _internal_column(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Return the column that tells messages among colleagues, if some are: `public` = false, `type` = note."""
+    for column in columns:
+        marks = INTERNAL_COLUMNS.get(normal_name(column))
+        if marks is None:
+            continue
+        values = {value for row in sample if (value := row.get(column, "").strip().lower())}
+        if marks is NOTE_WORDS:
+            if values & marks and values - marks:
+                return column
+        elif values and values <= YES | NO:
+            return column
+    return None

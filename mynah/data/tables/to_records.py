@@ -11,12 +11,15 @@ from mynah.data.chats.threads import build_conversations
 from mynah.data.layout import Layout
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
 from mynah.data.sources import Reading, Row
+from mynah.data.tables.column_contents import normal_name
 from mynah.data.tables.guess import CHOICES, guess_layout
+from mynah.data.vocabulary import INTERNAL_COLUMNS
 
 #: Rows that are looked at to guess a layout.
 SAMPLE_ROWS = 500
 #: What is left out of chats, as the account calls it.
 APP, MEDIA = "a message of the app itself", "a picture, sound or deleted message"
+NOTE = "an internal note"
 OTHERS = "somebody else's words: forwarded, or by a bot"
 ABOVE = "what stands above the first message"
 #: Values of a type column that mark a message with words, and one of the app itself.
@@ -70,12 +73,15 @@ def messages_to_records(
             if what == MEDIA:
                 messages.leave_out(row)
             row = Rejected(file, row.line, what, bad=False)
+        elif not isinstance(row, Rejected) and _is_internal(row, layout.internal):
+            row = Rejected(file, row.line, NOTE, bad=False)
         elif isinstance(row, Rejected) and row.reason in (MEDIA, OTHERS):
             messages.leave_out()
         if isinstance(row, Rejected):
             source.system += row.reason == APP
             source.media += row.reason == MEDIA
             source.others += row.reason == OTHERS
+            source.notes += row.reason == NOTE
             yield row
         elif row.cells[text].strip():
             if len(messages) == MOST:
@@ -132,6 +138,13 @@ def _other_kind(row: Row, column: str | None) -> str | None:
     if not kind or kind in _TEXT_TYPES:
         return None
     return APP if kind in _SYSTEM_TYPES else MEDIA
+
+
+def _is_internal(row: Row, column: str | None) -> bool:
+    """Whether a column says that a message is one among colleagues."""
+    if column is None:
+        return False
+    return row.cells[column].strip().lower() in INTERNAL_COLUMNS[normal_name(column)]
 
 
 def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
