@@ -145,11 +145,15 @@ def _by_reply(messages: Messages) -> Threads:
     order = np.empty(count, dtype=np.int64)
     reached = bytearray(count)
     thread_starts, filled = [], 0
-    # A cycle of replies has no root: what no root reached begins a thread of its own.
+    # A cycle of replies has no root: what no root reached hangs on one, and a message of it begins the thread.
     roots = np.flatnonzero(parent == -1)
     for first in (*roots.tolist(), *range(count)):
         if reached[first]:
             continue
+        passed = set[int]()
+        while parent[first] != -1 and first not in passed:
+            passed.add(first)
+            first = int(parent[first])
         thread_starts.append(filled)
         stack = [first]
         while stack:
