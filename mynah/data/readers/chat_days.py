@@ -46,7 +46,9 @@ _LINE_PC_NOTE = re.compile(
     rf"{_BEFORE}{_CLOCK} .*(?:unsent a message|(?:joined|left) the (?:group|chat)|invited .* to the group"
     r"|メッセージの送信を取り消しました|が参加しました|が退出しました|已收回訊息|加入(?:了)?(?:群組|聊天)|離開(?:了)?(?:群組|聊天))\.?"
 )
-_STICKERS = "Stickers?|Photos?|Videos?|Voice messages?|スタンプ|写真|動画|ボイスメッセージ|貼圖|圖片|照片|影片|語音訊息"
+_LINE_PC_STICKER = re.compile(
+    "Stickers?|Photos?|Videos?|Voice messages?|スタンプ|写真|動画|ボイスメッセージ|貼圖|圖片|照片|影片|語音訊息"
+)
 #: Lines of one first word that must agree on the second for it to be of the name.
 _AGREEING = 4
 #: The line of a day: its date and the day of the week (a message may be a bare date), perhaps between dashes.
@@ -56,7 +58,6 @@ _DAY = re.compile(
     rf"|(?:-{{5,}}\s*)?[A-Z][a-z]{{2,8}},? (?P<late>{_DATE})(?:\s*-{{5,}})?|-{{5,}}\s*(?P<ruled>{_DATE})\s*-{{5,}}"
 )
 _PLACEHOLDER = re.compile(
-    rf"{_STICKERS}|"
     r"\[(?:Sticker|Photo|Video|Voice message|File|Album|Location|貼圖|照片|影片|語音訊息|檔案|相簿|位置資訊"
     r"|スタンプ|写真|動画|ボイスメッセージ|ファイル|アルバム)\]"
     r"|(?:사진|동영상|이모티콘|음성메시지)(?: \d+장)?|삭제된 메시지입니다\.?|Photo|Video|Emoticon|☎ .*"
@@ -119,19 +120,19 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 
 
 def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterator[Row | Rejected]:
-    day, row, more = "", None, list[str]()
+    day, row, more, on_pc = "", None, list[str](), head not in _HEADS
     for number, raw in enumerate(given.lines(encoding), start=1):
         line = raw.rstrip()
         found = head.fullmatch(line)
         if found is None and (new := _DAY.fullmatch(line)) is not None:
             day = new["day"] or new["late"] or new["ruled"]
-        elif found is not None and _LINE_PC_NOTE.fullmatch(line) and head not in _HEADS:
+        elif found is not None and on_pc and _LINE_PC_NOTE.fullmatch(line):
             yield Rejected(given.name, number, APP, bad=False)
         elif found is not None:
             if row is None and number > 1:
                 yield Rejected(given.name, 1, f"{ABOVE}, lines 1 to {number - 1}", bad=False)
             if row is not None:
-                yield _message(given.name, row, more)
+                yield _message(given.name, row, more, on_pc)
             more = []
             time = _time(found["day"] if head is _PHONE else day, found)
             row = Row(number, {"text": found["text"], "speaker": found["who"].strip(), "time": time})
@@ -140,16 +141,16 @@ def _message_rows(given: Input, encoding: str, head: re.Pattern[str]) -> Iterato
         elif row is not None:  # a message goes on
             more.append(line)
     if row is not None:
-        yield _message(given.name, row, more)
+        yield _message(given.name, row, more, on_pc)
 
 
-def _message(name: str, row: Row, more: list[str]) -> Row | Rejected:
+def _message(name: str, row: Row, more: list[str], on_pc: bool) -> Row | Rejected:
     words = "\n".join([row.cells["text"], *more]).strip()
     if (
         len(words) > 1 and words[0] == words[-1] == '"' and "\n" in words
     ):  # LINE quotes what has several lines
         words = words[1:-1].replace('""', '"')
-    if _PLACEHOLDER.fullmatch(words):
+    if _PLACEHOLDER.fullmatch(words) or (on_pc and _LINE_PC_STICKER.fullmatch(words)):
         return Rejected(name, row.line, MEDIA, bad=False)
     return Row(row.line, {**row.cells, "text": words})
 

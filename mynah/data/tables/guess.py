@@ -192,7 +192,7 @@ def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns,
     if layout.title and not (given.speaker or threaded):
         return False
     wrote = normal_name(layout.speaker) in (
-        "author", "authorname", "name", "username", "user", "userid", "owneruserid", "source"
+        "author", "authorname", "name", "username", "user", "userid", "owneruserid", "source", "autor", "auteur"
     )  # fmt: skip
     return bool(
         given.speaker or threaded or not wrote or (layout.time and not found["title"] and not labelled)
@@ -317,9 +317,7 @@ def _internal_column(columns: Sequence[str], sample: Sequence[Mapping[str, str]]
         if marks is None:
             continue
         values = {value for row in sample if (value := row.get(column, "").strip().lower())}
-        if marks is NOTE_WORDS:
-            if values & marks and values - marks:
-                return column
-        elif values and values <= YES | NO:
+        known = marks is NOTE_WORDS or values <= YES | NO
+        if known and values & marks and values - marks:  # where all are so it says nothing
             return column
     return None

@@ -150,3 +150,20 @@ def test_messages_with_german_names(tmp_path: Path) -> None:
     rows = [(t, "Kunde" if r in ("customer", "end-user") else "Mitarbeiter", w) for t, n, r, p, w in ROWS]
     path = write(tmp_path / "t.csv", ("Ticketnummer", "Absender", "Nachricht"), rows)
     assert [role for role, _ in read(path)[0][1]] == ["assistant", "user", "assistant"]
+
+
+def test_where_every_message_is_internal_the_column_says_nothing(tmp_path: Path) -> None:
+    rows = [(t, n, r, "false", w) for t, n, r, _, w in ROWS]
+    talks, _, left = read(
+        write(tmp_path / "t.csv", ("ticket_id", "author", "author_type", "public", "body"), rows)
+    )
+    assert left == []
+    assert sum(map(len, talks)) == 6  # two of an agent in a row are one turn
+
+
+def test_a_writer_is_no_speaker(tmp_path: Path) -> None:
+    rows = [(("Ana", "Rui")[n % 2], f"um texto longo, o de número {n} entre muitos") for n in range(20)]
+    for name in ("autor", "auteur", "author"):
+        items = list(Collector([write(tmp_path / "t.csv", (name, "texto"), rows)], CollectConfig()).items())
+        assert len(items) == 20
+        assert not any(isinstance(item, Conversation) for item in items)
