@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
+
+if TYPE_CHECKING:
+    from mynah.data.sources import Ask
 
 _INPUT = Group("How the input is read (detected; the guess is printed)", sort_key=2)
 _CLEAN = Group("How it is cleaned", sort_key=3)
@@ -72,6 +75,8 @@ class InputFlags:
     "SELECT that gives the rows of a database."
     folder_labels: Annotated[bool | None, Parameter(group=_INPUT)] = None
     "Whether the folders that texts lie in are their classes."
+    languages: Annotated[str | None, Parameter(group=_INPUT)] = None
+    "Of texts in several languages, the source and the target: --languages en,fr. Default: each from the first."
 
     depth: Annotated[int | None, Parameter(group=_INPUT)] = None
     "Of a web site: links to follow from the first page. Default 2."
@@ -92,6 +97,7 @@ class InputFlags:
             "gap_hours": self.gap,
             "merge_minutes": self.merge,
             "folder_labels": self.folder_labels,
+            "languages": self.languages.split(",") if self.languages else None,
             "columns": {
                 **{name: getattr(self, f"{name}_column") for name in _COLUMNS},
                 "rows_are": self.rows_are,
@@ -164,14 +170,24 @@ def as_source(text: str) -> Path | str:
     return text if "://" in text else Path(text)
 
 
-def ask_on_terminal() -> Callable[[str, Counter[str]], str] | None:
-    """Return a function that asks who the assistant is; None where nobody could answer."""
+def ask_on_terminal() -> Ask | None:
+    """Return what asks who the assistant is and which reading is right; None where nobody could answer."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         return None
-    return _ask
+    from mynah.data.sources import Ask
+
+    return Ask(_ask_speaker, _ask_reading)
 
 
-def _ask(source: str, speakers: Counter[str]) -> str:
+def _ask_reading(source: str, readings: Sequence[str]) -> int:
+    print(f"{source}: which of these is right?")
+    for number, reading in enumerate(readings, start=1):
+        print(f"  {number}  {reading}")
+    answer = input("number, or Enter for the first: ").strip()
+    return int(answer) - 1 if answer.isdecimal() and 1 <= int(answer) <= len(readings) else 0
+
+
+def _ask_speaker(source: str, speakers: Counter[str]) -> str:
     names = [name for name, _ in speakers.most_common(9)]
     print(f"{source}: who shall the bot learn to be? (--me NAME answers this beforehand)")
     for number, name in enumerate(names, start=1):

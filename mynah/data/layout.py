@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import Field
@@ -59,15 +59,40 @@ class Layout:
     #: tells messages among colleagues, which no customer saw
     internal: str | None = None
     assistant: tuple[str, ...] = ()
+    #: columns with an option each, and what the first is counted as where the answer is a number
+    choices: tuple[str, ...] = ()
+    first_choice: int = 0
+    #: columns that are 1 where a text is of their class
+    labels: tuple[str, ...] = ()
+    #: another reading that is nearly as good, and the flag that says it
+    otherwise: Layout | None = field(default=None, compare=False)
+    otherwise_flag: str = field(default="", compare=False)
+
+    @property
+    def columns(self) -> frozenset[str]:
+        """The columns that are of use."""
+        single = (
+            self.answer, self.text, self.title, self.label, self.conversation, self.message_id, self.reply_to,
+            self.speaker, self.direction, self.time, self.chat, self.thread, self.type, self.internal,
+        )  # fmt: skip
+        return frozenset(filter(None, (*self.question, *self.choices, *self.labels, *single)))
+
+    @property
+    def said(self) -> tuple[str, ...]:
+        """The columns whose words come into records."""
+        single = (self.title, self.text, self.label, self.answer)
+        return tuple(dict.fromkeys(filter(None, (*self.question, *self.choices, *self.labels, *single))))
 
     def describe(self) -> str:
         """Say the guess in one line, with the names of the flags that correct it."""
         if self.kind in ("pairs", "translation"):
             what = ("question", "answer") if self.kind == "pairs" else ("source", "target")
-            return f"{what[0]} = {' + '.join(self.question)}, {what[1]} = {self.answer}"
+            options = f", options = {', '.join(self.choices)}" if self.choices else ""
+            return f"{what[0]} = {' + '.join(self.question)}{options}, {what[1]} = {self.answer}"
         if self.kind == "labelled":
             title = f"{self.title} + " if self.title else ""
-            return f"text = {title}{self.text}, label = {self.label}; each row teaches: text -> label"
+            label = self.label or f"those of {', '.join(self.labels)} that are 1"
+            return f"text = {title}{self.text}, label = {label}; each row teaches: text -> label"
         if self.kind == "text":
             title = f"title = {self.title}, " if self.title else ""
             return f"{title}text = {self.text}; each row is one text"

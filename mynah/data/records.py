@@ -156,6 +156,8 @@ class Rejected:
     reason: str
     #: False where nothing is wrong: a picture in a web archive, the licence around a book
     bad: bool = True
+    #: of its text, where that is known
+    characters: int = field(default=0, compare=False)
 
     @property
     def place(self) -> str:

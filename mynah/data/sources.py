@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -17,9 +17,16 @@ from mynah.data.layout import Columns
 
 #: What was understood of each source, in the folder of `collect`.
 SOURCES = "sources.json"
-#: Asked who the assistant is: given a source's name and its speakers (most messages first); "" to let it be
-#: chosen.
-AskSpeaker = Callable[[str, Counter[str]], str]
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked of a person at a terminal while sources are read."""
+
+    #: Who the assistant is: given a source's name and its speakers (most messages first); "" to let it be chosen.
+    speaker: Callable[[str, Counter[str]], str]
+    #: Which of two readings is right: given a source's name and both in words; the number of the right one, from 0.
+    reading: Callable[[str, Sequence[str]], int]
 
 
 class WebConfig(Config):
@@ -47,6 +54,9 @@ class CollectConfig(Config):
     folder_labels: bool | None = Field(
         None, description="whether the folders that texts lie in are their classes; None: found out"
     )
+    languages: tuple[str, ...] = Field(
+        (), description="of texts in several languages, the source and the target, such as en and fr"
+    )
     columns: Columns = Columns()
     web: WebConfig = WebConfig()
 
@@ -54,6 +64,22 @@ class CollectConfig(Config):
     def gap(self) -> timedelta:
         """The silence that begins a new conversation."""
         return timedelta(hours=self.gap_hours)
+
+    @property
+    def told(self) -> frozenset[str]:
+        """The settings that differ from what is found out anyway, `columns.NAME` those of columns."""
+        unset, unset_columns = CollectConfig(), Columns()
+        own = {
+            name
+            for name in type(self).model_fields
+            if name not in ("columns", "web", "form") and getattr(self, name) != getattr(unset, name)
+        }
+        columns = type(self.columns).model_fields
+        return frozenset(own) | {
+            f"columns.{name}"
+            for name in columns
+            if getattr(self.columns, name) != getattr(unset_columns, name)
+        }
 
     @property
     def merge(self) -> timedelta | None:
@@ -80,6 +106,14 @@ class Source:
     notes: int = 0
     #: records by kind
     records: dict[str, int] = field(default_factory=dict)
+    #: characters of what it says, and of them those in records, and those left out by reason
+    characters: int = 0
+    kept: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    #: what may be misread or lost here, in words, with the flag that changes it
+    warnings: list[str] = field(default_factory=list)
+    #: settings that were given and mean nothing for it
+    unused: list[str] = field(default_factory=list)
 
     def describe(self) -> str:
         """Say in one line what the source is and what came out of it."""
@@ -99,7 +133,40 @@ class Source:
             parts.append(f"left out: {', '.join(left)}")
         bad = f", {self.rejected:,} rows rejected" if self.rejected else ""
         parts.append(f"{self.rows:,} rows -> {told_kinds(self.records)}{bad}")
+        if self.dropped and self.characters:
+            shares = sorted(self.dropped.items(), key=lambda item: -item[1])
+            shown = [
+                f"{reason} {100 * count / self.characters:.0f} %"
+                for reason, count in shares[:MOST_REASONS]
+                if count > TOLD_SHARE * self.characters
+            ]
+            if shown:
+                parts.append(f"not used, of the characters: {', '.join(shown)}")
         return "; ".join(part for part in parts if part)
+
+    @property
+    def unnamed(self) -> int:
+        """Characters that went without a reason."""
+        return self.characters - self.kept - sum(self.dropped.values())
+
+    def describe_warnings(self) -> list[str]:
+        """Say each in a line or a few: what may be misread or lost."""
+        told = [f"{self.file}: {warning}" for warning in self.warnings]
+        if self.unused:
+            flags = ", ".join(map(flag_of, self.unused))
+            told.append(f"{self.file}: {flags} of no use here: it was read as {self.form or 'it is'}")
+        if self.unnamed > LOST_SHARE * self.characters:
+            told.append(
+                f"{self.file}: {self.unnamed:,} of its {self.characters:,} characters are in no record, and no reason "
+                "for it is known; look at what was read: mynah data show"
+            )
+        return told
+
+
+#: Reasons for what is left out are told from this share of the characters on, and no more than so many.
+TOLD_SHARE, MOST_REASONS = 0.05, 6
+#: A source that loses more than this share without a reason is warned of.
+LOST_SHARE = 0.1
 
 
 def told_kinds(counts: Mapping[str, int]) -> str:
@@ -131,14 +198,77 @@ class Reading:
 
     config: CollectConfig
     source: Source
-    ask: AskSpeaker | None = None
+    ask: Ask | None = None
     #: whether it is the only source, which a setting must then fit
     alone: bool = True
+    #: settings that were of use, by the names of `CollectConfig.told`
+    used: set[str] = field(default_factory=set)
 
     def tell(self, **fields: Any) -> None:
         """Set fields of the source."""
         for name, value in fields.items():
             setattr(self.source, name, value)
+
+    def drop(self, reason: str, characters: int) -> None:
+        """Account for characters of the source that are left out for a reason."""
+        if characters:
+            self.source.dropped[reason] = self.source.dropped.get(reason, 0) + characters
+
+    def choose(self, readings: Sequence[Alternative]) -> int:
+        """Choose between two readings that are nearly as good: ask, or take the first and say so.
+
+        Returns:
+            The number of the reading, from 0.
+        """
+        chosen = 0
+        if self.ask is not None:
+            chosen = self.ask.reading(self.source.file, [reading.shown() for reading in readings])
+        else:
+            taken, other = readings
+            self.source.warnings.append(
+                f"two readings are nearly as good; taken was: {taken.shown()}\n  if it should be: {other.shown()}\n"
+                f"  say {other.flag}"
+            )
+        return chosen
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """One of two readings of a table."""
+
+    what: str
+    #: the flag that says it
+    flag: str
+    #: what its first rows become
+    rows: Sequence[str]
+
+    def shown(self) -> str:
+        """Return it in words with three of its rows."""
+        return "\n    ".join([self.what, *(_short(row) for row in self.rows[:3])])
+
+
+def _short(row: str, most: int = 100) -> str:
+    row = " ".join(row.split())
+    return row if len(row) <= most else f"{row[: most - 3]}..."
+
+
+#: The flags of settings that are not called as they are.
+_FLAGS = {
+    "gap_hours": "--gap",
+    "merge_minutes": "--merge",
+    "columns.rows_are": "--rows-are",
+    "columns.assistant": "--me",
+}
+#: Settings that may stand beside any source: of several the one or the other has no use for them.
+GENERAL = frozenset(("encoding", "gap_hours", "merge_minutes", "folder_labels"))
+
+
+def flag_of(setting: str) -> str:
+    """Return the flag of a setting, by its name in `CollectConfig.told`."""
+    if setting in _FLAGS:
+        return _FLAGS[setting]
+    outer, _, name = setting.rpartition(".")
+    return f"--{name.replace('_', '-')}{'-column' if outer else ''}"
 
 
 def is_url(path: Path | str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 from mynah import artifacts
 from mynah.config import build_config
 from mynah.data.readers.inputs import check_exists
-from mynah.data.sources import AskSpeaker, is_url
+from mynah.data.sources import Ask, is_url
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.interop.bases import find_base
@@ -51,7 +51,7 @@ def build(
     recipe: Recipe | Mapping[str, Any],
     directory: Path | str,
     reporter: Reporter | None = None,
-    ask: AskSpeaker | None = None,
+    ask: Ask | None = None,
     until: str = BESIDE.name,
 ) -> dict[str, Any]:
     """Run every stage that is not done yet; return the evaluation.

@@ -17,7 +17,7 @@ from typing import Any
 from mynah import artifacts
 from mynah.data.clean.config import CleanConfig
 from mynah.data.engine import EngineConfig
-from mynah.data.sources import SOURCES, AskSpeaker, CollectConfig, Source, is_url, is_web
+from mynah.data.sources import SOURCES, Ask, CollectConfig, Source, is_url, is_web
 from mynah.data.split.split import SplitConfig, split_folder
 from mynah.errors import ConfigError
 from mynah.pipeline.perplexity import RunPerplexity
@@ -64,7 +64,7 @@ def collect_into(
     out: Path,
     sources: Sequence[Path | str],
     config: CollectConfig,
-    ask: AskSpeaker | None = None,
+    ask: Ask | None = None,
     told: Callable[[Source, int, int], None] | None = None,
     engine: EngineConfig = EngineConfig(),
 ) -> dict[str, Any]:
@@ -154,7 +154,7 @@ def collect(
     out: Path | str,
     config: CollectConfig = CollectConfig(),
     *,
-    ask: AskSpeaker | None = None,
+    ask: Ask | None = None,
     told: Callable[[Source, int, int], None] | None = None,
     engine: EngineConfig = EngineConfig(),
 ) -> Made:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mynah import artifacts
 from mynah.artifacts import Manifest
-from mynah.data.sources import AskSpeaker
+from mynah.data.sources import Ask
 from mynah.device import pick_device
 from mynah.pipeline.recipe import AUTO, NONE, Recipe
 from mynah.plan.settings import DEFAULT_MINUTES
@@ -35,7 +35,7 @@ class Build:
     sources: Sequence[Path | str]
     recipe: Recipe
     stages: Stages
-    ask: AskSpeaker | None = None
+    ask: Ask | None = None
     #: of the stages done so far, by name
     made: dict[str, Manifest] = field(default_factory=dict)
 

@@ -239,4 +239,6 @@ def test_tokens_show_what_counts_and_what_is_cut_off(tiny_run: Path) -> None:
     assert "!" in tokens
     assert parts
     total = int(head.split(": ")[1].split()[0])
-    assert f"{total - 18} are beyond a context of 18" in head
+    # Pieces overlap by half, as they do in training: replies beyond the first context count too.
+    assert head.endswith(f"in {1 + len(range(18, total, 9))} pieces of at most 18")
+    assert 0 < int(head.split(", ")[1].split()[0]) == tokens.count("*")

@@ -10,7 +10,7 @@ import numpy as np
 
 from mynah.data.chats.messages import Indices, Messages, Names
 from mynah.data.records import Role
-from mynah.data.sources import AskSpeaker
+from mynah.data.sources import Ask
 from mynah.data.vocabulary import ASSISTANT_WORDS, NO, ROLE_ASSISTANTS, ROLE_USERS, USER_WORDS, YES
 from mynah.errors import ConfigError
 
@@ -35,7 +35,7 @@ def find_roles(
     order: Indices,
     starts: Indices,
     file: str,
-    ask: AskSpeaker | None,
+    ask: Ask | None,
     strict: bool = True,
     before: Sequence[str] = (),
 ) -> Roles:
@@ -108,11 +108,11 @@ def _spoken(names: Names) -> Counter[str]:
     return Counter(dict(zip(names.texts, counts.tolist(), strict=True)))
 
 
-def _asked(spoken: Counter[str], file: str, ask: AskSpeaker) -> tuple[str, ...]:
+def _asked(spoken: Counter[str], file: str, ask: Ask) -> tuple[str, ...]:
     """Ask who the assistant is, unless role words settle it."""
     if len(spoken) < 2 or any(_fold(name) in USER_WORDS | ASSISTANT_WORDS for name in spoken):
         return ()
-    answer = ask(file, spoken)
+    answer = ask.speaker(file, spoken)
     return (answer,) if answer else ()
 
 

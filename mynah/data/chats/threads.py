@@ -11,7 +11,7 @@ import numpy as np
 from mynah.data.chats.messages import Indices, Messages
 from mynah.data.chats.roles import Roles, find_roles
 from mynah.data.records import Conversation, Message, merge_turns
-from mynah.data.sources import AskSpeaker
+from mynah.data.sources import Ask
 
 #: How far a clock is set back in autumn, in microseconds, and at most what share of steps in time such a one is.
 SET_BACK, SELDOM = 3_660_000_000, 0.01
@@ -39,7 +39,7 @@ def build_conversations(
     file: str,
     gap: timedelta,
     merge: timedelta | None = None,
-    ask: AskSpeaker | None = None,
+    ask: Ask | None = None,
     strict: bool = True,
     before: Sequence[str] = (),
 ) -> tuple[Iterator[Conversation], Roles]:

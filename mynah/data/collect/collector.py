@@ -14,7 +14,7 @@ from mynah.data.collect.parallel_files import Unit
 from mynah.data.collect.together import find_units
 from mynah.data.readers.inputs import find_inputs
 from mynah.data.records import Record, Rejected, kind_of
-from mynah.data.sources import AskSpeaker, CollectConfig, Reading, Source, is_url, is_web
+from mynah.data.sources import GENERAL, Ask, CollectConfig, Reading, Source, flag_of, is_url, is_web
 from mynah.errors import ConfigError, DataError, MynahError
 
 #: A source most of whose first rows are bad was misunderstood; this many are looked at.
@@ -30,7 +30,7 @@ class Collected:
     sources: list[Source] = field(default_factory=list)
 
 
-def collect(paths: Sequence[Path | str], config: CollectConfig, ask: AskSpeaker | None = None) -> Collected:
+def collect(paths: Sequence[Path | str], config: CollectConfig, ask: Ask | None = None) -> Collected:
     """Read all sources into memory; see `Collector`."""
     collector = Collector(paths, config, ask)
     result = Collected(sources=collector.sources)
@@ -61,7 +61,7 @@ class Collector:
         self,
         paths: Sequence[Path | str],
         config: CollectConfig,
-        ask: AskSpeaker | None = None,
+        ask: Ask | None = None,
         told: Callable[[Source], None] | None = None,
         cache: Path | None = None,
     ) -> None:
@@ -102,6 +102,7 @@ class Collector:
             ConfigError: if a setting does not fit the only source.
         """
         yield from self.walk()
+        check_settings(self.config, self.sources)
         if not self.usable:
             if self.refused:
                 raise self.refused[0]
@@ -128,14 +129,18 @@ class Collector:
                 self.told(source)
 
     def _unit(self, unit: Unit, source: Source) -> Iterator[Record | Rejected]:
-        items = unit.read(Reading(self.config, source, self.ask, alone=not self.several))
+        reading = Reading(self.config, source, self.ask, alone=not self.several)
+        items = unit.read(reading)
         first = list(itertools.islice(items, FIRST_ROWS))
+        source.unused = sorted(self.config.told - reading.used)
+        if not self.several and (meant := [s for s in source.unused if s not in GENERAL]):
+            raise _meaningless(source, meant)
         bad = [item for item in first if isinstance(item, Rejected) and item.bad]
         rows = max(source.rows, sum(not isinstance(item, Rejected) or item.bad for item in first))
         if 2 * len(bad) > rows:
             raise DataError(
                 f"{unit.name}: {len(bad):,} of {rows:,} rows are bad, more than half; the first is line "
-                f"{bad[0].line}: {bad[0].reason}; check --encoding, --delimiter and the column flags"
+                f"{bad[0].line}: {bad[0].reason}{_what_may_help(source.form)}"
             )
         counts: Counter[str] = Counter()
         units = 0
@@ -143,11 +148,45 @@ class Collector:
             units += 1
             if isinstance(item, Rejected):
                 source.rejected += item.bad
+                reading.drop(item.reason, item.characters)
             else:
                 counts[kind_of(item)] += 1
                 source.records = dict(sorted(counts.items()))
+                source.kept += sum(map(len, item.texts))
             yield item
+        source.unused = sorted(self.config.told - reading.used)
         source.rows = source.rows or units
+
+
+def check_settings(config: CollectConfig, sources: Sequence[Source]) -> None:
+    """Refuse settings that none of the sources had a use for.
+
+    Raises:
+        ConfigError: naming them, and what the first source was taken for.
+    """
+    if not sources:
+        return
+    nowhere = frozenset.intersection(*(frozenset(source.unused) for source in sources)) - GENERAL
+    if nowhere:
+        raise _meaningless(sources[0], sorted(nowhere & config.told))
+
+
+def _meaningless(source: Source, settings: Sequence[str]) -> ConfigError:
+    """Say that settings mean nothing for what a source was taken for."""
+    taken = f"{source.form}{f' ({source.layout})' if source.layout else ''}"
+    return ConfigError(
+        f"{source.file}: {', '.join(map(flag_of, settings))}: of no use, for it was read as {taken}; leave it out, or "
+        "say what the file is with --form or --rows-are"
+    )
+
+
+def _what_may_help(form: str) -> str:
+    """Return which flags may mend a source that was misread."""
+    if form.startswith("table"):
+        return "; check --encoding, --delimiter and the column flags"
+    if form in ("JSON", "Parquet", "Arrow", "SQLite", "a workbook"):
+        return "; check the column flags"
+    return "; check --encoding and --form" if form else ""
 
 
 def _damages(unit: Unit) -> Iterator[Rejected]:

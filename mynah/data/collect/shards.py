@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
-from mynah.data.collect.collector import Collector
+from mynah.data.collect.collector import Collector, check_settings
 from mynah.data.collect.parallel_files import Unit
 from mynah.data.engine import EngineConfig, Task, run_tasks
 from mynah.data.records import Rejected
@@ -126,6 +126,7 @@ def _in_batches(
             if collector.told is not None:
                 collector.told(collector.sources[-1])
         account.take(folder)
+    check_settings(collector.config, collector.sources)
     if not usable:
         raise DataError(refused or f"{collector.first}: no usable row found: every text is empty")
     return gather(folders, out)

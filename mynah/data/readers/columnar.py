@@ -7,6 +7,7 @@ from itertools import chain, islice
 from typing import Any
 
 from mynah.data.readers.inputs import Input
+from mynah.data.readers.json_choices import with_choices
 from mynah.data.readers.json_dialogues import is_conversation, to_record
 from mynah.data.readers.json_file import flat_cells, with_account
 from mynah.data.records import Record, Rejected
@@ -28,11 +29,12 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     reading.tell(form="Parquet" if given.head(4) == b"PAR1" else "Arrow")
     with given.local() as path:
         try:
-            values = enumerate(_values(str(path)), start=1)
+            values = enumerate(map(with_choices, _values(str(path))), start=1)
             first = list(islice(values, SAMPLE_ROWS))
             items = chain(first, values)
             if any(is_conversation(value) for _, value in first):
                 reading.tell(layout="whole conversations")
+                reading.used.add("columns.assistant")
                 for item in items:
                     reading.source.rows += 1
                     record = to_record(given.name, *item, reading.config.columns.assistant)

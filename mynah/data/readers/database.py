@@ -27,6 +27,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         DataError: if the file is damaged, or more than one table may be meant and none is told.
     """
     reading.tell(form="SQLite")
+    reading.used.add("query")
     with given.local() as path:
         try:
             with contextlib.closing(
@@ -61,6 +62,7 @@ def read_url(url: str, reading: Reading) -> Iterator[Record | Rejected]:
     if not reading.config.query:
         raise ConfigError("a database needs --query 'SELECT ...'")
     name = reading.source.file
+    reading.used.add("query")
     try:
         engine = sqlalchemy.create_engine(url)
         reading.tell(form=engine.dialect.name)

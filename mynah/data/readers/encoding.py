@@ -23,16 +23,12 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
-#: A file cut in the middle or damaged here and there is still UTF-8 if at most one in this many of its
-#: non-ASCII characters cannot be decoded.
-_UTF8_GOOD_FOR_ONE_BAD = 20
-
 
 def detect_encoding(given: Input) -> str:
     """Return the name of a file's encoding, reading all of it once, in pieces.
 
-    Tried in order: a byte-order mark, UTF-8 (all of it must decode, a little damage aside), then GB 18030,
-    Big5 and Shift JIS on a sample, then Windows-1252 or Latin-1.
+    Tried in order: a byte-order mark, UTF-8 (most of what is beyond ASCII must decode), then GB 18030, Big5
+    and Shift JIS on a sample, then Windows-1252 or Latin-1.
 
     Raises:
         DataError: if the file is binary.
@@ -59,6 +55,7 @@ def encoding_of(given: Input, reading: Reading) -> str:
         DataError: if the file is binary.
     """
     told = reading.config.encoding
+    reading.used.add("encoding")
     if told is None:
         encoding = given.encoding = given.encoding or detect_encoding(given)
     else:
@@ -71,6 +68,8 @@ def encoding_of(given: Input, reading: Reading) -> str:
             raise ConfigError(f"--encoding {told}: {given.name} is not in it") from None
         encoding = told
     reading.source.encoding = encoding
+    if given.strange_bytes and not told:
+        reading.source.encoding += f" with {given.strange_bytes:,} bytes of another encoding"
     return encoding
 
 
@@ -91,6 +90,10 @@ def _utf16_without_mark(head: bytes) -> str | None:
 
 
 def _is_utf8(given: Input) -> bool:
+    """Whether more characters beyond ASCII are UTF-8 than are not: by chance, bytes of other encodings hardly ever are.
+
+    A file cut in the middle, or with lines pasted from elsewhere, is UTF-8 still.
+    """
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     bad = good = 0
     with given.open() as file:
@@ -104,7 +107,8 @@ def _is_utf8(given: Input) -> bool:
             bad += replaced - own
             good += len(text) - len(text.encode("ascii", "ignore")) - replaced + own
             if not piece:
-                return bad * _UTF8_GOOD_FOR_ONE_BAD <= good
+                given.strange_bytes = bad if bad <= good else 0
+                return bad <= good
 
 
 def _sample_with_characters(given: Input) -> bytes:

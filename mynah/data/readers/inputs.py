@@ -7,6 +7,7 @@ that an archive chose, so a member called `../../etc/passwd` is only a name.
 from __future__ import annotations
 
 import bz2
+import codecs
 import gzip
 import io
 import lzma
@@ -30,6 +31,8 @@ BOMB_BYTES, BOMB_RATIO = 16 << 20, 250
 #: A line is cut at this many characters, so that a file of one endless line is read in bounded memory.
 LONGEST_LINE = 16 << 20
 _BUFFER = 1 << 18
+#: How what cannot be decoded is treated, as `codecs` knows it.
+MIXED = "mynah-mixed"
 #: Characters that are looked at to tell what a file is.
 SAMPLE = 1 << 18
 #: Files that come with data and are none; they can still be named one by one.
@@ -37,6 +40,28 @@ _BESIDE = ("license", "licence", "copying", "notice", "readme", "changelog", "au
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zXZ\x00": "xz", b"BZh": "bz2"}
 _ENDINGS = (".gz", ".zst", ".xz", ".bz2")
 _DAMAGE = (EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, OSError, ValueError)
+
+
+def _mixed(error: UnicodeError) -> tuple[str, int]:
+    """Decode a single byte in UTF-8 that stands for a letter or mark of Windows-1252; what is else is U+FFFD.
+
+    A letter stands beside a letter: the first byte of a character that was cut short in Chinese text is none.
+    """
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    data, start, end = error.object, error.start, error.end
+    if error.encoding.startswith("utf-8") and end - start == 1:
+        around = data[max(0, start - 1) : start] + data[end : end + 1]
+        if any(byte < 128 for byte in around) and (data[start] < 0xC0 or _has_letter(around)):
+            return data[start:end].decode("cp1252", "replace"), end
+    return "\ufffd", end
+
+
+def _has_letter(around: bytes) -> bool:
+    return any(chr(byte).isalpha() and byte < 128 for byte in around)
+
+
+codecs.register_error(MIXED, _mixed)
 
 
 @dataclass
@@ -51,6 +76,10 @@ class Input:
     damage: str = ""
     #: the encoding that was found, so that it is found once
     encoding: str = ""
+    #: bytes of another encoding among its text, known when the encoding is
+    strange_bytes: int = 0
+    #: characters of its lines, known after all have been read
+    characters: int = 0
     #: bytes on the disk
     size: int = 0
     #: layers of compression, outermost first
@@ -115,14 +144,17 @@ class Input:
         return io.BufferedReader(_Bounded(raw, self, size), _BUFFER)
 
     def text(self, encoding: str, newline: str | None = None) -> TextIO:
-        """Return its text; what cannot be decoded becomes U+FFFD."""
-        return io.TextIOWrapper(self.open(), encoding=encoding, errors="replace", newline=newline)
+        """Return its text; what cannot be decoded is taken for Windows-1252 if it can be, or becomes U+FFFD."""
+        return io.TextIOWrapper(self.open(), encoding=encoding, errors=MIXED, newline=newline)
 
     def lines(self, encoding: str, newline: str | None = None) -> Iterator[str]:
         """Yield its lines with their ends; one too long comes in pieces of `LONGEST_LINE`."""
+        count = 0
         with self.text(encoding, newline) as file:
             while line := file.readline(LONGEST_LINE):
+                count += len(line)
                 yield line
+        self.characters = count
 
     def first_lines(self, encoding: str, count: int) -> list[str]:
         """Return its first lines, to tell what it is: at most `count`, and no more than `SAMPLE` characters."""

@@ -24,7 +24,10 @@ _TURNS = (
 _TEXT = "content value text utterance message transcript sentence sent msg body utt 内容 文本".split()
 _SPEAKER = "role from speaker author agent sender user name who party agentid speakerid 角色 发送者".split()
 #: What a program says to a program is no turn of a person's.
-_TOOLS = frozenset(("tool", "function", "observation", "function_call", "toolcall", "api"))
+_TOOLS = frozenset(
+    "tool tools function observation functioncall functionresponse toolcall toolresponse toolresult toolresults api "
+    "ipython environment".split()
+)
 _SYSTEM = frozenset(("system", "developer"))
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from mynah.data.readers import chat_json
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
+from mynah.data.readers.json_choices import with_choices
 from mynah.data.readers.json_dialogues import (
     is_conversation,
     is_preference,
@@ -72,7 +73,7 @@ def _bare(item: Numbered | Rejected) -> Any:
 
 
 def _unfolded(item: Numbered | Rejected) -> Numbered | Rejected:
-    return item if isinstance(item, Rejected) else (item[0], unfold(item[1]))
+    return item if isinstance(item, Rejected) else (item[0], with_choices(unfold(item[1])))
 
 
 def _read(
@@ -124,6 +125,7 @@ def _read(
 def _each(
     name: str, items: Iterable[Numbered | Rejected], reading: Reading, fits: Any, otherwise: str
 ) -> Iterator[Record | Rejected]:
+    reading.used.add("columns.assistant")
     for item in items:
         reading.source.rows += 1
         if isinstance(item, Rejected):

@@ -18,6 +18,10 @@ _MARK = re.compile(r"\*{3} ?(START|END) OF (?:THE|THIS) PROJECT GUTENBERG", re.I
 _SETTING = re.compile(r"([\w.-]+)\s*[:=]\s*(.*)")
 #: Lines of settings above a text are no more than this.
 _LONGEST_FRONT = 200
+#: A line longer than this is cut; a shorter one may be an article, unless it is all there is.
+_LONGEST_LINE = 128 * PIECE_CHARACTERS
+_SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+|[。！？][”’」』]?\s*")
+_BLANK = re.compile(r"\s+")
 #: The mark that begins a book stands in its first lines.
 _LAST_START = 600
 
@@ -70,19 +74,51 @@ def _gutenberg(given: Input, encoding: str) -> tuple[int, int | None]:
     return 0, None
 
 
+def pieces_of(line: str) -> Iterator[str]:
+    """Yield a long line in pieces: cut after a sentence, else between words, else anywhere."""
+    start = 0
+    while len(line) - start > 2 * PIECE_CHARACTERS:
+        end = start + 2 * PIECE_CHARACTERS
+        window = line[start + PIECE_CHARACTERS : end]
+        found = [*_SENTENCE_END.finditer(window)] or [*_BLANK.finditer(window)]
+        if found:
+            end = start + PIECE_CHARACTERS + found[0].end()
+        yield line[start:end]
+        start = end
+    if line[start:].strip():
+        yield line[start:]
+
+
 def cut(lines: Iterator[str], name: str, first: int = 1) -> Iterator[Document]:
     """Yield the pieces of running text that comes as lines with their ends, the first of this number."""
     piece: list[str] = []
     size = 0
-    start = first
+    start, longest = first, 2 * PIECE_CHARACTERS  # if it is all there is; of several a line may be an article
     for number, line in enumerate(lines, start=first):
+        if size and size >= PIECE_CHARACTERS and (not piece[-1].strip() or size > 2 * PIECE_CHARACTERS):
+            longest = _LONGEST_LINE
+            yield from _documents(piece, name, start, longest)
+            piece, size = [], 0
         if not piece:
             start = number
         piece.append(line)
         size += len(line)
-        boundary = not line.strip() or size > 2 * PIECE_CHARACTERS
-        if size >= PIECE_CHARACTERS and boundary:
-            yield Document("".join(piece), f"{name}:{start}")
-            piece, size = [], 0
-    if "".join(piece).strip():
-        yield Document("".join(piece), f"{name}:{start}")
+    yield from _documents(piece, name, start, longest if len(piece) == 1 else _LONGEST_LINE)
+
+
+def _documents(piece: list[str], name: str, start: int, longest: int) -> Iterator[Document]:
+    """Yield lines as one text; what is more than so long on one line is cut."""
+    whole: list[str] = []
+    first = start
+    for number, line in enumerate(piece, start=start):
+        if len(line) <= longest:
+            first = first if whole else number
+            whole.append(line)
+            continue
+        if "".join(whole).strip():
+            yield Document("".join(whole), f"{name}:{first}")
+        whole = []
+        for part in pieces_of(line):
+            yield Document(part, f"{name}:{number}")
+    if "".join(whole).strip():
+        yield Document("".join(whole), f"{name}:{first}")

@@ -16,7 +16,16 @@ from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
-from mynah.data.tables.guess import NAMELESS
+from mynah.data.tables.header import (
+    LOOKED_AT,
+    UNSURE,
+    column_names,
+    doubled_names,
+    first_row_of_table,
+    header_score,
+    settle_header,
+    tell_doubled,
+)
 from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
 from mynah.data.vocabulary import known_names
 from mynah.errors import DataError
@@ -39,6 +48,13 @@ class Table:
     delimiter: str
     columns: tuple[str, ...]
     has_header: bool
+    #: rows above it: a title, notes
+    above: int = 0
+    #: names that its header gives to more than one column
+    doubled: tuple[str, ...] = ()
+    #: its first row, and what speaks for that being a header, near zero where nothing tells
+    first_row: tuple[str, ...] = ()
+    score: float = UNSURE
     #: False where `"` is an ordinary character, as in most tab-separated logs.
     quoted: bool = True
 
@@ -51,7 +67,7 @@ class Table:
         csv.field_size_limit(MAX_CELL)
         quotes: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE
         lines = _Lines(self.given.lines(self.encoding, newline=""))
-        header_due = self.has_header
+        header_due, above = self.has_header, self.above
         while True:
             start = lines.begin_record()
             try:
@@ -63,8 +79,11 @@ class Table:
                 yield Rejected(self.given.name, start, f"malformed row: {error}")
                 continue
             if not any(cell.strip() for cell in cells):
-                if len(cells) > 1:  # a row of nothing but delimiters; a blank line is no row
+                if len(cells) > 1 and not above:  # nothing but delimiters; a blank line is no row
                     yield Rejected(self.given.name, start, "empty row")
+            elif above:
+                above -= 1
+                yield Rejected(self.given.name, start, "what stands above the table", bad=False)
             elif header_due:
                 header_due = False
             elif len(cells) != len(self.columns):
@@ -105,44 +124,41 @@ class _Lines:
         return line
 
 
-def open_table(
-    given: Input, encoding: str, delimiter: str | None, known: frozenset[str], header: bool | None = None
-) -> Table:
+def open_table(given: Input, encoding: str, delimiter: str | None, header: bool | None = None) -> Table:
     """Find delimiter, columns and header of a table.
 
     Args:
         given: the file.
         encoding: its encoding.
         delimiter: one character, or None to find it.
-        known: column names (lower case) that mark a first row as a header.
         header: whether the first row is one; None to find out.
 
     Raises:
         DataError: if it has only a header row.
     """
-    delimiter = delimiter or sniff_delimiter(given, encoding) or ","
-    rows = _first_rows(given, encoding, delimiter, 21)
-    if not rows:
+    told = _told_delimiter(given, encoding)
+    delimiter = delimiter or told or sniff_delimiter(given, encoding) or ","
+    rows = _first_rows(given, encoding, delimiter, 1 + LOOKED_AT)
+    above = first_row_of_table(rows[1:] if told else rows) + (told is not None)
+    if not rows[above:]:
         raise DataError(f"{given.name}: no rows found")
-    first, rest = rows[0], rows[1:]
+    first, rest = rows[above], rows[above + 1 :]
+    score = UNSURE
     if header is None:
-        header = is_header(first, rest, known)
-    table = Table(given, encoding, delimiter, column_names(first, header), header)
+        score = header_score(first, rest)
+        header = score > 0
+    doubled = doubled_names(first) if header else ()
+    table = Table(
+        given, encoding, delimiter, column_names(first, header), header, above, doubled, tuple(first), score
+    )
     bare = replace(table, quoted=False)
     return bare if delimiter == "\t" and _bad_rows(bare) < _bad_rows(table) else table
 
 
-def column_names(first: list[str], header: bool) -> tuple[str, ...]:
-    """Return the names of columns: those of the header, each once, or column1, column2, ..."""
-    if not header:
-        return tuple(f"column{i + 1}" for i in range(len(first)))
-    names = [cell.strip() or ("index" if i == 0 else f"column{i + 1}") for i, cell in enumerate(first)]
-    seen: dict[str, int] = {}
-    for i, name in enumerate(names):  # a repeated name gets a number, so that no column hides another
-        seen[name] = seen.get(name, 0) + 1
-        if seen[name] > 1:
-            names[i] = f"{name}_{seen[name]}"
-    return tuple(names)
+def _told_delimiter(given: Input, encoding: str) -> str | None:
+    """Return the delimiter that a first line tells, as Excel writes it for itself: `sep=;`."""
+    line = next(iter(given.first_lines(encoding, 1)), "").strip('\ufeff\r\n"')
+    return line[4] if len(line) == 5 and line.lower().startswith("sep=") else None
 
 
 def _bad_rows(table: Table) -> int:
@@ -180,29 +196,29 @@ def _first_rows(given: Input, encoding: str, delimiter: str, count: int) -> list
     return rows
 
 
-def is_header(first: list[str], rest: list[list[str]], known: frozenset[str]) -> bool:
-    """Tell a header from data: by a known name, else by short, distinct, wordy cells over longer ones."""
-    names = [cell.strip().lower() for cell in first]
-    while names and not names[-1]:
-        names.pop()  # a spreadsheet may have left empty columns behind
-    if len(names) > 1 and all(map(NAMELESS.fullmatch, names)):
-        return True
-    if any(re.sub(r"[\W_]+", "", name) in known for name in names):
-        return True
-    if len(set(names)) < len(names) or any(not n or len(n) > 40 or n[0].isdigit() for n in names):
-        return False
-    same = [row for row in rest if len(row) == len(first)]
-    if not same:
-        return len(rest) > 0
-    repeats = any(cell == row[i] for row in same for i, cell in enumerate(first))
-    mean = sum(len(cell) for row in same for cell in row) / sum(len(row) for row in same)
-    return not repeats and mean > 1.5 * sum(map(len, names)) / len(names)
+def _settled(table: Table, reading: Reading) -> Table:
+    """Return the table, with or without a header if that was in doubt; tell what is odd about its header."""
+    if reading.config.header is not None:
+        tell_doubled(table.doubled, reading)
+        return table
+    header = settle_header(table.score, table.first_row, _shown(table), reading)
+    if header != table.has_header:
+        columns = column_names(table.first_row, header)
+        table = replace(table, has_header=header, columns=columns, doubled=())
+    tell_doubled(table.doubled, reading)
+    return table
+
+
+def _shown(table: Table) -> list[list[str]]:
+    rows = (row for row in table.read_rows() if isinstance(row, Row))
+    return [[*row.cells.values()] for row in itertools.islice(rows, 3)]
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the records of a table."""
     config, encoding = reading.config, encoding_of(given, reading)
-    table = open_table(given, encoding, config.delimiter, known_names(), config.header)
+    table = _settled(open_table(given, encoding, config.delimiter, config.header), reading)
+    reading.used |= {"delimiter", "header"}
     cut = {"\t": "tabs", ",": "commas", ";": "semicolons"}.get(table.delimiter, f"'{table.delimiter}'")
     reading.tell(form=f"table cut by {cut}" + ("" if table.has_header else " without a header"))
     sample = [row.cells for row in itertools.islice(table.read_rows(), SAMPLE_ROWS) if isinstance(row, Row)]

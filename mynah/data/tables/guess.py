@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from mynah.data.choices import MARKS, first_number, option_names
 from mynah.data.language import language_of
 from mynah.data.layout import Columns, Layout
 from mynah.data.tables.column_contents import (
@@ -22,6 +22,7 @@ from mynah.data.tables.column_contents import (
     said,
     telling_label,
 )
+from mynah.data.tables.header import NAMELESS
 from mynah.data.vocabulary import (
     INTERNAL_COLUMNS,
     LANGUAGE_NAMES,
@@ -35,8 +36,6 @@ from mynah.data.vocabulary import (
 )
 from mynah.errors import ConfigError, DataError
 
-#: Names that say nothing: those of a table without a header, or given by a program.
-NAMELESS = re.compile(r"(?:column|col|field|var|_?c|v|x|f)_?\d+", re.IGNORECASE)
 #: A table with more columns is none.
 MOST_COLUMNS = 4096
 #: Names of two columns of texts that are compared.
@@ -91,12 +90,22 @@ def guess_layout(
         and question != answer
     ):
         parts = _with_context(question, columns) if given.question is None else (question,)
-        return Layout("pairs", question=tuple(c for c in parts if c != answer), answer=answer)
+        choices, first = option_names([c for c in columns if c not in (*parts, answer)])
+        golds = [row.get(answer, "") for row in sample]
+        return Layout(
+            "pairs",
+            question=tuple(c for c in parts if c != answer and c not in choices),
+            answer=answer,
+            choices=tuple(choices),
+            first_choice=first_number(golds, len(choices), first),
+        )
     if wanted is None and not (given.text or given.label or question) and answer and is_prose(answer, sample):
         # What the answer is to stands under a title and as a text, where nothing is called a question.
         asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
         if asked:
             return Layout("pairs", question=asked, answer=answer)
+    if wanted in (None, "pairs") and given.text is None and (options := _nameless_choices(columns, sample)):
+        return options
     if wanted in (None, "labelled") and given.text is None:
         both = _compared(columns)
         if both and found["label"]:
@@ -116,8 +125,40 @@ def guess_layout(
     return _one_text_column(path, text, found, columns, sample, given)
 
 
-#: Columns with the answers to choose from.
-CHOICES = ("A", "B", "C", "D", "E")
+#: Values of a column that is 1 where a text is of its class.
+ONES = frozenset(("1", "1.0", "true", "True", "TRUE"))
+_BINARY = ONES | {"0", "0.0", "false", "False", "FALSE", ""}
+
+
+def _classes_each(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str | None]
+) -> tuple[str, ...]:
+    """Return the columns that are 0 or 1, each a class that a text may be of; none if there is but one."""
+    found = [
+        column
+        for column in columns
+        if column not in taken
+        and (values := {row.get(column, "").strip() for row in sample}) <= _BINARY
+        and values - {""}
+    ]
+    some = any(row.get(column, "").strip() in ONES for row in sample for column in found)
+    return tuple(found) if len(found) > 1 and some and not all(map(NAMELESS.fullmatch, found)) else ()
+
+
+def _nameless_choices(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
+    """Return the layout of a table without names whose last column is the letter of one of the columns before it."""
+    if len(columns) < 4 or len(sample) < 2 or not all(map(NAMELESS.fullmatch, columns)):
+        return None
+    golds = {row.get(columns[-1], "").strip().upper() for row in sample}
+    numbered = all(row.get(columns[0], "").strip().isdecimal() for row in sample)
+    question, *options = columns[int(numbered) : -1]
+    if (
+        not 2 <= len(options) <= 8
+        or not golds <= set(MARKS[: len(options)])
+        or not is_worded(question, sample)
+    ):
+        return None
+    return Layout("pairs", question=(question,), answer=columns[-1], choices=tuple(options))
 
 
 def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
@@ -125,13 +166,12 @@ def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
     folded = {normal_name(column): column for column in columns}
     around = [folded[name] for name in ("input", "context", "passage") if name in folded]
     around = [column for column in around if column != question][:1]
-    choices = [column for column in columns if column in CHOICES]
     if normal_name(question) in (
         "instruction",
         "prompt",
     ):  # Alpaca, Dolly: the input belongs to the instruction
         return (question, *around)
-    return (*around, question, *(choices if len(choices) > 1 else ()))
+    return (*around, question)
 
 
 def _one_text_column(
@@ -182,6 +222,8 @@ def _one_text_column(
         return Layout("labelled", text=text, title=title, label=found["label"])
     if labelled:
         return Layout("labelled", text=text, title=title, label=found["label"])
+    if several := _classes_each(columns, sample, (text, *found.values())):
+        return Layout("labelled", text=text, title=title, labels=several)
     return Layout("text", text=text, title=title)
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mynah.data.chats.exchanges import split_exchange
 from mynah.data.chats.messages import MOST, Messages
 from mynah.data.chats.threads import build_conversations
+from mynah.data.choices import ask, index_of, reply
 from mynah.data.layout import Layout
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import Alternative, Reading, Row
 from mynah.data.tables.column_contents import normal_name
-from mynah.data.tables.guess import CHOICES, guess_layout
+from mynah.data.tables.guess import ONES, guess_layout
 from mynah.data.vocabulary import INTERNAL_COLUMNS
 
 #: Rows that are looked at to guess a layout.
@@ -48,13 +50,67 @@ def rows_to_records(
         DataError: if no sense can be made of the columns.
     """
     layout = guess_layout(file, columns, sample, reading.config.columns)
+    if layout.otherwise is not None and sample:
+        layout = _choose(file, layout, layout.otherwise, sample, reading)
     reading.source.layout = layout.describe()
+    _note_use(layout, reading)
+    rows = _accounted(rows, columns, layout, reading)
     if layout.kind == "messages":
         yield from messages_to_records(file, rows, layout, reading)
         return
     for row in rows:
         reading.source.rows += 1
         yield row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
+
+
+def _choose(
+    file: str, layout: Layout, other: Layout, sample: Sequence[Mapping[str, str]], reading: Reading
+) -> Layout:
+    """Choose between two layouts that are nearly as good, each shown with three rows."""
+    both = [
+        Alternative(made.describe(), flag, [_shown(file, cells, made) for cells in sample[:3]])
+        for made, flag in ((layout, ""), (other, layout.otherwise_flag))
+    ]
+    return (layout, other)[reading.choose(both)]
+
+
+def _shown(file: str, cells: Mapping[str, str], layout: Layout) -> str:
+    """Return what a row becomes, to be shown."""
+    if layout.kind == "messages":
+        return f"{cells[layout.speaker or layout.direction or '']}: {cells[layout.text or '']}"
+    record = _row_to_record(file, Row(0, dict(cells)), layout)
+    if isinstance(record, Rejected):
+        return f"({record.reason})"
+    label = (record.label,) if isinstance(record, Labelled) else ()
+    return " -> ".join((*record.texts, *label))
+
+
+def _note_use(layout: Layout, reading: Reading) -> None:
+    """Note which settings of columns a layout has a use for."""
+    given, used = reading.config.columns, {"columns.rows_are"}
+    for name in type(given).model_fields:
+        if isinstance(column := getattr(given, name), str) and column in layout.columns:
+            used.add(f"columns.{name}")
+    reading.used |= used
+
+
+def _accounted(
+    rows: Iterable[Row | Rejected], columns: Sequence[str], layout: Layout, reading: Reading
+) -> Iterator[Row | Rejected]:
+    """Yield rows, and account for their characters: those of columns of which no word comes into records by column."""
+    spare = [column for column in columns if column not in layout.said]
+    left: Counter[str] = Counter()
+    characters = 0
+    for row in rows:
+        if isinstance(row, Row):
+            cells = row.cells
+            characters += sum(map(len, cells.values()))
+            for column in spare:
+                left[column] += len(cells[column])
+        yield row
+    reading.source.characters += characters
+    for column, count in left.items():
+        reading.drop(f"column {column}", count)
 
 
 def messages_to_records(
@@ -66,15 +122,16 @@ def messages_to_records(
     """
     assert layout.text is not None
     source, text = reading.source, layout.text
+    reading.used |= {"columns.assistant", "gap_hours", "merge_minutes"}
     messages, parts = Messages(layout), _Parts(file, reading)
     for row in rows:
         source.rows += 1
         if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
             if what == MEDIA:
                 messages.leave_out(row)
-            row = Rejected(file, row.line, what, bad=False)
+            row = Rejected(file, row.line, what, bad=False, characters=len(row.cells[text]))
         elif not isinstance(row, Rejected) and _is_internal(row, layout.internal):
-            row = Rejected(file, row.line, NOTE, bad=False)
+            row = Rejected(file, row.line, NOTE, bad=False, characters=len(row.cells[text]))
         elif isinstance(row, Rejected) and row.reason in (MEDIA, OTHERS):
             messages.leave_out()
         if isinstance(row, Rejected):
@@ -158,18 +215,15 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
         return Conversation(turns, place) if turns else Document(text, place)
     if layout.kind == "labelled":
         parts = [row.cells[column].strip("\n") for column in (layout.title, layout.text) if column]
-        text, label = "\n".join(part for part in parts if part.strip()), row.cells[layout.label or ""].strip()
+        text, label = "\n".join(part for part in parts if part.strip()), _label_of(row, layout)
         if not text.strip() or not label:
             return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
         return Labelled(text, label, place)
-    # Columns called A, B, ... are what to choose from, and the answer may be their letter.
-    parts = [
-        f"{column}. {part}" if column in CHOICES else part
-        for column in layout.question
-        if (part := row.cells[column].strip())
-    ]
-    question = "\n".join(parts)
+    options = [option for column in layout.choices if (option := row.cells[column].strip())]
+    question = ask([row.cells[column] for column in layout.question], options)
     answer = row.cells[layout.answer or ""].strip("\r\n")
+    if options and (right := index_of(answer, options, layout.first_choice)) is not None:
+        answer = reply(options, right)
     if "\n" not in answer:  # the first line of several may be indented code
         answer = answer.strip()
     if not question.strip() or not answer.strip():
@@ -177,6 +231,17 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
     if layout.kind == "translation":
         return Pair(question, answer, place)
     return Conversation(merge_turns([Message("user", question), Message("assistant", answer)]), place)
+
+
+#: The label of a text that is of no class where it may be of several.
+NO_LABEL = "none"
+
+
+def _label_of(row: Row, layout: Layout) -> str:
+    """Return a row's class; of several the names of those it has, with commas between."""
+    if layout.label is not None:
+        return row.cells[layout.label].strip()
+    return ", ".join(c for c in layout.labels if row.cells[c].strip() in ONES) or NO_LABEL
 
 
 def normal_cell(value: object) -> str:

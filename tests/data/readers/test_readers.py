@@ -7,6 +7,7 @@ import json
 import lzma
 import sqlite3
 import zipfile
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from mynah.data.layout import Columns
 from mynah.data.readers.chat_json import slack_text
 from mynah.data.readers.inputs import BOMB_BYTES, find_inputs
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Preference
-from mynah.data.sources import CollectConfig
+from mynah.data.sources import Ask, CollectConfig
 from mynah.errors import ConfigError, DataError
 
 CSV = "question,answer\nWhere is it?,On its way.\nWhen?,Today.\n"
@@ -415,11 +416,11 @@ def test_who_the_assistant_is_can_be_asked(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_text(rows, encoding="utf-8")
     asked: list[tuple[str, int]] = []
 
-    def answer(source: str, speakers: dict[str, int]) -> str:
+    def answer(source: str, speakers: Counter[str]) -> str:
         asked.append((source, len(speakers)))
         return "Ann"
 
-    result = collect([tmp_path / "f.csv"], CollectConfig(), ask=answer)  # type: ignore[arg-type]
+    result = collect([tmp_path / "f.csv"], CollectConfig(), ask=Ask(answer, lambda *_: 0))
     assert turns(result) == [[("assistant", "hi"), ("user", "hello")]]
     assert asked == [("f.csv", 2)]
 
