@@ -62,6 +62,8 @@ def collect(
     def told(source: Source, number: int, total: int) -> None:
         if number <= 20 or number == total:
             print(f"[{number}/{total}] {source.describe()}")
+        for warning in source.describe_warnings():
+            print(f"! {warning}")
 
     made = collect_folder(
         places, out, settings.collect, ask=ask_on_terminal(), told=told, engine=settings.engine

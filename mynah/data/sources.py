@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import Field
 
@@ -138,7 +138,7 @@ class Source:
             shown = [
                 f"{reason} {100 * count / self.characters:.0f} %"
                 for reason, count in shares[:MOST_REASONS]
-                if count > TOLD_SHARE * self.characters
+                if reason != MARKS and count > TOLD_SHARE * self.characters
             ]
             if shown:
                 parts.append(f"not used, of the characters: {', '.join(shown)}")
@@ -192,6 +192,18 @@ class Row:
     cells: dict[str, str]
 
 
+#: Characters of a chat's line that are its name, its time and their marks, at most.
+MARKS_OF_A_MESSAGE = 80
+#: What of a chat's lines is no message.
+MARKS = "names, times and marks of the form"
+
+
+class HasCharacters(Protocol):
+    """A file that knows how many characters its lines have, once they have been read."""
+
+    characters: int
+
+
 @dataclass
 class Reading:
     """What a reader is told, and what it tells of the source it reads."""
@@ -203,6 +215,9 @@ class Reading:
     alone: bool = True
     #: settings that were of use, by the names of `CollectConfig.told`
     used: set[str] = field(default_factory=set)
+    #: files all of whose lines count, and how many characters a row are marks of the form
+    lined: tuple[HasCharacters, ...] = ()
+    marks: int = 0
 
     def tell(self, **fields: Any) -> None:
         """Set fields of the source."""
@@ -213,6 +228,22 @@ class Reading:
         """Account for characters of the source that are left out for a reason."""
         if characters:
             self.source.dropped[reason] = self.source.dropped.get(reason, 0) + characters
+
+    def account_for_lines(self, given: HasCharacters, marks: int) -> None:
+        """Count all characters of a file's lines, once they have been read, as what the source says.
+
+        Args:
+            given: the file.
+            marks: of them so many a row are names, times and marks of the form.
+        """
+        self.lined, self.marks = (*self.lined, given), marks
+
+    def close(self) -> None:
+        """Account for lines that were read."""
+        source = self.source
+        source.characters += sum(given.characters for given in self.lined)
+        if self.lined and source.unnamed > 0:
+            self.drop(MARKS, min(source.unnamed, self.marks * source.rows))
 
     def choose(self, readings: Sequence[Alternative]) -> int:
         """Choose between two readings that are nearly as good: ask, or take the first and say so.

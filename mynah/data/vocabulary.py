@@ -42,7 +42,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "label": tuple(
         (
-            "intent label category class sentiment topic goldlabel classindex stars rating overall "
+            "intent label labels category class cats sentiment topic goldlabel classindex stars rating overall "
             "标签 类别 意图 分类 標籤 评分 kategorie categorie categoria etiqueta"
         ).split()
     ),
@@ -141,13 +141,28 @@ INTERNAL_COLUMNS: Mapping[str, frozenset[str]] = {
     ),
 }
 
-#: Names of languages as columns of a translation table have them.
-LANGUAGE_NAMES = frozenset(
-    "en eng english 英文 英语 zh zhcn zhtw cmn chinese 中文 汉语 de deu ger german deutsch fr fra fre french "
-    "es spa spanish it ita italian pt por portuguese ru rus russian ja jpn japanese 日文 日语 ko kor korean "
-    "韩文 韩语 ar arabic hi hindi nl dutch pl polish tr turkish vi vietnamese cs czech source target src tgt "
-    "原文 译文 翻译".split()
-)
+#: Names of languages as columns of a translation table have them, those of one language together.
+_LANGUAGES = [
+    frozenset(names.split())
+    for names in (
+        "en eng english enus engb 英文 英语 inglese ingles anglais englisch|zh zhcn zhtw zhhans zhhant zho cmn chinese "
+        "中文 汉语 chino chinois chinesisch|de deu ger german deutsch allemand aleman|fr fra fre french francais "
+        "franzosisch frances|es spa spanish espanol spanisch espagnol|it ita italian italiano|pt por ptbr portuguese "
+        "portugues|ru rus russian русский|"
+        "ja jpn japanese 日文 日语 日本語|ko kor korean 韩文 韩语|ar ara arabic|hi hin "
+        "hindi|nl nld dutch nederlands|pl pol polish polski|tr tur turkish turkce|vi vie vietnamese|cs ces czech cesky|"
+        "sv swe swedish svenska|da dan danish dansk|fi fin finnish suomi|no nor norwegian norsk|uk ukr ukrainian|"
+        "el ell greek|he heb hebrew|ro ron romanian|hu hun hungarian|id ind indonesian|th tha thai|fa pes persian|"
+        "ca cat catalan|bg bul bulgarian|la lat latin|eo epo esperanto"
+    ).split("|")
+]
+LANGUAGE_NAMES = frozenset().union(*_LANGUAGES) | frozenset("source target src tgt 原文 译文 翻译".split())
+
+
+def names_of_language(name: str) -> frozenset[str]:
+    """Return what a language is called, by its code or any of its names; the name alone if it is not known."""
+    folded = "".join(filter(str.isalnum, name.lower()))
+    return next((names for names in _LANGUAGES if folded in names), frozenset((folded,)))
 
 
 def known_names() -> frozenset[str]:

@@ -27,6 +27,8 @@ def _say_collected(build: Build, manifest: Manifest) -> Iterator[str]:
     sources, left_out = read_sources(folder)
     for source in sources[:SHOWN]:
         yield source.describe()
+    for warning in [told for source in sources for told in source.describe_warnings()][:SHOWN]:
+        yield f"! {warning}"
     if len(sources) > SHOWN:
         yield f"... and {len(sources) - SHOWN} sources more"
     for name, reason in left_out[:SHOWN]:

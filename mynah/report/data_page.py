@@ -53,7 +53,9 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, ki
 def _sources(sources: Sequence[Source], left_out: Sequence[tuple[str, str]]) -> str:
     if not sources and not left_out:
         return ""
-    shown = "".join(f"<li>{html.escape(source.describe())}" for source in sources[:40])
+    told = [warning for source in sources for warning in source.describe_warnings()]
+    warned = "".join(f"<li><strong>! {html.escape(warning)}</strong>" for warning in told[:40])
+    shown = warned + "".join(f"<li>{html.escape(source.describe())}" for source in sources[:40])
     more = f"<li>… {len(sources) - 40:,}" if len(sources) > 40 else ""
     passed = "".join(f"<li>{html.escape(name)}: {html.escape(reason)}" for name, reason in left_out[:40])
     out = f"<h3>{say('left_out')}</h3><ul>{passed}</ul>" if passed else ""

@@ -13,7 +13,7 @@ from pathlib import Path
 from mynah.data.collect.parallel_files import Unit
 from mynah.data.collect.together import find_units
 from mynah.data.readers.inputs import find_inputs
-from mynah.data.records import Record, Rejected, kind_of
+from mynah.data.records import Labelled, Record, Rejected, kind_of
 from mynah.data.sources import GENERAL, Ask, CollectConfig, Reading, Source, flag_of, is_url, is_web
 from mynah.errors import ConfigError, DataError, MynahError
 
@@ -153,9 +153,11 @@ class Collector:
                 counts[kind_of(item)] += 1
                 source.records = dict(sorted(counts.items()))
                 source.kept += sum(map(len, item.texts))
+                source.kept += len(item.label) if isinstance(item, Labelled) else 0
             yield item
         source.unused = sorted(self.config.told - reading.used)
         source.rows = source.rows or units
+        reading.close()
 
 
 def check_settings(config: CollectConfig, sources: Sequence[Source]) -> None:

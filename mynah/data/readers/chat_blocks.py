@@ -16,7 +16,7 @@ from mynah.data.readers.chat_text import is_log
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import MARKS_OF_A_MESSAGE, Reading, Row
 from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _QQ = re.compile(
@@ -78,6 +78,7 @@ def _speaker(pattern: re.Pattern[str], line: str) -> str:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export, cut at silences."""
     encoding = encoding_of(given, reading)
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
     layout = Layout(
         "messages",

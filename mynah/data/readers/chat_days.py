@@ -23,7 +23,7 @@ from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import MARKS_OF_A_MESSAGE, Reading, Row
 from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _BEFORE = r"(?P<half>上午|下午|午前|午後|오전|오후|AM|PM)?\s?"
@@ -111,6 +111,7 @@ def _line_pc(given: Input, encoding: str) -> re.Pattern[str]:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export, cut at silences."""
     encoding = encoding_of(given, reading)
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
     layout = Layout(
         "messages", text="text", speaker="speaker", time="time", assistant=reading.config.columns.assistant

@@ -18,7 +18,7 @@ from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import MARKS_OF_A_MESSAGE, Reading, Row
 from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 _FIRST = re.compile(r"From: (?P<who>\S.*)")
@@ -38,6 +38,7 @@ def is_sigtop(start: str) -> bool:
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export, cut at silences; who sent is the assistant."""
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(form="a chat app's export", layout=f"cut at {reading.config.gap_hours:g} hours of silence")
     layout = Layout(
         "messages",

@@ -23,7 +23,7 @@ from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import MARKS_OF_A_MESSAGE, Reading, Row
 from mynah.data.tables.to_records import ABOVE, APP, MEDIA, messages_to_records
 
 #: Columns of the rows that this module makes.
@@ -257,6 +257,7 @@ def _date_order(given: Input, encoding: str) -> str:
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export, cut at silences."""
     chat = ChatText(given, encoding_of(given, reading))
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(
         form="a chat app's export",
         layout=f"dates read as {'/'.join(chat.order)}, cut at {reading.config.gap_hours:g} hours of silence",

@@ -178,7 +178,7 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "html"
     if wikipedia.is_dump(start):
         return "wikipedia"
-    if re.match(r"<\?xml|<(?:smses|smsCorpus)\b", start):
+    if re.match(r"<\?xml", start) or xml_records.is_xml(start):
         return "html" if "<html" in start[:2000].lower() else "xml"
     if subtitles.is_subtitles(start):
         return "subtitles"

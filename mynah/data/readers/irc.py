@@ -26,7 +26,7 @@ from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import MARKS_OF_A_MESSAGE, Reading, Row
 from mynah.data.tables.to_records import APP, messages_to_records
 
 _CLOCK, _ZONE = r"\d{1,2}:\d\d(?::\d\d)?", r"(?:Z|[+-]\d\d:?\d\d)?"
@@ -58,6 +58,7 @@ def read(given: Input, reading: Reading, annotation: Input | None = None) -> Ite
     encoding = encoding_of(given, reading)
     links = _links(annotation) if annotation else {}
     how = "annotated replies" if links else "the nick that a line begins with"
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(form="an IRC log", layout=f"threads by {how}")
     assistant = reading.config.columns.assistant
     layout = Layout(

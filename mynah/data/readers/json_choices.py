@@ -115,6 +115,8 @@ def _right(gold: Any, options: Sequence[str], marks: Sequence[str], first: int) 
     if gold is None or isinstance(gold, bool):
         return None
     told = str(gold).strip()
+    if isinstance(gold, int):  # as programs count
+        return gold if gold < len(options) else index_of(told, options, 1)
     if told in marks:
         return list(marks).index(told)
     return index_of(told, options, first)

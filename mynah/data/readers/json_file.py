@@ -10,6 +10,7 @@ from typing import Any
 from mynah.data.readers import chat_json
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
+from mynah.data.readers.json_account import Account, strings_of, words_of
 from mynah.data.readers.json_choices import with_choices
 from mynah.data.readers.json_dialogues import (
     is_conversation,
@@ -19,12 +20,13 @@ from mynah.data.readers.json_dialogues import (
     to_record,
     turns_of,
 )
+from mynah.data.readers.json_tickets import desk_of, is_ticket, read_tickets
 from mynah.data.readers.json_trees import unfold
 from mynah.data.readers.json_values import read_values
 from mynah.data.readers.plain import cut
 from mynah.data.records import Conversation, Document, Labelled, Message, Record, Rejected
 from mynah.data.sources import Reading, Row
-from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
+from mynah.data.tables.to_records import NO_LABEL, SAMPLE_ROWS, rows_to_records
 from mynah.errors import DataError
 
 Numbered = tuple[int, Any]
@@ -88,6 +90,10 @@ def _read(
         yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):
         yield from chat_json.read_chats(_chats(name, items), name, reading)
+    elif any(map(is_ticket, good)):
+        yield from read_tickets(name, items, reading)
+    elif (desk := desk_of(good)) is not None:
+        yield from read_tickets(name, enumerate(desk, start=1), reading)
     elif any(map(is_preference, good)):
         reading.tell(layout="preferences: a prompt, the better and the worse reply")
         for item in items:
@@ -126,6 +132,7 @@ def _each(
     name: str, items: Iterable[Numbered | Rejected], reading: Reading, fits: Any, otherwise: str
 ) -> Iterator[Record | Rejected]:
     reading.used.add("columns.assistant")
+    account, kept = Account(reading), 0
     for item in items:
         reading.source.rows += 1
         if isinstance(item, Rejected):
@@ -134,7 +141,11 @@ def _each(
             yield Rejected(name, item[0], otherwise)
         else:
             record = to_record(name, item[0], item[1], reading.config.columns.assistant)
+            made = None if isinstance(record, Rejected) else record
+            account.note(item[1], made)
+            kept += sum(map(len, made.texts)) if made else 0
             yield from with_account(name, item, record)
+    account.close(kept)
 
 
 def with_account(name: str, item: Numbered, record: Record | Rejected) -> Iterator[Record | Rejected]:
@@ -249,6 +260,16 @@ def _flat(
             "conversations, or fields such as instruction/output, question/answer, text"
         )
     columns = tuple(dict.fromkeys(column for cells in flat for column in cells))
+    if _are_nested(good, flat):
+        reading.tell(layout="documents: the words of each record's fields in order, nested ones too")
+        for item in items:
+            reading.source.rows += 1
+            if isinstance(item, Rejected):
+                yield item
+            else:
+                reading.source.characters += sum(len(text) for _, text in strings_of(item[1]))
+                yield from _document(name, item)
+        return
 
     def flat_rows() -> Iterator[Row | Rejected]:
         for item in items:
@@ -259,9 +280,65 @@ def _flat(
             if cells is None:
                 yield Rejected(name, item[0], "not a flat record")
             else:
+                for key, inner in _nested(item[1]):
+                    characters = sum(len(text) for _, text in strings_of(inner))
+                    reading.source.characters += characters
+                    reading.drop(f"field {key}", characters)
                 yield Row(item[0], {column: cells.get(column, "") for column in columns})
 
     yield from rows_to_records(name, columns, flat, flat_rows(), reading)
+
+
+def _nested(value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the fields of a record that are no cells of a table: objects and lists of them."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if isinstance(item, dict | list) and _cell(key, item) is None and key != "translation":
+                yield str(key), item
+
+
+def _are_nested(values: list[Any], flat: list[dict[str, str]]) -> bool:
+    """Whether records hold most of their words in nested fields, sentences and not names."""
+    inside = [text for value in values for _, item in _nested(value) for text in words_of(item)]
+    plain = sum(len(text) for cells in flat for text in cells.values())
+    return sum(map(len, inside)) > plain and sum(map(len, inside)) > _SENTENCE * len(inside)
+
+
+def _document(name: str, item: Numbered) -> Iterator[Record | Rejected]:
+    """Yield the words of a value as texts, each field a paragraph."""
+    lines = [line for text in words_of(item[1]) for line in (f"{text.strip()}\n", "\n")]
+    if not lines:
+        yield Rejected(name, item[0], "no words")
+    for number, text in enumerate(cut(iter(lines), name), start=1):
+        yield Document(text.text, f"{name}:{item[0]}" + (f"/{number}" if number > 1 else ""))
+
+
+#: Words in nested fields that are this long on average are sentences.
+_SENTENCE = 30
+#: Fields with the classes of a text.
+_CLASSES = ("cats", "labels", "label", "categories", "tags", "emotions", "intents", "topics", "accept")
+
+
+def _cell(key: str, item: Any) -> str | None:
+    """Return a field as a cell's text; None if it is nested deeper than a cell is."""
+    if isinstance(item, str):
+        return item
+    if isinstance(item, bool | int | float):
+        return str(item)
+    if item is None:
+        return ""
+    classes = key.lower() in _CLASSES
+    if isinstance(item, list) and all(isinstance(part, str) for part in item):
+        return (", " if classes else "\n").join(item)
+    if classes and isinstance(item, list) and all(isinstance(part, int) for part in item):
+        return ", ".join(map(str, item))
+    if classes and isinstance(item, dict) and all(isinstance(part, int | float) for part in item.values()):
+        return ", ".join(str(name) for name, score in item.items() if score >= _IS_OF) or NO_LABEL
+    return None
+
+
+#: A text is of a class from this score on.
+_IS_OF = 0.5
 
 
 def flat_cells(value: Any) -> dict[str, str] | None:
@@ -273,16 +350,10 @@ def flat_cells(value: Any) -> dict[str, str] | None:
         return {"text": value}
     if not isinstance(value, dict):
         return None
-    cells = {}
+    cells: dict[str, str] = {}
     for key, item in value.items():
-        if isinstance(item, str):
-            cells[str(key)] = item
-        elif isinstance(item, bool | int | float):
-            cells[str(key)] = str(item)
-        elif item is None:
-            cells[str(key)] = ""
-        elif key == "translation" and isinstance(item, dict):
+        if key == "translation" and isinstance(item, dict):
             cells |= {str(code): text for code, text in item.items() if isinstance(text, str)}
-        elif isinstance(item, list) and item and all(isinstance(part, str) for part in item):
-            cells[str(key)] = "\n".join(item)
+        elif (cell := _cell(str(key), item)) is not None:
+            cells[str(key)] = cell
     return cells or None

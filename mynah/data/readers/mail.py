@@ -13,6 +13,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import parse_html, tree_text
+from mynah.data.readers.quoted import own_words
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import messages_to_records
@@ -23,10 +24,6 @@ _START = re.compile(rb"From \S+\s.{0,200}?\d{2}:\d{2}")
 _HEADER = re.compile(
     rb"^(?:From|To|Subject|Date|Message-ID|Received|Return-Path|Delivered-To|MIME-Version|X-[\w-]+): ",
     re.IGNORECASE,
-)
-_QUOTE_HEAD = re.compile(
-    r"^(?:On .{5,200} wrote:|Am .{5,200} schrieb.{0,100}:|Le .{5,200} a écrit\s?:|在?.{5,100}写道[:：]|-{2,}\s?(?:Original Message|Forwarded message|原始邮件|Ursprüngliche Nachricht)\s?-{2,}.*)$",
-    re.IGNORECASE | re.DOTALL | re.MULTILINE,
 )
 _LONGEST_HEADER = 2000
 _PART_HEADER = re.compile(rb"^(Content-[A-Za-z-]+:.{0,1000}).*", re.MULTILINE)
@@ -138,21 +135,6 @@ def _body(message: EmailMessage) -> str:
         tree = parse_html(text.encode("utf-8", "replace"), "utf-8")
         return tree_text(tree) if tree is not None else ""
     return text
-
-
-def own_words(text: str) -> str:
-    """Return a message without what it quotes and without its signature."""
-    text = text.replace("\r\n", "\n")
-    found = _QUOTE_HEAD.search(text)
-    if found and text[: found.start()].strip():
-        text = text[: found.start()]
-    lines = []
-    for line in text.split("\n"):
-        if line in ("-- ", "--"):
-            break
-        if not line.startswith(">"):
-            lines.append(line)
-    return "\n".join(lines).strip()
 
 
 def _time(date: str) -> str:

@@ -61,6 +61,28 @@ def _folded(text: str | None, parent: str) -> str:
     return text if parent == "pre" else re.sub(r"\s+", " ", text)
 
 
+#: How a text that is HTML begins; a text about HTML begins with words.
+_HTML = re.compile(
+    r"\s*<(?:!doctype|html|head|body|p|div|br|span|table|ul|ol|li|blockquote|h[1-6]|b|strong|i|em|a|font|article|img|"
+    r"section|pre|code|figure)\b[^<>]*>",
+    re.IGNORECASE,
+)
+_INSIDE = re.compile(r"<br\s*/?>|</(?:p|div|a|span|b|strong|li)>", re.IGNORECASE)
+
+
+def is_html_text(text: str) -> bool:
+    """Whether a text, as it stands in a cell or field, is HTML and not a text with `<` in it."""
+    return _HTML.match(text) is not None and (text.rstrip().endswith(">") or _INSIDE.search(text) is not None)
+
+
+def plain_text(text: str) -> str:
+    """Return the text of a cell or field, of HTML the words it shows."""
+    if not is_html_text(text):
+        return text
+    tree = parse_html(text.encode("utf-8", "replace"), "utf-8")
+    return tree_text(tree) if tree is not None else ""
+
+
 def parse_html(data: bytes, encoding: str | None = None) -> Any:
     """Return the tree of a page, or None if there is nothing in it.
 

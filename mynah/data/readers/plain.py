@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 
 from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.gutenberg import find_book
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading
@@ -14,7 +15,8 @@ from mynah.data.sources import Reading
 #: Running text is cut at blank lines into pieces of about this many characters, so that a part of one
 #: book can be held out.
 PIECE_CHARACTERS = 2000
-_MARK = re.compile(r"\*{3} ?(START|END) OF (?:THE|THIS) PROJECT GUTENBERG", re.IGNORECASE)
+#: What stands around a book of Project Gutenberg.
+NOTES = "notices, credits and licence of Project Gutenberg"
 _SETTING = re.compile(r"([\w.-]+)\s*[:=]\s*(.*)")
 #: Lines of settings above a text are no more than this.
 _LONGEST_FRONT = 200
@@ -22,16 +24,15 @@ _LONGEST_FRONT = 200
 _LONGEST_LINE = 128 * PIECE_CHARACTERS
 _SENTENCE_END = re.compile(r"[.!?][\"'”’)]*\s+|[。！？][”’」』]?\s*")
 _BLANK = re.compile(r"\s+")
-#: The mark that begins a book stands in its first lines.
-_LAST_START = 600
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield pieces of a text, cut at blank lines (or at line ends where there are none)."""
     encoding = encoding_of(given, reading)
     reading.tell(form="text", layout="running text, cut at blank lines")
-    first, last = _gutenberg(given, encoding)
-    if last is None:
+    reading.account_for_lines(given, 0)
+    first, after = find_book(given.lines(encoding))
+    if not first and after is None:
         above, title = _front_matter(given, encoding)
         if above:
             yield Rejected(given.name, 1, f"settings above the text, lines 1 to {above}", bad=False)
@@ -39,10 +40,14 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         yield from cut(itertools.chain([f"# {title}\n\n"] if title else [], lines), given.name, above + 1)
         return
     reading.source.layout += "; the notes of Project Gutenberg around it left out"
-    yield Rejected(given.name, 1, f"notes of Project Gutenberg, lines 1 to {first}", bad=False)
-    lines = itertools.islice(given.lines(encoding), first, last - 1)
-    yield from cut(lines, given.name, first + 1)
-    yield Rejected(given.name, last, f"notes of Project Gutenberg, from line {last} on", bad=False)
+    if first:
+        before = sum(map(len, itertools.islice(given.lines(encoding), first)))
+        yield Rejected(given.name, 1, NOTES, bad=False, characters=before)
+    kept = itertools.islice(given.lines(encoding), first, None if after is None else after - 1)
+    yield from cut(kept, given.name, first + 1)
+    if after is not None:
+        behind = sum(map(len, itertools.islice(given.lines(encoding), after - 1, None)))
+        yield Rejected(given.name, after, NOTES, bad=False, characters=behind)
 
 
 def _front_matter(given: Input, encoding: str) -> tuple[int, str]:
@@ -58,20 +63,6 @@ def _front_matter(given: Input, encoding: str) -> tuple[int, str]:
         return 0, ""
     title = next((found[2].strip(" \"'") for found in settings if found[1].lower() == "title"), "")
     return end + 1, title
-
-
-def _gutenberg(given: Input, encoding: str) -> tuple[int, int | None]:
-    """Return the lines of the marks that Project Gutenberg sets around a book; (0, None) if there are none."""
-    first = 0
-    for number, line in enumerate(given.lines(encoding), start=1):
-        if not first and number > _LAST_START:
-            break
-        if line.startswith("***") and (mark := _MARK.match(line)):
-            if mark[1].lower() == "start":
-                first = number
-            elif first:
-                return first, number
-    return 0, None
 
 
 def pieces_of(line: str) -> Iterator[str]:

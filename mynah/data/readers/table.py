@@ -210,8 +210,10 @@ def _settled(table: Table, reading: Reading) -> Table:
 
 
 def _shown(table: Table) -> list[list[str]]:
+    """Return three rows after the first."""
     rows = (row for row in table.read_rows() if isinstance(row, Row))
-    return [[*row.cells.values()] for row in itertools.islice(rows, 3)]
+    start = 0 if table.has_header else 1
+    return [[*row.cells.values()] for row in itertools.islice(rows, start, start + 3)]
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:

@@ -15,7 +15,7 @@ from mynah.data.readers.chat_text import is_log
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
+from mynah.data.sources import MARKS_OF_A_MESSAGE, Reading, Row
 from mynah.data.tables.to_records import messages_to_records
 
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
@@ -53,6 +53,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         if isinstance(item, Row):
             turns += 1
             blanks = int(item.cells[CONVERSATION])
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(form="a transcript", layout=f"cut at {'blank lines' if blanks else 'silences'}")
     # A blank line after every turn sets turns apart, not conversations.
     cut = 0 < blanks < 0.8 * turns

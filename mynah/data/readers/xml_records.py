@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 from mynah.data.chats.notices import Reactions
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
+from mynah.data.readers.markup import plain_text
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
@@ -50,6 +51,23 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         for row in chain(sample, rows)
     )
     yield from rows_to_records(given.name, columns, cells, filled, reading)
+
+
+#: Two elements, the second in the first.
+_OPENED = re.compile(r"<([A-Za-z_][\w.:-]*)(?:\s+[\w.:-]+\s*=\s*(?:\"[^\"]*\"|'[^']*'))*\s*>\s*<[A-Za-z_!]")
+#: Elements that a piece of a web page begins with.
+_OF_PAGES = frozenset(
+    "p div span b i br a table center font ul ol h1 h2 h3 body head section article main".split()
+)
+
+
+def is_xml(start: str) -> bool:
+    """Whether a text without a declaration is XML: one element after the other, and nothing before the first."""
+    bare = re.sub(r"<!--.*?-->|<!DOCTYPE[^<>]*>", "", start, flags=re.DOTALL).lstrip()
+    opened = _OPENED.match(bare)
+    if opened is None or opened[1].lower() in _OF_PAGES:
+        return False
+    return len(re.findall(r"</[A-Za-z_][\w.:-]*>|/>", bare)) >= 2
 
 
 class _Mended:
@@ -119,6 +137,8 @@ def _repeated(given: Input) -> str | None:
     """Return the name of the element that repeats right below the root, looking at the first of them."""
     from lxml import etree
 
+    if b"<xliff" in given.head(1 << 14):
+        return "trans-unit" if b"<trans-unit" in given.head(1 << 20) else "segment"
     seen: dict[int, Counter[str]] = {2: Counter(), 3: Counter()}
     depth = 0
     with given.open() as file:
@@ -152,19 +172,37 @@ def _rows_of_elements(given: Input, tag: str) -> Iterator[Row | Rejected]:
                 cells[language.split("-")[0].lower()] = "".join(variant.itertext()).strip()
             yield Row(number, cells)
             continue
-        for inner in element.iter():
-            if inner is element or not isinstance(inner.tag, str):
-                continue
-            if inner.text and inner.text.strip():
-                cells.setdefault(local_name(inner), inner.text)
-            for name, value in inner.attrib.items():
-                cells.setdefault(f"{local_name(inner)} {name}", value)
-        if element.text and element.text.strip():
-            cells.setdefault("text", element.text)
+        if _is_mixed(element):
+            cells.setdefault("text", "".join(element.itertext()))
+        else:
+            _fields_of(element, cells)
+            if element.text and element.text.strip():
+                cells.setdefault("text", element.text)
         if cells:
             yield Row(number, cells)
         else:
             yield Rejected(given.name, number, "an empty element")
+
+
+def _is_mixed(element: Any) -> bool:
+    """Whether an element's words go on after elements in it, as those of a marked-up sentence do."""
+    return any(inner.tail and inner.tail.strip() for inner in element)
+
+
+def _fields_of(element: Any, cells: dict[str, str]) -> None:
+    """Add the texts and attributes of what lies in an element; the first of each name counts."""
+    for inner in element:
+        if not isinstance(inner.tag, str):
+            continue
+        name = local_name(inner)
+        if _is_mixed(inner):
+            cells.setdefault(name, "".join(inner.itertext()))
+        else:
+            if inner.text and inner.text.strip():
+                cells.setdefault(name, plain_text(inner.text))
+            _fields_of(inner, cells)
+        for attribute, value in inner.attrib.items():
+            cells.setdefault(f"{name} {attribute}", value)
 
 
 def _backup(given: Input, reading: Reading) -> Iterator[Record | Rejected]:

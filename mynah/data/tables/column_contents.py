@@ -58,9 +58,11 @@ def is_class(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
 def telling_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> str | None:
     """Return a column that is called like a class and has a few values."""
     named = [c for c in columns if _TELLING.fullmatch(normal_name(c))]
-    return next(
-        (c for c in named if is_class(c, sample) and len({row.get(c, "") for row in sample}) > 1), None
-    )
+    for column in named:
+        values = {row.get(column, "").strip() for row in sample} - {""}
+        if len(values) > 1 and (is_class(column, sample) or (len(values) == 2 and len(sample) >= 4)):
+            return column
+    return None
 
 
 def fuller(text: str | None, columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> str | None:

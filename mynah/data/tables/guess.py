@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mynah.data.choices import MARKS, first_number, option_names
+from mynah.data.choices import first_number, option_names
 from mynah.data.language import language_of
 from mynah.data.layout import Columns, Layout
 from mynah.data.tables.column_contents import (
@@ -13,16 +13,16 @@ from mynah.data.tables.column_contents import (
     filled,
     find,
     fuller,
-    is_clock,
+    is_class,
     is_label,
     is_prose,
-    is_worded,
     longest,
     normal_name,
     said,
     telling_label,
 )
 from mynah.data.tables.header import NAMELESS
+from mynah.data.tables.nameless import are_nameless, guess_nameless, two_languages
 from mynah.data.vocabulary import (
     INTERNAL_COLUMNS,
     LANGUAGE_NAMES,
@@ -33,6 +33,7 @@ from mynah.data.vocabulary import (
     ROLE_COLUMNS,
     ROLE_USERS,
     YES,
+    names_of_language,
 )
 from mynah.errors import ConfigError, DataError
 
@@ -46,7 +47,11 @@ _COMPARED = (
 
 
 def guess_layout(
-    path: str, columns: Sequence[str], sample: Sequence[Mapping[str, str]], given: Columns
+    path: str,
+    columns: Sequence[str],
+    sample: Sequence[Mapping[str, str]],
+    given: Columns,
+    languages: Sequence[str] = (),
 ) -> Layout:
     """Guess a table's layout from its column names and its first rows; `given` overrides.
 
@@ -69,7 +74,7 @@ def guess_layout(
             raise ConfigError(f"{path}: --{one}-column needs --{other}-column beside it")
     wanted = given.rows_are
     if wanted in (None, "translation") and given.text is None and not (given.question or given.label):
-        if pair := _two_languages(columns, sample, wanted is not None):
+        if pair := _two_languages(columns, sample, wanted is not None, languages):
             return Layout("translation", question=pair[:1], answer=pair[1])
         if wanted:
             raise ConfigError(
@@ -104,18 +109,14 @@ def guess_layout(
         asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
         if asked:
             return Layout("pairs", question=asked, answer=answer)
-    if wanted in (None, "pairs") and given.text is None and (options := _nameless_choices(columns, sample)):
-        return options
+    if given.text is None and not (given.label or found["label"] or given.speaker):
+        nameless = guess_nameless(columns, sample)
+        if nameless is not None and wanted in (None, nameless.kind):
+            return replace(nameless, assistant=given.assistant)
     if wanted in (None, "labelled") and given.text is None:
         both = _compared(columns)
         if both and found["label"]:
             return Layout("labelled", title=both[0], text=both[1], label=found["label"])
-        if not (given.label or found["label"]) and (nameless := _nameless_label(columns, sample)):
-            return nameless
-        if wanted is None and all(map(NAMELESS.fullmatch, columns)):
-            prose = [c for c in columns if is_prose(c, sample)]
-            if len(prose) == 2 and given.speaker is None and not given.label:
-                return Layout("pairs", question=(prose[0],), answer=prose[1])
     text = text or longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None:
         raise DataError(
@@ -143,22 +144,6 @@ def _classes_each(
     ]
     some = any(row.get(column, "").strip() in ONES for row in sample for column in found)
     return tuple(found) if len(found) > 1 and some and not all(map(NAMELESS.fullmatch, found)) else ()
-
-
-def _nameless_choices(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
-    """Return the layout of a table without names whose last column is the letter of one of the columns before it."""
-    if len(columns) < 4 or len(sample) < 2 or not all(map(NAMELESS.fullmatch, columns)):
-        return None
-    golds = {row.get(columns[-1], "").strip().upper() for row in sample}
-    numbered = all(row.get(columns[0], "").strip().isdecimal() for row in sample)
-    question, *options = columns[int(numbered) : -1]
-    if (
-        not 2 <= len(options) <= 8
-        or not golds <= set(MARKS[: len(options)])
-        or not is_worded(question, sample)
-    ):
-        return None
-    return Layout("pairs", question=(question,), answer=columns[-1], choices=tuple(options))
 
 
 def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
@@ -224,7 +209,34 @@ def _one_text_column(
         return Layout("labelled", text=text, title=title, label=found["label"])
     if several := _classes_each(columns, sample, (text, *found.values())):
         return Layout("labelled", text=text, title=title, labels=several)
-    return Layout("text", text=text, title=title)
+    as_text = Layout("text", text=text, title=title)
+    if wanted is None and (label := _class_beside(columns, sample, (text, *found.values()))):
+        as_labelled = Layout("labelled", text=text, title=title, label=label)
+        if len(columns) == 2:
+            return as_labelled
+        return replace(as_text, otherwise=as_labelled, otherwise_flag=f"--label-column {label}")
+    return as_text
+
+
+def _class_beside(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]], taken: Sequence[str | None]
+) -> str | None:
+    """Return the one column beside a text that repeats a few words, whatever it is called."""
+    found = [
+        column
+        for column in columns
+        if column not in taken
+        and is_class(column, sample)
+        and len(values := {row.get(column, "").strip() for row in sample}) > 1
+        and filled(column, sample)
+        and any(any(map(str.isalpha, value)) for value in values)
+        and max(map(len, values)) <= LONGEST_LABEL
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+#: Characters of a class's name.
+LONGEST_LABEL = 64
 
 
 def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns, labelled: bool) -> bool:
@@ -242,32 +254,33 @@ def _is_speaker(layout: Layout, found: Mapping[str, str | None], given: Columns,
 
 
 def _two_languages(
-    columns: Sequence[str], sample: Sequence[Mapping[str, str]], sure: bool
+    columns: Sequence[str],
+    sample: Sequence[Mapping[str, str]],
+    sure: bool,
+    asked: Sequence[str],
 ) -> tuple[str, str] | None:
     """Return the two columns that say the same in two languages.
 
-    They are named for languages (or source and target), or are the only ones in a table without a header; and
-    language identification must agree, unless the user is sure.
+    They are those that were asked for, or are named for languages (or source and target), and then language
+    identification must agree unless the user is sure; or they are the only texts in a table without a header.
     """
-    named = [c for c in columns if normal_name(c) in LANGUAGE_NAMES]
-    bare = [c for c in columns if NAMELESS.fullmatch(c)]
-    if len(named) == 2:
-        pair = (named[0], named[1])
-    elif len(bare) == len(columns) and 2 <= len(bare) <= 6:
-        worded = [c for c in bare if is_worded(c, sample)]
-        if len(worded) < 2:
-            return None
-        pair = (worded[0], worded[1])
-    else:
+    named = {normal_name(c): c for c in columns if normal_name(c) in LANGUAGE_NAMES}
+    if asked:
+        pair = [named[name] for language in asked for name in names_of_language(language) if name in named]
+        return (pair[0], pair[1]) if len(pair) == 2 else None
+    if are_nameless(columns):
+        return two_languages(columns, sample)
+    if len(named) < 2:
         return None
+    first, second = [*named.values()][:2]
     if sure:
-        return pair
-    texts = [[t for row in sample[:200] if (t := row.get(c, "").strip())] for c in pair]
+        return first, second
+    texts = [[t for row in sample[:200] if (t := row.get(c, "").strip())] for c in (first, second)]
     if any(len(set(t)) * 4 < len(t) or not t for t in texts):  # a class repeats, a sentence does not
         return None
-    first, second = (language_of(" \n".join(t)[:4000]).code for t in texts)
-    prose = len(sample) < FEW or all(is_prose(c, sample) for c in pair)
-    return pair if first != second and prose else None
+    codes = [language_of(" \n".join(t)[:4000]).code for t in texts]
+    prose = len(sample) < FEW or all(is_prose(c, sample) for c in (first, second))
+    return (first, second) if codes[0] != codes[1] and prose else None
 
 
 def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
@@ -277,37 +290,6 @@ def _compared(columns: Sequence[str]) -> tuple[str, str] | None:
         if first in folded and second in folded:
             return folded[first], folded[second]
     return None
-
-
-def _nameless_label(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
-    """Return the layout of a table without names in which one column repeats a few short words: the class.
-
-    The text is the longest of the others; of two long ones (title and text, or two sentences) both.
-    """
-    if not 2 <= len(columns) <= 8 or any(not NAMELESS.fullmatch(c) for c in columns) or len(sample) < 10:
-        return None
-    values = {c: [row.get(c, "").strip() for row in sample] for c in columns}
-    columns = [c for c in columns if len(set(values[c])) > 1]  # empty, or the same in every row
-    few = [
-        c
-        for c in columns
-        if len(set(values[c])) <= max(2, len(sample) // 10) and max(map(len, values[c])) <= 32
-    ]
-    texts = [
-        c
-        for c in columns
-        if c not in few
-        and len(set(values[c])) > len(sample) // 2
-        and is_worded(c, sample)
-        and not is_clock(values[c])
-    ]
-    if len(columns) > 4 and len(texts) > 1:  # of many, the one that holds most
-        longest = max(texts, key=lambda c: sum(map(len, values[c])))
-        rest = max(sum(map(len, values[c])) for c in texts if c != longest)
-        texts = [longest] if sum(map(len, values[longest])) > 1.2 * rest else texts
-    if len(few) != 1 or not 1 <= len(texts) <= 2:
-        return None
-    return Layout("labelled", title=texts[0] if len(texts) == 2 else None, text=texts[-1], label=few[0])
 
 
 def _message_type(column: str | None, sample: Sequence[Mapping[str, str]]) -> str | None:

@@ -60,8 +60,21 @@ def header_score(first: Sequence[str], rest: Sequence[Sequence[str]]) -> float:
     ]
     if any(score <= _NEVER for score in scores):
         return min(scores)
+    if not any(score >= _TELLING for score in scores) and all(map(_is_free_text, zip(*same, strict=False))):
+        # Sentences in every column: short words above them may be the shortest of them as well as names.
+        return min(sum(scores), -0.5)
     doubled = len({name.lower() for name in names if name}) < len([name for name in names if name])
     return sum(scores) - 2.0 * (doubled and not any(_fold(name) in known for name in names))
+
+
+#: A score that length alone does not give.
+_TELLING = 2.5
+
+
+def _is_free_text(column: Sequence[str]) -> bool:
+    cells = [cell for cell in map(str.strip, column) if cell]
+    worded = sum(bool(re.search(r"[^\W\d_]", cell)) for cell in cells)
+    return len(cells) > 2 and 10 * worded >= 9 * len(cells) and 2 * len(set(cells)) > len(cells)
 
 
 #: What no name of a column is: a number, an address, the value of a row.
@@ -72,6 +85,7 @@ def _score(name: str, below: Sequence[str], known: frozenset[str]) -> float:
     if not name:
         return 0.0
     usual = _fold(name) in known or _fold(name) in LANGUAGE_NAMES
+    usual = usual and not _SENTENCE_END.search(name)
     if len(name) > _LONGEST_NAME or "\n" in name or _NUMBER.fullmatch(name) or _ADDRESS.fullmatch(name):
         return _NEVER
     folded = name.lower()
@@ -98,7 +112,7 @@ def _by_kind(name: str, below: Sequence[str]) -> float:
     if len(below) >= 10 and len(set(below)) <= max(2, len(below) // 8):
         return 1.0  # classes, and it is none of them
     score = 0.0
-    if (own := _script(name)) and (theirs := _script(" ".join(below)[:2000])) and own != theirs:
+    if (own := script_of(name)) and (theirs := script_of(" ".join(below)[:2000])) and own != theirs:
         score += 1.0 if own == "latin" else -1.0
     words, lengths = len(_WORD.findall(name)), sorted(map(len, below))
     if len(name) >= lengths[0]:
@@ -112,7 +126,7 @@ def _by_kind(name: str, below: Sequence[str]) -> float:
     return score
 
 
-def _script(text: str) -> str:
+def script_of(text: str) -> str:
     """Return the script most letters of a text are of; empty if it has none."""
     counts = [(len(letters.findall(text)), name) for name, letters in _SCRIPTS]
     count, name = max(counts, key=lambda item: item[0] * (4 if item[1] == "east" else 1))

@@ -49,12 +49,14 @@ def rows_to_records(
         ConfigError: if a column given in the settings is missing.
         DataError: if no sense can be made of the columns.
     """
-    layout = guess_layout(file, columns, sample, reading.config.columns)
+    layout = guess_layout(file, columns, sample, reading.config.columns, reading.config.languages)
     if layout.otherwise is not None and sample:
         layout = _choose(file, layout, layout.otherwise, sample, reading)
     reading.source.layout = layout.describe()
     _note_use(layout, reading)
     rows = _accounted(rows, columns, layout, reading)
+    if layout.kind == "translation":
+        reading.used.add("languages")
     if layout.kind == "messages":
         yield from messages_to_records(file, rows, layout, reading)
         return
@@ -76,9 +78,10 @@ def _choose(
 
 def _shown(file: str, cells: Mapping[str, str], layout: Layout) -> str:
     """Return what a row becomes, to be shown."""
+    cells = {column: cells.get(column, "") for column in layout.columns}
     if layout.kind == "messages":
         return f"{cells[layout.speaker or layout.direction or '']}: {cells[layout.text or '']}"
-    record = _row_to_record(file, Row(0, dict(cells)), layout)
+    record = _row_to_record(file, Row(0, cells), layout)
     if isinstance(record, Rejected):
         return f"({record.reason})"
     label = (record.label,) if isinstance(record, Labelled) else ()
@@ -99,12 +102,13 @@ def _accounted(
 ) -> Iterator[Row | Rejected]:
     """Yield rows, and account for their characters: those of columns of which no word comes into records by column."""
     spare = [column for column in columns if column not in layout.said]
+    counted = [column for column in columns if column not in layout.labels]
     left: Counter[str] = Counter()
     characters = 0
     for row in rows:
         if isinstance(row, Row):
             cells = row.cells
-            characters += sum(map(len, cells.values()))
+            characters += sum(len(cells[column]) for column in counted)
             for column in spare:
                 left[column] += len(cells[column])
         yield row
