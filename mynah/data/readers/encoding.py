@@ -73,6 +73,22 @@ def encoding_of(given: Input, reading: Reading) -> str:
     return encoding
 
 
+def encoding_of_bytes(data: bytes) -> str:
+    """Return the encoding of a text that was read whole, as it looks: UTF-8, an East Asian one, Windows-1252."""
+    try:
+        data.decode("utf-8")
+        return "utf-8"
+    except UnicodeDecodeError as error:
+        if error.start > len(data) - 4:  # cut in a character
+            return "utf-8"
+    text = data.decode("utf-8", "replace")
+    bad = text.count("\ufffd")
+    if bad <= len(text) - len(text.encode("ascii", "ignore")) - bad:
+        return "utf-8"
+    first = next(i for i, byte in enumerate(data) if byte > 127)
+    return _legacy_encoding(data[first : first + _SAMPLE])
+
+
 def _utf16_without_mark(head: bytes) -> str | None:
     """Recognise UTF-16 of mostly ASCII text by its NULs on every other place."""
     if len(head) < 4:

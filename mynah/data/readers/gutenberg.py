@@ -28,6 +28,8 @@ _CREDITS = re.compile(
 )
 #: The mark that begins a book stands in its first lines, credits soon after it.
 _LAST_START, _LAST_CREDITS = 1200, 60
+#: Lines of a paragraph of credits.
+_LONGEST_CREDITS = 6
 #: A notice that opens a file stands in its first lines.
 _FIRST_LINES = 10
 
@@ -38,17 +40,18 @@ def find_book(lines: Iterable[str]) -> tuple[int, int | None]:
     Returns:
         (0, None) where there are no notices of Project Gutenberg; the second is None where none stand after the book.
     """
-    first = after = 0
-    noticed = crediting = False
+    first = after = credited = 0
+    noticed = False
     for number, line in enumerate(lines, start=1):
         noticed = noticed or (number <= _FIRST_LINES and _NOTICE.match(line) is not None)
         if not first and number > _LAST_START and not noticed:
             break
         if not first and number <= _LAST_START and _START.match(line):
             first = number
-        elif first and number - first <= _LAST_CREDITS and (crediting or _CREDITS.match(line)):
-            crediting = bool(line.strip())
-            first = number if crediting else first
+        elif credited and number - credited <= _LONGEST_CREDITS and not line.strip():
+            first, credited = number, 0  # a paragraph of credits, to its end
+        elif first and number - first <= _LAST_CREDITS and _CREDITS.match(line):
+            first = credited = number
         elif (first or noticed) and number > _FIRST_LINES and (_END.match(line) or _LICENCE.match(line)):
             after = number
             break

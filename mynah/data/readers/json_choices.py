@@ -56,6 +56,8 @@ def with_choices(value: Any) -> Any:
         fields["question"] = next(
             (stem[k] for k in ("stem", "text", "question") if isinstance(stem.get(k), str)), ""
         )
+    if made := _by_context(fields):
+        return made
     found = _options(fields, value)
     if found is None:
         return _continuation(fields) or value
@@ -65,7 +67,20 @@ def with_choices(value: Any) -> Any:
     right = _right(gold, options, marks, first)
     if not asked or right is None:
         return value
+    if options == [*MARKS[: len(options)]]:  # they stand in the question
+        return {"question": "\n".join(asked), "answer": options[right]}
     return {"question": ask(asked, options), "answer": reply(options, right)}
+
+
+def _by_context(fields: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Read the beginnings of one sentence, of which one makes sense."""
+    begun, rest, gold = fields.get("contextoptions"), fields.get("continuation"), fields.get("gold")
+    if not (isinstance(begun, list) and len(begun) > 1 and isinstance(rest, str) and isinstance(gold, int)):
+        return None
+    options = [f"{str(start).rstrip()} {rest.lstrip()}" for start in begun]
+    if not 0 <= gold < len(options):
+        return None
+    return {"question": ask([], options), "answer": reply(options, gold)}
 
 
 def _fold(key: Any) -> str:

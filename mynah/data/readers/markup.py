@@ -61,6 +61,32 @@ def _folded(text: str | None, parent: str) -> str:
     return text if parent == "pre" else re.sub(r"\s+", " ", text)
 
 
+#: Elements whose words are no sentences of a page's own.
+_NO_PROSE = _SKIPPED | frozenset("a nav footer header select button label textarea form aside".split()) - {
+    "form"
+}
+#: A sentence has at least this many characters, or half as many if they are Han.
+_SENTENCE = 30
+
+
+def prose_blocks(tree: Any) -> list[str]:
+    """Return what a page says in sentences outside links, menus and scripts, in order."""
+    blocks: list[str] = []
+    stack: list[tuple[Any, int]] = [(tree, 0)]
+    while stack:
+        element, depth = stack.pop()
+        if depth >= DEEPEST or not isinstance(element.tag, str) or _name(element) in _NO_PROSE:
+            continue
+        for text in (element.text, *(child.tail for child in element)):
+            block = " ".join((text or "").split())
+            han = sum("\u3400" <= char <= "\u9fff" for char in block)
+            letters = sum(map(str.isalpha, block))
+            if len(block) + han >= _SENTENCE and 2 * letters > len(block) - block.count(" "):
+                blocks.append(block)
+        stack.extend((child, depth + 1) for child in reversed(element))
+    return blocks
+
+
 #: How a text that is HTML begins; a text about HTML begins with words.
 _HTML = re.compile(
     r"\s*<(?:!doctype|html|head|body|p|div|br|span|table|ul|ol|li|blockquote|h[1-6]|b|strong|i|em|a|font|article|img|"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.web_page import main_text
+from mynah.data.readers.web_page import main_text, page_encoding
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading
 from mynah.errors import MissingDependency
@@ -50,7 +50,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
                     io.StringIO()
                 ):  # the library writes there what is in the account
                     record = next(records)
-                if record.rec_type not in _PAGES:
+                if record.rec_type not in _PAGES or _is_crawlers(record):
                     continue
                 number += 1
                 body = record.content_stream().read(LARGEST_PAGE + 1)
@@ -64,6 +64,11 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
                 break
             yield _record(given, number, record, body)
     reading.source.rows = number
+
+
+def _is_crawlers(record: Any) -> bool:
+    """Whether a record is what the crawler notes of itself: wget's log, its arguments."""
+    return (record.rec_headers.get_header("WARC-Target-URI") or "").strip("<>").startswith("metadata:")
 
 
 def _read_text(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
@@ -102,9 +107,9 @@ def _page(
     if len(body) > LARGEST_PAGE:
         return Rejected(given.name, number, f"a page of more than {LARGEST_PAGE >> 20} MiB")
     if "html" in kind:
-        return _document(given, number, main_text(body, charset) or main_text(body, _guessed(body)) or "")
+        return _document(given, number, main_text(body, page_encoding(body, charset)) or "")
     if kind.startswith("text/plain"):
-        return _document(given, number, body.decode(_guessed(body), "replace"))
+        return _document(given, number, body.decode(page_encoding(body, charset), "replace"))
     return Rejected(given.name, number, f"no text: {kind.partition(';')[0] or 'no type'}"[:80], bad=False)
 
 
@@ -112,13 +117,3 @@ def _document(given: Input, number: int, text: str) -> Record | Rejected:
     if not text.strip():
         return Rejected(given.name, number, "a page without text")
     return Document(text.strip(), f"{given.name}:{number}")
-
-
-def _guessed(body: bytes) -> str:
-    """Return UTF-8 if a page is that, else the encoding of the older web."""
-    try:
-        body.decode("utf-8")
-    except UnicodeDecodeError as error:
-        # A page cut in a character is still UTF-8.
-        return "utf-8" if error.start > len(body) - 4 else "cp1252"
-    return "utf-8"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator
 
-from mynah.data.readers.encoding import encoding_of
+from mynah.data.readers.encoding import encoding_of, encoding_of_bytes
+from mynah.data.readers.gutenberg import find_book
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.markup import parse_html, tree_text
-from mynah.data.readers.plain import cut
+from mynah.data.readers.markup import parse_html, prose_blocks, tree_text
+from mynah.data.readers.plain import NOTES, cut
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading
 from mynah.errors import MissingDependency
@@ -40,19 +42,51 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     if len(data) > LARGEST:
         yield Rejected(given.name, 0, f"a page of more than {LARGEST >> 20} MiB")
         return
-    declared = _DECLARED.search(data[:4096])
-    encoding = declared[1].decode("ascii") if declared and not reading.config.encoding else ""
-    text = main_text(data, encoding) if encoding else None
-    if text is None or text.count("\ufffd") > len(text) // 50:  # what a page declares is not always true
-        encoding = encoding_of(given, reading)
-        text = main_text(data, encoding)
+    told = encoding_of(given, reading) if reading.config.encoding else ""
+    encoding = told or page_encoding(data)
+    reading.used.add("encoding")
+    text = main_text(data, encoding)
     reading.tell(form="a web page", layout="main text", encoding=encoding)
     if text and len(text) > BOOK_CHARACTERS:
-        yield from cut(iter(text.splitlines(keepends=True)), given.name)
+        lines = text.splitlines(keepends=True)
+        first, after = find_book(lines)
+        lines = lines[first : None if after is None else after - 1]
+        if first or after is not None:
+            yield Rejected(given.name, 0, NOTES, bad=False)
+        yield from cut(iter(lines), given.name)
     elif text:
         yield Document(text, given.name)
     else:
         yield Rejected(given.name, 0, "a page without text")
+
+
+def page_encoding(data: bytes, told: str = "") -> str:
+    """Return the encoding of a page: as its server told or it declares itself, if that is true; else as it looks.
+
+    Args:
+        data: the page.
+        told: by the server's header, if it was.
+    """
+    declared = _DECLARED.search(data[:4096])
+    for name in (told, declared[1].decode("ascii") if declared else ""):
+        if not name:
+            continue
+        name = _WIDER.get(name.lower(), name)
+        with contextlib.suppress(LookupError, ValueError):
+            text = data.decode(name, "replace")
+            if 20 * text.count("\ufffd") <= len(text) - len(text.encode("ascii", "ignore")):
+                return name
+    return encoding_of_bytes(data)
+
+
+#: Encodings that pages in a wider one declare.
+_WIDER = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "iso-8859-1": "cp1252",
+    "latin1": "cp1252",
+}
 
 
 def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
@@ -73,8 +107,35 @@ def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
     except LookupError:
         return None
     if len(page) <= MAIN_TEXT_CHARACTERS:
-        found = trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False)
+        found = (
+            trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False) or ""
+        )
+        tree = parse_html(page.encode(), "utf-8")
+        blocks = prose_blocks(tree) if tree is not None else []
+        if _is_lost(blocks, found):
+            more = (
+                trafilatura.extract(page, include_comments=True, favor_recall=True, deduplicate=False) or ""
+            )
+            found = "\n".join(blocks) if _is_lost(blocks, more) else more
         if found:
             return str(found)
     tree = parse_html(page.encode(), "utf-8")
     return (tree_text(tree) or None) if tree is not None else None
+
+
+#: Sentences outside links of which less than this share is in what was found, and more than so many characters are
+#: not: the main text was taken for something else, by the name of its element, say.
+_LOST_SHARE, _LOST_CHARACTERS = 0.3, 200
+
+
+def _is_lost(blocks: list[str], found: str) -> bool:
+    within = re.sub(r"\s+", "", found)
+    sizes = [
+        len(block.encode("gb18030", "replace")) for block in blocks
+    ]  # a Han character says as much as two
+    total = sum(sizes)
+    kept = sum(
+        size for block, size in zip(blocks, sizes, strict=True) if re.sub(r"\s+", "", block)[:24] in within
+    )
+    short = 2 * len(found.encode("gb18030", "replace")) < total
+    return short and kept < _LOST_SHARE * total and total - kept > _LOST_CHARACTERS
