@@ -40,7 +40,17 @@ _HEADING = re.compile(
     r"\\(?:part|chapter|section|subsection|subsubsection|paragraph|title)\*?\s*(?:\[[^\]]*\])?\s*\{((?:[^{}]++|\{[^{}]*+\})*+)\}"
 )
 _ITEM = re.compile(r"\\item\s*(?:\[([^\]]*)\])?")
-_ENVIRONMENT = re.compile(r"\\(?:begin|end)\{[^{}]*\}(?:\[[^\]]*\])?")
+_ENVIRONMENT = re.compile(
+    r"\\begin\{(?:minipage|multicols|adjustbox|wrapfigure|tabularx|subfigure|spacing)\*?\}(?:\[[^\]]*\])*\{[^{}]*\}"
+    r"|\\(?:begin|end)\{[^{}]*\}(?:\[[^\]]*\])*"
+)
+#: Boxes and colours, with the sizes and names before what they hold.
+_BOX = re.compile(
+    r"\\(?:framebox|makebox|savebox|frame|fbox|mbox|shadowbox|ovalbox|doublebox|boxed)\b\s*(?:\([^()]*\))?(?:\s*\[[^\]]*\])*"
+    r"|\\(?:parbox|raisebox|colorbox|textcolor|scalebox|rotatebox|href|color|fontsize|selectlanguage|foreignlanguage)\b"
+    r"(?:\s*\[[^\]]*\])*\s*\{[^{}]*\}(?:\s*\[[^\]]*\])*"
+    r"|\\(?:fcolorbox|resizebox)\b\*?(?:\s*\[[^\]]*\])*\s*\{[^{}]*\}\s*\{[^{}]*\}"
+)
 #: Commands that set type or space; of others that nothing defines, the name is kept: it stands for a word.
 _SETTING = re.compile(
     r"\\(?:text[a-z]{2,6}|emph|em|bf|it|rm|sf|sc|tt|sl|bfseries|itshape|rmfamily|sffamily|ttfamily|scshape|tiny|scriptsize|footnotesize|small|"
@@ -109,7 +119,7 @@ def to_text(source: str) -> str:
     text = _REFERENCE.sub("…", text)
     text = _MATH.sub(keep, text)
     text = _HEADING.sub(r"\n\n\1\n\n", text)
-    text = _WITHOUT_TEXT.sub("", text)
+    text = _BOX.sub("", _WITHOUT_TEXT.sub("", text))
     text = _ITEM.sub(lambda m: f"\n- {m[1]} " if m[1] else "\n- ", text)
     text = _ENVIRONMENT.sub("\n\n", text)
     text = _ACCENT.sub(lambda m: unicodedata.normalize("NFC", m[2] + _ACCENTS[m[1]]), text)
