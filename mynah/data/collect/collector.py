@@ -137,6 +137,8 @@ class Collector:
             raise _meaningless(source, meant)
         bad = [item for item in first if isinstance(item, Rejected) and item.bad]
         rows = max(source.rows, sum(not isinstance(item, Rejected) or item.bad for item in first))
+        if len(bad) == rows == 1:
+            raise DataError(f"{unit.name}: {bad[0].reason}")
         if 2 * len(bad) > rows:
             raise DataError(
                 f"{unit.name}: {len(bad):,} of {rows:,} rows are bad, more than half; the first is line "

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
+from mynah.data.collect.class_files import lists_of_classes, named_for_classes
 from mynah.data.collect.parallel_files import (
     Items,
     Unit,
@@ -50,8 +51,10 @@ def find_units(inputs: list[Input], config: CollectConfig) -> list[Unit]:
             _irc,
             _indexed_classes,
             parallel_labels,
+            lists_of_classes,
+            named_for_classes,
             parallel_replies,
-            parallel_translations,
+            partial(parallel_translations, languages=config.languages),
         ):
             for unit in list(find(left)):
                 take(unit)

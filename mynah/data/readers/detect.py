@@ -13,8 +13,9 @@ from mynah.data.readers import (
     chat_days,
     chat_signal,
     chat_text,
-    chatterbot,
+    chat_zoom,
     columnar,
+    conllu,
     database,
     dialogue_lines,
     excel,
@@ -26,6 +27,7 @@ from mynah.data.readers import (
     mail,
     pdf,
     plain,
+    rasa,
     subtitles,
     table,
     telegram_html,
@@ -34,6 +36,7 @@ from mynah.data.readers import (
     web_page,
     wikipedia,
     xml_records,
+    yaml_file,
 )
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input, office_kind
@@ -57,7 +60,10 @@ READERS: dict[str, Reader] = {
     "classes": labelled_lines.read,
     "transcript": transcript.read,
     "telegram-html": telegram_html.read,
-    "yaml": chatterbot.read,
+    "yaml": yaml_file.read,
+    "rasa": rasa.read_markdown,
+    "conllu": conllu.read,
+    "zoom": chat_zoom.read,
     "xml": xml_records.read,
     "parquet": columnar.read,
     "excel": excel.read,
@@ -184,6 +190,12 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "subtitles"
     if gettext.is_catalogue(start):
         return "gettext"
+    if conllu.is_conllu(start):
+        return "conllu"
+    if chat_zoom.is_zoom(start):
+        return "zoom"
+    if given.suffix in (".md", ".markdown", ".txt", "") and rasa.is_markdown(start):
+        return "rasa"
     if given.suffix in (".tex", ".ltx", ".sty") or latex.is_latex(start):
         return "latex"
     if chat_blocks.head_of(given, encoding):

@@ -11,6 +11,8 @@ from mynah.data.sources import LOST_SHARE, Reading
 
 #: Values whose fields are looked for in their records.
 _LOOKED_AT = 20
+#: A text without a blank is an id, a role or a date up to this length.
+_LONGEST_MARK = 40
 #: Fields that are named.
 _NAMED = 5
 
@@ -27,6 +29,15 @@ def strings_of(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
             yield from strings_of(item, path)
 
 
+def characters_of(value: Any) -> int:
+    """Return how many characters the texts of a value have; ids, roles and dates are marks of the form."""
+    return sum(len(text) for _, text in strings_of(value) if not _is_mark(text))
+
+
+def _is_mark(text: str) -> bool:
+    return len(text) <= _LONGEST_MARK and text.isascii() and not any(map(str.isspace, text))
+
+
 class Account:
     """Counts the characters of values, and finds out which fields of the first of them are in no record."""
 
@@ -37,7 +48,7 @@ class Account:
 
     def note(self, value: Any, record: Record | None) -> None:
         """Count the characters of a value and, of the first, keep what became of it."""
-        self.reading.source.characters += sum(len(text) for _, text in strings_of(value))
+        self.reading.source.characters += characters_of(value)
         if record is not None and len(self._values) < _LOOKED_AT:
             self._values.append(value)
             self._texts += record.texts
@@ -57,7 +68,7 @@ class Account:
         said = "\n".join(self._texts)
         unused: Counter[str] = Counter()
         for path, text in strings_of(self._values):
-            if text.strip() and text.strip() not in said:
+            if text.strip() and not _is_mark(text) and text.strip() not in said:
                 unused[path] += len(text)
         return [path for path, _ in unused.most_common(_NAMED)]
 

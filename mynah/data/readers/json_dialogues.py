@@ -75,15 +75,16 @@ def _is_spoken_pair(turn: Any) -> bool:
     return isinstance(turn, list) and len(turn) == 2 and isinstance(turn[0], int) and isinstance(turn[1], str)
 
 
-def left_out(value: Any) -> Iterator[str]:
-    """Yield a reason for each message of a conversation or preference that is no turn of it."""
-    programs = 0
+def left_out(value: Any) -> Iterator[tuple[str, int]]:
+    """Yield reason and characters of each message of a conversation or preference that is no turn of it."""
+    programs = [0] * (value.programs if isinstance(value, Unfolded) else 0)
     if isinstance(value, Unfolded):
-        yield from itertools.repeat("a branch that was not taken", value.untaken)
-        programs = value.programs
+        yield from itertools.repeat(("a branch that was not taken", 0), value.untaken)
     for turn in (*(turns_of(value) or ()), *_compared(value)):
-        programs += isinstance(turn, dict) and not _both_sides(turn) and _is_programs(turn)
-    yield from itertools.repeat("what a program was told or answered", programs)
+        if isinstance(turn, dict) and not _both_sides(turn) and _is_programs(turn):
+            programs.append(len(_text(turn) or ""))
+    for characters in programs:
+        yield "what a program was told or answered", characters
 
 
 def _compared(value: Any) -> Iterator[Any]:
@@ -130,6 +131,8 @@ def to_record(name: str, number: int, value: Any, assistant: Sequence[str] = ())
         speaker, text = _speaker(turn), _text(turn)
         if text is None:
             return Rejected(name, number, "a turn has no text")
+        if not text.strip():
+            return Rejected(name, number, "a turn is empty")
         spoken.append((speaker or ("user", "assistant")[index % 2], text))
     roles = _roles([speaker for speaker, _ in spoken], assistant)
     if roles is None:

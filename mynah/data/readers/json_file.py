@@ -10,7 +10,7 @@ from typing import Any
 from mynah.data.readers import chat_json
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_account import Account, strings_of, words_of
+from mynah.data.readers.json_account import Account, characters_of, words_of
 from mynah.data.readers.json_choices import with_choices
 from mynah.data.readers.json_dialogues import (
     is_conversation,
@@ -46,6 +46,15 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 
     reading.tell(form="JSON")
     yield from _read(given.name, values, reading)
+
+
+def read_values_as_json(name: str, values: list[Any], reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the records of values that another format gave, as those of JSON.
+
+    Raises:
+        DataError: if they are of no layout that can be told.
+    """
+    return _read(name, lambda: map(_unfolded, enumerate(values, start=1)), reading)
 
 
 def _sample(values: Iterable[Numbered | Rejected]) -> Iterator[Numbered | Rejected]:
@@ -144,7 +153,9 @@ def _each(
             made = None if isinstance(record, Rejected) else record
             account.note(item[1], made)
             kept += sum(map(len, made.texts)) if made else 0
-            yield from with_account(name, item, record)
+            for entry in with_account(name, item, record):
+                kept += entry.characters if isinstance(entry, Rejected) else 0
+                yield entry
     account.close(kept)
 
 
@@ -152,8 +163,8 @@ def with_account(name: str, item: Numbered, record: Record | Rejected) -> Iterat
     """Yield a record, and what of its value is left out; of one that is rejected all is."""
     yield record
     if not isinstance(record, Rejected):
-        for reason in left_out(item[1]):
-            yield Rejected(name, item[0], reason, bad=False)
+        for reason, characters in left_out(item[1]):
+            yield Rejected(name, item[0], reason, bad=False, characters=characters)
 
 
 def _inner(value: Any) -> list[Any] | None:
@@ -267,7 +278,7 @@ def _flat(
             if isinstance(item, Rejected):
                 yield item
             else:
-                reading.source.characters += sum(len(text) for _, text in strings_of(item[1]))
+                reading.source.characters += characters_of(item[1])
                 yield from _document(name, item)
         return
 
@@ -281,7 +292,7 @@ def _flat(
                 yield Rejected(name, item[0], "not a flat record")
             else:
                 for key, inner in _nested(item[1]):
-                    characters = sum(len(text) for _, text in strings_of(inner))
+                    characters = characters_of(inner)
                     reading.source.characters += characters
                     reading.drop(f"field {key}", characters)
                 yield Row(item[0], {column: cells.get(column, "") for column in columns})

@@ -32,20 +32,19 @@ def unfold(value: Any) -> Any:
             end = value["completion"]
             last = end if isinstance(end, list) else [{"role": "assistant", "content": str(end)}]
             return {"messages": [*prompt, *last]}
-        history = value.get("history")
-        if (
-            isinstance(history, list)
-            and history
-            and isinstance(value.get("instruction"), str)
-            and "output" in value
-        ):
-            return {"messages": _by_history(value, history)}
+        history = value.get("history") if isinstance(value.get("history"), list) else []
+        instructs = isinstance(value.get("instruction"), str) and isinstance(value.get("output"), str)
+        if instructs and (history or isinstance(value.get("system"), str)):
+            return {"messages": _by_history(value, history or [])}
+        if isinstance(value.get("input"), dict) and "preferred_output" in value:
+            return _by_preferred(value)
     return value
 
 
 def _by_history(value: dict[str, Any], history: list[Any]) -> list[dict[str, str]]:
     """Return the turns of an instruction with the exchanges before it."""
-    turns = [{"role": "system", "content": value["system"]}] if isinstance(value.get("system"), str) else []
+    told = value.get("system")
+    turns = [{"role": "system", "content": told}] if isinstance(told, str) and told.strip() else []
     for exchange in history:
         if isinstance(exchange, list) and len(exchange) == 2:
             turns += [
@@ -60,6 +59,19 @@ def _by_history(value: dict[str, Any], history: list[Any]) -> list[dict[str, str
         {"role": "user", "content": asked},
         {"role": "assistant", "content": str(value["output"])},
     ]
+
+
+def _by_preferred(value: dict[str, Any]) -> dict[str, Any]:
+    """Return OpenAI's pair of outputs as a preference: the turns before, the better and the worse reply."""
+    before = value["input"].get("messages")
+    replies = [value.get(key) for key in ("preferred_output", "non_preferred_output")]
+    chosen, rejected = (_last(reply) for reply in replies)
+    return {"messages": before if isinstance(before, list) else [], "chosen": chosen, "rejected": rejected}
+
+
+def _last(reply: Any) -> Any:
+    said = [turn for turn in reply if isinstance(turn, dict)] if isinstance(reply, list) else []
+    return said[-1] if said else reply
 
 
 def _by_parent(mapping: dict[str, Any], last: Any) -> Unfolded:

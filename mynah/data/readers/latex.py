@@ -44,6 +44,8 @@ _ENVIRONMENT = re.compile(
     r"\\begin\{(?:minipage|multicols|adjustbox|wrapfigure|tabularx|subfigure|spacing)\*?\}(?:\[[^\]]*\])*\{[^{}]*\}"
     r"|\\(?:begin|end)\{[^{}]*\}(?:\[[^\]]*\])*"
 )
+#: A line's end, and how much space is left under it.
+_LINE_END = re.compile(r"\\\\\*?\s*\[-?[\d.]+\s*\\?\w*\]")
 #: Boxes and colours, with the sizes and names before what they hold.
 _BOX = re.compile(
     r"\\(?:framebox|makebox|savebox|frame|fbox|mbox|shadowbox|ovalbox|doublebox|boxed)\b\s*(?:\([^()]*\))?(?:\s*\[[^\]]*\])*"
@@ -119,6 +121,7 @@ def to_text(source: str) -> str:
     text = _REFERENCE.sub("…", text)
     text = _MATH.sub(keep, text)
     text = _HEADING.sub(r"\n\n\1\n\n", text)
+    text = _LINE_END.sub(r"\\\\", text)
     text = _BOX.sub("", _WITHOUT_TEXT.sub("", text))
     text = _ITEM.sub(lambda m: f"\n- {m[1]} " if m[1] else "\n- ", text)
     text = _ENVIRONMENT.sub("\n\n", text)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from mynah.data.layout import Layout
 from mynah.data.readers.chat_text import is_log
@@ -21,6 +22,11 @@ from mynah.data.tables.to_records import messages_to_records
 _CLOCK = r"\d{1,2}:\d{2}(?::\d{2})?"
 _TIME = rf"\d{{4}}[-/.]\d{{1,2}}[-/.]\d{{1,2}}[T ]{_CLOCK}(?:[.,]\d+)?Z?|{_CLOCK}"
 _STAMP = rf"(?:[\[(]?(?P<time>{_TIME})[\])]?\s*[-–|]?\s*)?"
+#: In Markdown a speaker is bold or a heading, and what is said may have blank lines and stand below.
+_MARKED = re.compile(
+    rf"(?:#{{1,6}}\s+|\*\*|__)(?:#{{1,6}}\s+|\*\*)?{_STAMP}(?P<who>[^\W\d_][^:：\n*#]{{0,39}}?)\s?(?:[:：]\s?(?:\*\*|__)|(?:\*\*|__)\s?[:：]|[:：])"
+    r"\s*(?P<text>.*)"
+)
 _TURN = re.compile(rf"{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}})[\]>]?\s?[:：]\s*(?P<text>\S.*)")
 #: Characters of a line that are looked at to tell what it is.
 _LOOKED_AT = 500
@@ -33,6 +39,8 @@ TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
 def is_transcript(given: Input, encoding: str) -> bool:
     """Whether most of the first lines are turns of a few speakers who come back."""
     lines = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
+    if is_marked(lines):
+        return True
     turns = [found for line in lines if (found := _TURN.match(line))]
     speakers = Counter(found["who"].strip().lower() for found in turns)
     worded = sum(_WORDS.search(found["text"]) is not None for found in turns)
@@ -45,15 +53,44 @@ def is_transcript(given: Input, encoding: str) -> bool:
     )
 
 
+def is_marked(lines: list[str]) -> bool:
+    """Whether lines begin with a speaker in bold or as a heading, and two or a few take turns."""
+    heads = [found["who"].strip().lower() for line in lines if (found := _MARKED.match(line))]
+    speakers = Counter(heads)
+    apart = sum(one != other for one, other in pairwise(heads))
+    return (
+        len(heads) >= 4
+        and 2 <= len(speakers) <= 6
+        and min(speakers.values()) >= 2
+        and 10 * apart >= 8 * (len(heads) - 1)
+        and _MARKED.match(lines[0] if _MARKED.match(lines[0]) else lines[1] if len(lines) > 1 else "")
+        is not None
+    )
+
+
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield conversations cut at blank lines, or at silences where there are none."""
     encoding = encoding_of(given, reading)
+    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
+    shown = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
+    if is_marked(shown):
+        reading.tell(
+            form="a transcript in Markdown", layout="turns under their speakers, cut at rules and titles"
+        )
+        layout = Layout(
+            "messages",
+            text=TEXT,
+            speaker=SPEAKER,
+            conversation=CONVERSATION,
+            assistant=reading.config.columns.assistant,
+        )
+        yield from messages_to_records(given.name, _marked_turns(given, encoding), layout, reading)
+        return
     turns = blanks = 0
     for item in _turns(given, encoding):
         if isinstance(item, Row):
             turns += 1
             blanks = int(item.cells[CONVERSATION])
-    reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     reading.tell(form="a transcript", layout=f"cut at {'blank lines' if blanks else 'silences'}")
     # A blank line after every turn sets turns apart, not conversations.
     cut = 0 < blanks < 0.8 * turns
@@ -66,6 +103,31 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         assistant=reading.config.columns.assistant,
     )
     yield from messages_to_records(given.name, _turns(given, encoding), layout, reading)
+
+
+def _marked_turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
+    """Yield each turn with all that stands below it, up to the next speaker, a rule or a title."""
+    turn: Row | None = None
+    said: list[str] = []
+    conversation = 0
+    for number, line in enumerate(given.lines(encoding), start=1):
+        line = line.rstrip("\r\n")
+        found = _MARKED.match(line.strip())
+        ends = re.fullmatch(r"\s*(?:[-*_]\s?){3,}|#\s+\S.*", line) is not None and found is None
+        if found is None and not ends:
+            said.append(line)
+            continue
+        if turn is not None:
+            yield Row(turn.line, {**turn.cells, TEXT: "\n".join(said).strip()})
+        elif any(map(str.strip, said)):
+            yield Rejected(given.name, 1, "what stands above the first turn", bad=False)
+        if found is None:
+            turn, said, conversation = None, [], conversation + 1
+        else:
+            cells = {SPEAKER: found["who"].strip(), CONVERSATION: str(conversation)}
+            turn, said = Row(number, cells), [found["text"]]
+    if turn is not None:
+        yield Row(turn.line, {**turn.cells, TEXT: "\n".join(said).strip()})
 
 
 def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:

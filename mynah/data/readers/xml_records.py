@@ -16,7 +16,7 @@ from mynah.data.chats.notices import Reactions
 from mynah.data.layout import Layout
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.markup import plain_text
-from mynah.data.records import Record, Rejected
+from mynah.data.records import Pair, Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records
 from mynah.errors import DataError
@@ -41,6 +41,9 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         raise DataError(f"{given.name}: XML in which no element repeats; expected one element a record")
     if tag in ("sms", "mms"):
         yield from _backup(given, reading)
+        return
+    if tag in ("trans-unit", "segment"):
+        yield from _units(given, tag, reading)
         return
     rows = _rows_of_elements(given, tag)
     sample = list(islice(rows, SAMPLE_ROWS))
@@ -182,6 +185,23 @@ def _rows_of_elements(given: Input, tag: str) -> Iterator[Row | Rejected]:
             yield Row(number, cells)
         else:
             yield Rejected(given.name, number, "an empty element")
+
+
+def _units(given: Input, tag: str, reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the pairs of an XLIFF file."""
+    reading.tell(form="XLIFF", layout="source, target")
+    for number, element in enumerate(elements(given, tag), start=1):
+        reading.source.rows += 1
+        sides = [
+            "".join(side.itertext()).strip() if side is not None else ""
+            for side in (element.find("{*}source"), element.find("{*}target"))
+        ]
+        reading.source.characters += sum(map(len, sides))
+        if all(sides):
+            yield Pair(sides[0], sides[1], f"{given.name}:{number}")
+        else:
+            characters = sum(map(len, sides))
+            yield Rejected(given.name, number, "not translated", bad=False, characters=characters)
 
 
 def _is_mixed(element: Any) -> bool:
