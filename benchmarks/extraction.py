@@ -39,9 +39,9 @@ def pages(folder: Path) -> None:
     """Print precision, recall and F1 over the phrases of the gold pages."""
     import trafilatura
 
+    from mynah.data.markup import parse_html, tree_text
     from mynah.data.readers.encoding import detect_encoding
     from mynah.data.readers.inputs import Input
-    from mynah.data.readers.markup import parse_html, tree_text
 
     gold = json.loads((folder / "evaldata.json").read_text(encoding="utf-8"))
     items = list(gold.values()) if isinstance(gold, dict) else gold

@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mynah import __version__
-from mynah.data.readers.markup import parse_html
+from mynah.data.markup import parse_html
 from mynah.data.readers.web_page import main_text
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading

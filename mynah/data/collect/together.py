@@ -20,7 +20,7 @@ from mynah.data.collect.parallel_files import (
     parallel_replies,
     parallel_translations,
 )
-from mynah.data.readers import cornell, irc, slack
+from mynah.data.readers import cornell, irc, mail, slack
 from mynah.data.readers.detect import form_of, reader_of
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
@@ -49,6 +49,7 @@ def find_units(inputs: list[Input], config: CollectConfig) -> list[Unit]:
             _slack,
             _cornell,
             _irc,
+            _mail,
             _indexed_classes,
             parallel_labels,
             lists_of_classes,
@@ -80,6 +81,21 @@ def _slack(inputs: list[Input]) -> Iterator[Unit]:
         for name, days in channels.items():
             tops = [given for given in files if not slack.is_day(given, root)]
             yield Unit(name, [*days, *tops], partial(slack.read_channel, days, users))
+
+
+def _mail(inputs: list[Input]) -> Iterator[Unit]:
+    """Messages that are a file each, in one folder: of a thread each may lie in a file of its own."""
+    by_folder: dict[str, list[Input]] = defaultdict(list)
+    for given in inputs:
+        path = PurePosixPath(given.name)
+        if (given.suffix == ".eml" or path.parent.name in ("cur", "new")) and mail.is_mail(
+            given.head(1 << 13)
+        ):
+            by_folder[str(path.parent)].append(given)
+    for folder, files in by_folder.items():
+        if len(files) > 1:
+            name = f"{folder}/*.eml" if folder != "." else "*.eml"
+            yield Unit(name, files, partial(mail.read_files, files))
 
 
 def _cornell(inputs: list[Input]) -> Iterator[Unit]:

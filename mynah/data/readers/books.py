@@ -10,8 +10,8 @@ import zlib
 from collections.abc import Iterator
 from typing import Any
 
+from mynah.data.markup import parse_html, tree_text
 from mynah.data.readers.inputs import BOMB_BYTES, BOMB_RATIO, Input
-from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.readers.plain import cut
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading

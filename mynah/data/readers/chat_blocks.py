@@ -1,7 +1,8 @@
-"""Chats that an app exported as blocks of lines, each headed by time and name: QQ, Discord and iMessage.
+"""Chats that an app exported as blocks of lines, each headed by time and name: QQ, Discord, iMessage, Feishu.
 
 2023-12-31 21:05:07 Ann(12345678)       QQ; the words follow below
 [31-Dec-23 09:05 PM] ann#1234           Discord
+Ann 2023年12月31日 21:05                 Feishu, DingTalk, WeCom, as they are copied
 Dec 31, 2023 9:05:07 PM                 iMessage; the name has a line of its own
 Ann
 """
@@ -27,7 +28,11 @@ _DISCORD = re.compile(
     r"\[(?P<time>\d{1,4}[-./](?:\d{1,2}|[A-Za-z]{3})[-./]\d{2,4} \d{1,2}:\d\d(?: ?[AP]M)?)\] (?P<who>\S[^:]{0,79})"
 )
 _IMESSAGE = re.compile(r"(?P<time>[A-Z][a-z]{2} \d\d?, \d{4} +\d{1,2}:\d\d:\d\d [AP]M)(?: \(.*\))?")
-_HEADS = (_QQ, _DISCORD, _IMESSAGE)
+_NAME_FIRST = re.compile(
+    r"(?P<who>(?!\d{4}[-/])\S.{0,39}?)[ \t:：]+(?P<time>\d{4}(?:[-/.]\d{1,2}[-/.]\d{1,2}|年\d{1,2}月\d{1,2}日),?\s+"
+    r"(?:(?P<half>上午|下午|AM|PM) ?)?\d{1,2}:\d\d(?::\d\d)?)[:：]?"
+)
+_HEADS = (_QQ, _DISCORD, _IMESSAGE, _NAME_FIRST)
 #: What QQ writes above a chat, and between chats.
 _RULE = re.compile(r"={10,}")
 _NOTES = re.compile(
@@ -121,6 +126,16 @@ def _own_lines(block: list[str]) -> list[str]:
     return [text for text in block[:end] if not (text.startswith("    ") or _BESIDE.fullmatch(text))]
 
 
+def _usual(time: str, half: str) -> str:
+    """Return a time as `YYYY-MM-DD HH:MM`, with the half of the day that a Chinese clock names worked in."""
+    year, month, day, hour, minute, *second = map(int, re.findall(r"\d+", time))
+    if half in ("下午", "PM") and hour < 12:
+        hour += 12
+    elif half in ("上午", "AM") and hour == 12:
+        hour = 0
+    return f"{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second[0] if second else 0:02}"
+
+
 def _message(name: str, line: int, head: re.Match[str], block: list[str], chat: str) -> Row | Rejected:
     speaker = (head.groupdict().get("who") or "").removesuffix(" (pinned)")
     if head.re is _IMESSAGE:
@@ -133,4 +148,6 @@ def _message(name: str, line: int, head: re.Match[str], block: list[str], chat: 
         return Rejected(name, line, MEDIA, bad=False)
     half = head.groupdict().get("half")
     time = f"{head['time']} {half}" if half else head["time"]
+    if head.re is _NAME_FIRST:
+        time = _usual(head["time"], half or "")
     return Row(line, {"text": words, "speaker": speaker.strip(), "time": time, "chat": chat})

@@ -34,6 +34,7 @@ from mynah.data.readers import (
     transcript,
     warc,
     web_page,
+    wechat_html,
     wikipedia,
     xml_records,
     yaml_file,
@@ -60,6 +61,7 @@ READERS: dict[str, Reader] = {
     "classes": labelled_lines.read,
     "transcript": transcript.read,
     "telegram-html": telegram_html.read,
+    "wechat-html": wechat_html.read,
     "yaml": yaml_file.read,
     "rasa": rasa.read_markdown,
     "conllu": conllu.read,
@@ -180,6 +182,8 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "json"
     if telegram_html.is_export(start):
         return "telegram-html"
+    if wechat_html.is_export(given, encoding, start):
+        return "wechat-html"
     if web_page.is_html(start):
         return "html"
     if wikipedia.is_dump(start):

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from mynah.data.readers import chat_json
+from mynah.data.readers import chat_feishu, chat_json
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.json_account import Account, characters_of, words_of
@@ -95,7 +95,10 @@ def _read(
     first = list(_sample(rest))
     good = [item[1] for item in first if not isinstance(item, Rejected)]
     items = itertools.chain(first, rest)
-    if chat_json.is_messages(good):
+    if any(chat_feishu.messages_in(value) for value in good):
+        found = (item[1] for item in items if not isinstance(item, Rejected))
+        yield from chat_feishu.read_messages(name, found, reading)
+    elif chat_json.is_messages(good):
         yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):
         yield from chat_json.read_chats(_chats(name, items), name, reading)

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from mynah.data.layout import Layout
-from mynah.data.readers.markup import plain_text
-from mynah.data.readers.quoted import own_words
+from mynah.data.markup import plain_text
+from mynah.data.quoted import own_words
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, NOTE, messages_to_records

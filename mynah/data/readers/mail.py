@@ -11,9 +11,9 @@ from email.message import EmailMessage
 from email.utils import getaddresses, parsedate_to_datetime
 
 from mynah.data.layout import Layout
+from mynah.data.markup import parse_html, tree_text
+from mynah.data.quoted import own_words
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.markup import parse_html, tree_text
-from mynah.data.readers.quoted import own_words
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import messages_to_records
@@ -44,7 +44,22 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     rows = itertools.chain.from_iterable(
         _rows_of_message(given, line, data) for line, data in _messages(given)
     )
-    layout = Layout(
+    yield from messages_to_records(given.name, rows, _layout(reading), reading)
+
+
+def read_files(files: list[Input], reading: Reading) -> Iterator[Record | Rejected]:
+    """Yield the threads of messages that are a file each, as those of a mailbox."""
+    reading.tell(form="mail", layout="threads by In-Reply-To; quoted text and signatures left out")
+    rows = (
+        row
+        for number, given in enumerate(files, start=1)
+        for row in _rows_of_message(given, number, given.head(LARGEST_MESSAGE))
+    )
+    yield from messages_to_records(reading.source.file, rows, _layout(reading), reading)
+
+
+def _layout(reading: Reading) -> Layout:
+    return Layout(
         "messages",
         text="text",
         speaker="speaker",
@@ -53,7 +68,6 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         reply_to="reply_to",
         assistant=reading.config.columns.assistant,
     )
-    yield from messages_to_records(given.name, rows, layout, reading)
 
 
 def _messages(given: Input) -> Iterator[tuple[int, bytes]]:

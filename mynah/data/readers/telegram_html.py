@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from mynah.data.layout import Layout
+from mynah.data.markup import parse_html, tree_text
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.markup import parse_html, tree_text
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, messages_to_records

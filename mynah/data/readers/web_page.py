@@ -6,10 +6,10 @@ import contextlib
 import re
 from collections.abc import Iterator
 
+from mynah.data.markup import parse_html, prose_blocks, tree_text
 from mynah.data.readers.encoding import encoding_of, encoding_of_bytes
 from mynah.data.readers.gutenberg import find_book
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.markup import parse_html, prose_blocks, tree_text
 from mynah.data.readers.plain import NOTES, cut
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading

@@ -14,8 +14,8 @@ from typing import Any, BinaryIO
 
 from mynah.data.chats.notices import Reactions
 from mynah.data.layout import Layout
+from mynah.data.markup import plain_text
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.markup import plain_text
 from mynah.data.records import Pair, Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, SAMPLE_ROWS, messages_to_records, rows_to_records

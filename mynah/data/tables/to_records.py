@@ -11,6 +11,8 @@ from mynah.data.chats.messages import MOST, Messages
 from mynah.data.chats.threads import build_conversations
 from mynah.data.choices import ask, index_of, reply
 from mynah.data.layout import Layout
+from mynah.data.markup import is_html_text, plain_text
+from mynah.data.quoted import own_words, quotes
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
 from mynah.data.sources import Alternative, Reading, Row
 from mynah.data.tables.column_contents import normal_name
@@ -55,6 +57,8 @@ def rows_to_records(
     reading.source.layout = layout.describe()
     _note_use(layout, reading)
     rows = _accounted(rows, columns, layout, reading)
+    if layout.kind in ("messages", "pairs", "text"):
+        rows = _plain(rows, layout, sample, reading)
     if layout.kind == "translation":
         reading.used.add("languages")
     if layout.kind == "messages":
@@ -63,6 +67,38 @@ def rows_to_records(
     for row in rows:
         reading.source.rows += 1
         yield row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
+
+
+#: What is taken out of cells, as the account calls it.
+MARKUP, QUOTED = "mark-up of HTML", "quoted mail and signatures"
+#: A column is HTML if this share of its cells begins as HTML does.
+_HTML_SHARE = 0.3
+
+
+def _plain(
+    rows: Iterable[Row | Rejected], layout: Layout, sample: Sequence[Mapping[str, str]], reading: Reading
+) -> Iterator[Row | Rejected]:
+    """Yield rows without the mark-up of columns that are HTML and without the mail that columns of mail quote."""
+    marked, quoting = set[str](), set[str]()
+    for column in layout.said:
+        shown = [cell for cells in sample if (cell := cells.get(column, "").strip())]
+        if shown and sum(map(is_html_text, shown)) >= _HTML_SHARE * len(shown):
+            marked.add(column)
+            shown = list(map(plain_text, shown))
+        if any(map(quotes, shown)):
+            quoting.add(column)
+    if not marked and not quoting:
+        yield from rows
+        return
+    for row in rows:
+        if isinstance(row, Row):
+            cells = dict(row.cells)
+            for what, columns, change in ((MARKUP, marked, plain_text), (QUOTED, quoting, own_words)):
+                for column in columns:
+                    before, cells[column] = cells[column], change(cells[column])
+                    reading.drop(what, max(0, len(before) - len(cells[column])))
+            row = Row(row.line, cells)
+        yield row
 
 
 def _choose(

@@ -340,7 +340,7 @@ FORUM = '<?xml version="1.0" encoding="utf-8"?>\n<posts>\n' + "".join(
 def test_forums_and_threads_of_comments(tmp_path: Path) -> None:
     records = read(tmp_path, {"Posts.xml": FORUM})
     assert len(records) == 20
-    assert turns(records[0]) == [("user", f"{EN[0]}\n\n<p>why</p>"), ("assistant", f"<p>{EN[50]}</p>")]
+    assert turns(records[0]) == [("user", f"{EN[0]}\n\nwhy"), ("assistant", EN[50])]
     comments = [
         {"id": f"c{i}", "parent_id": f"t1_c{i - 1}" if i % 4 else f"t3_x{i}", "link_id": f"t3_x{i // 4 * 4}",
          "author": f"u{i % 3}", "body": EN[i], "created_utc": 1_500_000_000 + i} for i in range(40)
