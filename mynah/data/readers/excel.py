@@ -34,6 +34,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
 
     reading.tell(form="a workbook")
     empty = True
+    layouts: dict[str, str] = {}
     with given.local() as path:
         try:
             workbook = CalamineWorkbook.from_path(str(path))
@@ -44,6 +45,9 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
                     empty = False
                     shown = given.name if len(names) == 1 else f"{given.name}/{name}"
                     yield from _sheet(shown, partial(_rows_of_sheet, sheet), reading)
+                    layouts[reading.source.layout] = name
+            if len(layouts) > 1:
+                reading.tell(layout="; ".join(f"{name}: {layout}" for layout, name in layouts.items()))
         except (CalamineError, OSError) as error:
             raise DataError(f"{given.name}: a damaged workbook ({type(error).__name__})") from None
     if empty:

@@ -49,6 +49,11 @@ def said(
     return None
 
 
+def is_strong(column: str) -> bool:
+    """Whether a column's name stands for what is said, and for no person or class as well."""
+    return normal_name(column) not in _WEAK
+
+
 def is_class(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
     """Whether a column of many rows has a few values."""
     values = {row.get(column, "").strip() for row in sample}

@@ -16,6 +16,7 @@ from mynah.data.tables.column_contents import (
     is_class,
     is_label,
     is_prose,
+    is_strong,
     longest,
     normal_name,
     said,
@@ -94,7 +95,7 @@ def guess_layout(
         and answer
         and question != answer
     ):
-        parts = _with_context(question, columns) if given.question is None else (question,)
+        parts = _with_context(question, columns, found["title"]) if given.question is None else (question,)
         choices, first = option_names([c for c in columns if c not in (*parts, answer)])
         golds = [row.get(answer, "") for row in sample]
         return Layout(
@@ -104,7 +105,8 @@ def guess_layout(
             choices=tuple(choices),
             first_choice=first_number(golds, len(choices), first),
         )
-    if wanted is None and not (given.text or given.label or question) and answer and is_prose(answer, sample):
+    told = answer is not None and (is_prose(answer, sample) or (len(sample) < FEW and is_strong(answer)))
+    if wanted is None and not (given.text or given.label or question) and answer and told:
         # What the answer is to stands under a title and as a text, where nothing is called a question.
         asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
         if asked:
@@ -146,8 +148,12 @@ def _classes_each(
     return tuple(found) if len(found) > 1 and some and not all(map(NAMELESS.fullmatch, found)) else ()
 
 
-def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that a question is made of: the passage it is about, what it works on, what to choose from."""
+#: What the subject of a ticket or a mail is called.
+_SUBJECTS = frozenset("subject ticketsubject betreff asunto sujet objet assunto 主题 主旨 標題".split())
+
+
+def _with_context(question: str, columns: Sequence[str], title: str | None) -> tuple[str, ...]:
+    """Return the columns that a question is made of: a ticket's subject, the passage it is about, what it works on."""
     folded = {normal_name(column): column for column in columns}
     around = [folded[name] for name in ("input", "context", "passage") if name in folded]
     around = [column for column in around if column != question][:1]
@@ -156,7 +162,8 @@ def _with_context(question: str, columns: Sequence[str]) -> tuple[str, ...]:
         "prompt",
     ):  # Alpaca, Dolly: the input belongs to the instruction
         return (question, *around)
-    return (*around, question)
+    subject = (title,) if title and title != question and normal_name(title) in _SUBJECTS else ()
+    return (*subject, *around, question)
 
 
 def _one_text_column(

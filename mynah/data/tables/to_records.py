@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from mynah.data.chats.exchanges import split_exchange
 from mynah.data.chats.messages import MOST, Messages
@@ -14,7 +15,7 @@ from mynah.data.layout import Layout
 from mynah.data.markup import is_html_text, plain_text
 from mynah.data.quoted import own_words, quotes
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
-from mynah.data.sources import Alternative, Reading, Row
+from mynah.data.sources import MARKS, Alternative, Reading, Row
 from mynah.data.tables.column_contents import normal_name
 from mynah.data.tables.guess import ONES, guess_layout
 from mynah.data.vocabulary import INTERNAL_COLUMNS
@@ -66,7 +67,10 @@ def rows_to_records(
         return
     for row in rows:
         reading.source.rows += 1
-        yield row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
+        made = row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
+        if isinstance(made, Rejected) and isinstance(row, Row):
+            made = replace(made, characters=sum(len(row.cells[column]) for column in layout.said))
+        yield made
 
 
 #: What is taken out of cells, as the account calls it.
@@ -150,7 +154,7 @@ def _accounted(
         yield row
     reading.source.characters += characters
     for column, count in left.items():
-        reading.drop(f"column {column}", count)
+        reading.drop(MARKS if column in layout.columns else f"column {column}", count)
 
 
 def messages_to_records(
