@@ -17,8 +17,10 @@ from mynah.errors import ArtifactError
 from mynah.generate.chat import text_request
 from mynah.generate.engine import generate
 from mynah.generate.settings import SamplingConfig
-from mynah.interop.huggingface import from_hugging_face, read_hugging_face
+from mynah.interop.huggingface import from_hugging_face, read_hugging_face, to_hugging_face
 from mynah.model.transformer import IGNORE
+from mynah.pipeline.build import build
+from mynah.pipeline.open_run import open_run
 from mynah.retrieval.exchanges import exchanges_of
 from mynah.tokenizer.dataset import encode_records
 from mynah.tokenizer.preview import preview
@@ -247,3 +249,19 @@ def test_models_of_others_say_what_they_say_elsewhere(shared: Path, model: str) 
 def test_weights_that_cannot_be_read(shared: Path, model: str, said: str) -> None:
     with pytest.raises(ArtifactError, match=said):
         read_hugging_face(case_of(shared, "40-hf-shards-and-bin") / "hf" / model)
+
+
+def test_an_exported_tokenizer_begins_texts_as_its_base_did(shared: Path, tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    folder = case_of(shared, "44-export-loses-bos")
+    steps = {"steps": 2, "eval_every": 2, "batch_size": 2, "context_length": 32}
+    settings = {"plan": {"tune": steps, "pretrain": steps}, "ngram": {"order": 2}, "evaluate": {"samples": 1}}
+    build([folder / "book.txt"], {**settings, "base": str(folder / "hf")}, tmp_path / "run")
+    opened = open_run(tmp_path / "run")
+    to_hugging_face(opened.model, opened.tokenizer, tmp_path / "out")
+    base, exported = (
+        transformers.AutoTokenizer.from_pretrained(path) for path in (folder / "hf", tmp_path / "out")
+    )
+    ids = base("the parcel").input_ids
+    assert ids[0] == base.bos_token_id
+    assert exported("the parcel").input_ids == ids == opened.tokenizer.begin("the parcel")

@@ -13,6 +13,7 @@ from email.utils import getaddresses, parsedate_to_datetime
 from mynah.data.layout import Layout
 from mynah.data.markup import parse_html, tree_text
 from mynah.data.quoted import own_words
+from mynah.data.readers.encoding import encoding_of_bytes
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
@@ -143,8 +144,12 @@ def _body(message: EmailMessage) -> str:
     part = message.get_body(("plain", "html"))
     if part is None:
         return ""
-    content = part.get_content()
-    text = content if isinstance(content, str) else content.decode("utf-8", "replace")
+    raw = part.get_payload(decode=True)
+    data = raw if isinstance(raw, bytes) else b""
+    try:
+        text = data.decode(part.get_content_charset() or "ascii")
+    except (LookupError, UnicodeDecodeError):  # none is told, or it is not true
+        text = data.decode(encoding_of_bytes(data), "replace")
     if part.get_content_subtype() == "html":
         tree = parse_html(text.encode("utf-8", "replace"), "utf-8")
         return tree_text(tree) if tree is not None else ""

@@ -83,6 +83,11 @@ def mean(column: str, sample: Sequence[Mapping[str, str]]) -> float:
     return statistics.fmean(len(row.get(column, "")) for row in sample) if sample else 0.0
 
 
+def longest_cell(column: str, sample: Sequence[Mapping[str, str]]) -> int:
+    """Return how many characters the longest cell of a column has."""
+    return max((len(row.get(column, "")) for row in sample), default=0)
+
+
 def is_prose(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
     """Whether the cells of a column are words that hardly repeat, and no class."""
     texts = [text for row in sample if (text := row.get(column, "").strip())]

@@ -18,12 +18,13 @@ from mynah.data.tables.column_contents import (
     is_prose,
     is_strong,
     longest,
+    longest_cell,
     normal_name,
     said,
     telling_label,
 )
 from mynah.data.tables.header import NAMELESS
-from mynah.data.tables.nameless import are_nameless, guess_nameless, two_languages
+from mynah.data.tables.nameless import are_nameless, guess_by_contents, guess_nameless, two_languages
 from mynah.data.vocabulary import (
     INTERNAL_COLUMNS,
     LANGUAGE_NAMES,
@@ -64,7 +65,8 @@ def guess_layout(
         raise DataError(f"{path}: {len(columns):,} columns, more than {MOST_COLUMNS:,}; check --delimiter")
     _check_given(path, columns, given)
     found = {purpose: getattr(given, purpose) or find(purpose, columns) for purpose in NAMES}
-    found["label"] = found["label"] or telling_label(columns, sample)
+    if not found["label"] and len(_classes_each(columns, sample, [*found.values()])) < _MANY_CLASSES:
+        found["label"] = telling_label(columns, sample)
     text = given.text or fuller(filled(found["text"], sample), columns, sample)
     found["text"] = text
     question = given.question or said("question", columns, sample)
@@ -120,6 +122,12 @@ def guess_layout(
         if both and found["label"]:
             return Layout("labelled", title=both[0], text=both[1], label=found["label"])
     text = text or longest(columns, sample, taken=[v for v in found.values() if v])
+    if text is None and wanted in (None, "translation", "pairs") and not given.label and not given.speaker:
+        # Names that nothing here knows: what the columns hold tells, as where there are no names.
+        if pair := two_languages(columns, sample):
+            return Layout("translation", question=pair[:1], answer=pair[1])
+        if (held := guess_by_contents(columns, sample)) is not None and wanted in (None, held.kind):
+            return held
     if text is None:
         raise DataError(
             f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
@@ -131,6 +139,10 @@ def guess_layout(
 #: Values of a column that is 1 where a text is of its class.
 ONES = frozenset(("1", "1.0", "true", "True", "TRUE"))
 _BINARY = ONES | {"0", "0.0", "false", "False", "FALSE", ""}
+
+
+#: So many columns of 0 and 1 are classes each, though one of them be called like a class.
+_MANY_CLASSES = 3
 
 
 def _classes_each(
@@ -195,7 +207,10 @@ def _one_text_column(
         layout = replace(layout, reply_to=None)
     if layout.chat and not layout.time:  # nothing to cut it by
         layout = replace(layout, conversation=layout.conversation or layout.chat, chat=None)
-    labelled = bool(found["label"]) and found["label"] != text and is_label(found["label"] or "", sample)
+    label = found["label"] or ""
+    # A text may be of several classes, each of its sets of them rare.
+    several = normal_name(label) in ("labels", "cats") and longest_cell(label, sample) <= LONGEST_LABEL
+    labelled = bool(label) and label != text and (several or is_label(label, sample))
     speaks = bool(layout.direction) or (
         layout.speaker is not None and _is_speaker(layout, found, given, labelled)
     )
@@ -214,14 +229,14 @@ def _one_text_column(
         return Layout("labelled", text=text, title=title, label=found["label"])
     if labelled:
         return Layout("labelled", text=text, title=title, label=found["label"])
-    if several := _classes_each(columns, sample, (text, *found.values())):
-        return Layout("labelled", text=text, title=title, labels=several)
+    if columns_each := _classes_each(columns, sample, (text, *found.values())):
+        return Layout("labelled", text=text, title=title, labels=columns_each)
     as_text = Layout("text", text=text, title=title)
-    if wanted is None and (label := _class_beside(columns, sample, (text, *found.values()))):
-        as_labelled = Layout("labelled", text=text, title=title, label=label)
+    if wanted is None and (beside := _class_beside(columns, sample, (text, *found.values()))):
+        as_labelled = Layout("labelled", text=text, title=title, label=beside)
         if len(columns) == 2:
             return as_labelled
-        return replace(as_text, otherwise=as_labelled, otherwise_flag=f"--label-column {label}")
+        return replace(as_text, otherwise=as_labelled, otherwise_flag=f"--label-column {beside}")
     return as_text
 
 

@@ -74,7 +74,7 @@ _TELLING = 2.5
 def _is_free_text(column: Sequence[str]) -> bool:
     cells = [cell for cell in map(str.strip, column) if cell]
     worded = sum(bool(re.search(r"[^\W\d_]", cell)) for cell in cells)
-    return len(cells) > 2 and 10 * worded >= 9 * len(cells) and 2 * len(set(cells)) > len(cells)
+    return len(cells) > 1 and 10 * worded >= 9 * len(cells) and 2 * len(set(cells)) > len(cells)
 
 
 #: What no name of a column is: a number, an address, the value of a row.

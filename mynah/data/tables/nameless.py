@@ -62,8 +62,11 @@ def texts_among(columns: Sequence[str], sample: Sample) -> list[str]:
 
 def guess_nameless(columns: Sequence[str], sample: Sample) -> Layout | None:
     """Return the layout of a table without names; None if its one text is all there is, or nothing can be told."""
-    if not sample or not are_nameless(columns):
-        return None
+    return guess_by_contents(columns, sample) if sample and are_nameless(columns) else None
+
+
+def guess_by_contents(columns: Sequence[str], sample: Sample) -> Layout | None:
+    """Return the layout of a table by what its columns hold, whatever they are called; None if nothing can be told."""
     return (
         _choices(columns, sample)
         or _spoken(columns, sample)
