@@ -163,6 +163,14 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode())
 
 
+def user_folder() -> Path:
+    """Return where Mynah keeps what is the user's: MYNAH_HOME, or else XDG_DATA_HOME or ~/.local/share, with mynah in
+    it."""
+    if home := os.environ.get("MYNAH_HOME"):
+        return Path(home)
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mynah"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON (indented, sorted keys, UTF-8) atomically and durably."""
     text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False)

@@ -51,6 +51,7 @@ def collect(
     """
     from mynah.data.sources import read_sources, told_kinds
     from mynah.pipeline.data_folders import collect as collect_folder
+    from mynah.pipeline.failures import noted
 
     settings = _recipe(
         recipe, given({"collect": reading.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
@@ -65,9 +66,10 @@ def collect(
         for warning in source.describe_warnings():
             print(f"! {warning}")
 
-    made = collect_folder(
-        places, out, settings.collect, ask=ask_on_terminal(), told=told, engine=settings.engine
-    )
+    with noted("collect", out):
+        made = collect_folder(
+            places, out, settings.collect, ask=ask_on_terminal(), told=told, engine=settings.engine
+        )
     _tell(made, out)
     counts = made.counts
     print(
@@ -112,6 +114,7 @@ def clean(
     from mynah.data.sources import told_kinds
     from mynah.pipeline.data_folders import clean as clean_folder
     from mynah.pipeline.data_folders import told_of
+    from mynah.pipeline.failures import noted
 
     if folder.is_file():
         raise ConfigError(f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}")
@@ -119,7 +122,7 @@ def clean(
     settings = _recipe(
         recipe, given({"clean": cleaning.to_recipe(), "engine": {"workers": workers, "ray": ray}}), set_
     )
-    with _bar() as told:
+    with noted("clean", out), _bar() as told:
         made = clean_folder(folder, out, settings.clean, told=told, engine=settings.engine)
     _tell(made, out)
     counts = made.counts
@@ -313,7 +316,10 @@ def records_of(folder: Path) -> Path:
         ArtifactError: if there are none.
     """
     if not folder.exists():
-        raise ArtifactError(f"{folder}: no such folder")
+        from mynah.pipeline.failures import failure_of
+
+        why = failure_of(folder)
+        raise ArtifactError(f"{folder}: no such folder{f'; {why}' if why else ''}")
     if folder.is_file():
         raise ArtifactError(
             f"{folder}: is a file; read it first: mynah collect {folder} -o data/{folder.stem}"

@@ -162,10 +162,8 @@ class Base:
 
 
 def bases_folder() -> Path:
-    """Return where bases are kept: MYNAH_HOME, or else XDG_DATA_HOME or ~/.local/share, with mynah in it."""
-    if home := os.environ.get("MYNAH_HOME"):
-        return Path(home) / "bases"
-    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "mynah" / "bases"
+    """Return where bases are kept."""
+    return artifacts.user_folder() / "bases"
 
 
 def find_base(name: str) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -242,3 +243,17 @@ def test_tokens_show_what_counts_and_what_is_cut_off(tiny_run: Path) -> None:
     # Pieces overlap by half, as they do in training: replies beyond the first context count too.
     assert head.endswith(f"in {1 + len(range(18, total, 9))} pieces of at most 18")
     assert 0 < int(head.split(", ")[1].split()[0]) == tokens.count("*")
+
+
+def test_why_a_folder_is_missing_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "f.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    out = tmp_path / "out"
+    assert refused("data", "show", out, capsys=capsys) == f"mynah: {out}: no such folder\n"
+    told = refused("collect", tmp_path / "f.csv", "-o", out, capsys=capsys)
+    again = refused("data", "show", out, capsys=capsys)
+    assert again.startswith(f"mynah: {out}: no such folder; mynah collect into it failed (20")
+    assert again.endswith(told.removeprefix("mynah: "))
+    (tmp_path / "f.csv").write_text("question,answer\nwhere?,there\n", encoding="utf-8")
+    mynah("collect", tmp_path / "f.csv", "-o", out, capsys=capsys)
+    shutil.rmtree(out)
+    assert "failed" not in refused("data", "show", out, capsys=capsys)
