@@ -22,7 +22,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "answer": tuple(
         (
             "answer answers response reply output completion assistant bot agent a target "
-            "agentreply botresponse chosen resolution solution answertext bestanswer chatgptanswers humananswers "
+            "agentreply botresponse chosen resolution solution canonicalsolution code program answertext bestanswer "
+            "chatgptanswers humananswers "
             "答 回答 答案 回复 答复 助手 输出 客服 "
             "回覆 agentresponse agentanswer supportreply supportresponse staffreply staffresponse resolutionnotes "
             "latestcomment lastcomment agentcomment antwort respuesta reponse resposta losung solucion solucao "
@@ -31,7 +32,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "text": tuple(
         (
-            "text message msg content body utterance sentence tweet review comment processedtext "
+            "text sentencegood message msg content body utterance sentence tweet review comment processedtext "
             "post 文本 内容 消息 正文 评论 句子 消息内容 內容 訊息 "
             "messagetext textcontent strcontent reviewtext sentencetext passage paragraph article "
             "paragraphs contents transcript lyrics overview plot "

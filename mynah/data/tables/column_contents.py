@@ -12,7 +12,7 @@ from mynah.data.vocabulary import NAMES
 #: Names that stand for people or classes as often as for what is said.
 _WEAK = frozenset(
     "user human customer client source context input request q a agent bot assistant target output issue problem "
-    "complaint inquiry enquiry demande anfrage consulta".split()
+    "complaint inquiry enquiry demande anfrage consulta code program".split()
 )
 _ACCENTS = re.compile("[\u0300-\u036f]")
 #: Names of a text that may stand beside a longer one.

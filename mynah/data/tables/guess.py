@@ -127,7 +127,10 @@ def guess_layout(
         if pair := two_languages(columns, sample):
             return Layout("translation", question=pair[:1], answer=pair[1])
         if (held := guess_by_contents(columns, sample)) is not None and wanted in (None, held.kind):
-            return held
+            if held.kind != "pairs" or held.choices:
+                return held
+            flag = f"--rows-are text --text-column '{held.answer}'"
+            return replace(held, otherwise=Layout("text", text=held.answer), otherwise_flag=flag)
     if text is None:
         raise DataError(
             f"{path}: cannot tell which column holds the text; columns: {_shown(columns)}; "
@@ -156,8 +159,8 @@ def _classes_each(
         and (values := {row.get(column, "").strip() for row in sample}) <= _BINARY
         and values - {""}
     ]
-    some = any(row.get(column, "").strip() in ONES for row in sample for column in found)
-    return tuple(found) if len(found) > 1 and some and not all(map(NAMELESS.fullmatch, found)) else ()
+    varied = sum(len({row.get(column, "").strip() in ONES for row in sample}) > 1 for column in found)
+    return tuple(found) if varied > 1 and not all(map(NAMELESS.fullmatch, found)) else ()
 
 
 #: What the subject of a ticket or a mail is called.

@@ -86,6 +86,10 @@ def _score(name: str, below: Sequence[str], known: frozenset[str]) -> float:
         return 0.0
     usual = _fold(name) in known or _fold(name) in LANGUAGE_NAMES
     usual = usual and not _SENTENCE_END.search(name)
+    # 160 bits and A are answers to choose from, over others of their kind.
+    letter = len(name) == 1 and name.isupper() and below and all(len(cell) == 1 for cell in below)
+    if letter or (name[0].isdigit() and any(cell[0].isdigit() for cell in below)):
+        return _NEVER
     if len(name) > _LONGEST_NAME or "\n" in name or _NUMBER.fullmatch(name) or _ADDRESS.fullmatch(name):
         return _NEVER
     folded = name.lower()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -141,20 +140,22 @@ def _accounted(
     rows: Iterable[Row | Rejected], columns: Sequence[str], layout: Layout, reading: Reading
 ) -> Iterator[Row | Rejected]:
     """Yield rows, and account for their characters: those of columns of which no word comes into records by column."""
-    spare = [column for column in columns if column not in layout.said]
-    counted = [column for column in columns if column not in layout.labels]
-    left: Counter[str] = Counter()
-    characters = 0
+    said = [column for column in layout.said if column not in layout.labels]
+    spare = [column for column in columns if column not in layout.columns]
+    counts, characters, words = [0] * len(spare), 0, 0
     for row in rows:
         if isinstance(row, Row):
             cells = row.cells
-            characters += sum(len(cells[column]) for column in counted)
-            for column in spare:
-                left[column] += len(cells[column])
+            characters += sum(map(len, cells.values()))
+            for column in said:
+                words += len(cells[column])
+            for number, column in enumerate(spare):
+                counts[number] += len(cells[column])
         yield row
     reading.source.characters += characters
-    for column, count in left.items():
-        reading.drop(MARKS if column in layout.columns else f"column {column}", count)
+    for column, count in zip(spare, counts, strict=True):
+        reading.drop(f"column {column}", count)
+    reading.drop(MARKS, characters - words - sum(counts))
 
 
 def messages_to_records(

@@ -17,8 +17,8 @@ from mynah.data.sources import CollectConfig
 
 PAGE = Path(__file__).parents[3] / "docs" / "sources.md"
 COLUMNS = [*KINDS.values(), "rejected", "passed over"]
-#: Folders that are no input: evaluation sets, models, tokenizers.
-LEFT_OUT = ("eval_", "model_", "tokenizer_")
+#: Folders that are no input: models, tokenizers.
+LEFT_OUT = ("model_", "tokenizer_")
 
 
 def counts_of(folder: Path) -> list[int]:
