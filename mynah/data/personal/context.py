@@ -62,6 +62,22 @@ def is_called_phone(text: str, start: int) -> bool:
     return _PHONE.search(before(text, start)) is not None
 
 
+#: Words for a phone that make a number after them one, wherever in the line they stand.
+_PHONE_WORD = re.compile(
+    r"\b(?:phone|telephone|mobile|cell(?:phone)?|whatsapp|hotline|call(?:ed|ing)?|dial|reach(?:ed)?|text(?:ed)?|ring)\b"
+    r"|电话|手机|致电|拨打|热线",
+    re.IGNORECASE,
+)
+#: How far before a number, in characters.
+_IN_LINE = 80
+
+
+def is_spoken_of_as_phone(text: str, start: int) -> bool:
+    """Whether the line before a number speaks of a phone, though other words stand between."""
+    line = text[max(0, start - _IN_LINE) : start].rpartition("\n")[2]
+    return _PHONE_WORD.search(line) is not None
+
+
 def is_called(pattern: re.Pattern[str], text: str, start: int) -> bool:
     """Whether the words before a place end with what a pattern matches."""
     said = before(text, start)

@@ -1,8 +1,7 @@
 """Names of people, in English and Chinese.
 
-English: first names and surnames of the US census of 1990 (the package `names`), in capitals, together or with a
-title, a greeting or an introduction before them. Chinese: the commonest surnames before one or two characters that a
-segmenter does not read as other words, or with a title or an introduction.
+Chinese: the commonest surnames before one or two characters that a segmenter does not read as other words, or with a
+title or an introduction.
 """
 
 from __future__ import annotations
@@ -10,47 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from mynah.data.personal.config import Span
+from mynah.data.personal.names_en import find_english_names
 from mynah.data.preprocess import stop_words
-
-_WORD = r"[A-Z][a-z]+(?:['’-][A-Z]?[a-z]+)*|[A-Z]['’][A-Z][a-z]+|Mc[A-Z][a-z]+|Mac[A-Z][a-z]+"
-_SEQUENCE = re.compile(
-    rf"(?<![A-Za-z0-9@_/.-])(?:{_WORD})(?:[ \t](?:(?:[A-Z]\.|van|von|de|del|der|den|la|bin|al|da|di)[ \t])?(?:{_WORD})){{1,3}}(?![A-Za-z0-9_@/])"
-)
-_TITLED = re.compile(
-    rf"(?<![A-Za-z])(?:Mr|Mrs|Ms|Miss|Mx|Dr|Prof|Professor|Sir|Madam|Herr|Frau|Dame)\.?[ \t](?P<name>(?:(?:{_WORD})|[A-Z]\.)(?:[ \t](?:{_WORD}))*)"
-)
-_INTRODUCED = re.compile(
-    rf"(?:(?i:my name is|my name's|i am called|call me|this is|name:|named|name is|contact person:|recipient:|attn:?|regards,|"
-    rf"sincerely,|cheers,|thanks,|best,|signed,|yours,|love,|customer:|patient:|employee:|ask for|speak (?:to|with)|"
-    rf"spoke (?:to|with)|talk to))\s+(?P<name>(?:{_WORD})(?:[ \t](?:{_WORD})){{0,2}})(?![A-Za-z])"
-)
-_GREETED = re.compile(
-    rf"(?:^|[.!?\n]\s*)(?i:hi|hello|hey|dear|good morning|good evening|good afternoon|thanks|thank you|bye|welcome)[ \t,]+(?P<name>(?:{_WORD})(?:[ \t](?:{_WORD})){{0,1}})(?=[\s,.!?:;)]|$)",
-    re.MULTILINE,
-)
-#: Words in capitals that are first names or surnames too, and mostly are not meant so.
-_AMBIGUOUS = frozenset(
-    "May June April August Will Mark Grace Hope Faith Joy Rose Bill Pat Art Ray Christian Sunny Summer Autumn Dawn Sky "
-    "Chase Chance Case Major Van Son Long Young King White Black Green Brown Gray Church Street Park Hall House Wood Woods "
-    "Price Day Love Best Good Rich Little Small Short Strong Man Power Battle Post Page Case Bank Banks Field Fields Stone "
-    "Hill Lake Rivers Bridge Ford Mercedes Royal Bishop Pope Prince Knight Marshall Cook Baker Miller Smith Carter Porter "
-    "North South East West England Ireland Holland France China India Georgia Virginia Carolina Dakota Paris London Sydney "
-    "Florence Victoria Chelsea Austin Houston Dallas Jackson Lincoln Madison Washington Memphis Phoenix Asia America Kent "
-    "Christmas Easter Sunday Monday Friday New Old Free Sale Gold Silver Diamond Crystal Pearl Ruby Amber Star Moon Sun "
-    "The This That My Your His Her Our Their She He You We They It Is Are Was Were An In On At By For From With And Or Not "
-    "Please Thank Thanks Dear Hello Hi Hey Yes No Ok Okay Sorry Lord Lady God Holy Saint St Mount San Santa Los Las Le La "
-    "Google Apple Amazon Microsoft Facebook Twitter Windows Linux Ubuntu Java Python Ruby Chrome Safari Firefox Oracle".split()
-)  # fmt: skip
-#: What follows a name-like pair when it is a company, a place or a work.
-_NO_PERSON = re.compile(
-    r"[ \t](?:Inc|Ltd|LLC|Corp|Company|Co|University|College|School|Hospital|Street|St|Road|Rd|Avenue|Ave|Lane|Park|"
-    r"Square|Bridge|Station|Airport|Hotel|Museum|Library|Church|Bank|County|City|Island|River|Lake|Mountain|Bay|Beach|"
-    r"Stadium|Theatre|Theater|Award|Prize|Cup|Foundation|Institute|Group|Records|Motors|Airlines|Press|Act|Day)\b"
-)
 
 _SURNAMES_ZH = frozenset(
     "王李张張刘劉陈陳杨楊黄黃赵趙吴吳周徐孙孫马馬朱胡郭何高林罗羅郑鄭梁谢謝宋唐许許韩韓冯馮邓鄧曹彭曾肖萧蕭田董袁潘于於蔣蒋蔡余"
@@ -104,35 +67,6 @@ _WORDS_ZH = frozenset(
 )
 
 
-_GRAMMAR = frozenset(
-    "This That These Those With From Have Will They Them Then Than When What Where Were Your Yours Here There Their Would "
-    "Could Should About After Again Before Being Because Both Does Doing Down During Each Very Much Most Some Such Only Over "
-    "Into Just Please Thank Thanks Hello Also Back Come Know Like Make Want Need Does Good Well Been".split()
-)
-
-
-@cache
-def _census() -> tuple[frozenset[str], frozenset[str]]:
-    """Return first names and surnames of the US census of 1990, capitalised, without the words of grammar.
-
-    First names that are common words (Much, So) are left out as well; a surname stands behind a first name, so that
-    Little, Long and Case stay.
-    """
-    import names
-
-    common = {word.capitalize() for word in stop_words("en")} - _MAYBE
-
-    def read(*files: str) -> frozenset[str]:
-        found: set[str] = set()
-        for file in files:
-            lines = Path(names.FILES[file]).read_text(encoding="ascii").splitlines()
-            found.update(line.split()[0].capitalize() for line in lines if line.strip())
-        return frozenset(found)
-
-    grammar = {word for word in common if len(word) <= 3} | _GRAMMAR
-    return read("first:male", "first:female") - common, read("last") - grammar
-
-
 @cache
 def _tagger() -> Any:
     import rjieba
@@ -153,56 +87,9 @@ def given_name_zh(name: str) -> str | None:
 def find_names(text: str) -> Iterator[Span]:
     """Yield names of people."""
     if re.search(r"[A-Z][a-z]", text):
-        yield from _english(text)
+        yield from find_english_names(text)
     if re.search(_HAN, text):
         yield from _chinese(text)
-
-
-def _english(text: str) -> Iterator[Span]:
-    first, last = _census()
-    for pattern in (_TITLED, _INTRODUCED, _GREETED):
-        for found in pattern.finditer(text):
-            words = found["name"].split()
-            start = found.start("name")
-            if pattern is not _TITLED:
-                if _fold(words[0]) not in first and not (len(words) > 1 and _fold(words[-1]) in last):
-                    continue
-                if words[0] in _AMBIGUOUS and (pattern is _GREETED or words[0] not in _MAYBE):
-                    continue
-            kept = [w for i, w in enumerate(words) if i == 0 or _surname(w, last)]
-            yield Span(start, start + len(" ".join(words[: len(kept)])), "name", "en")
-    for found in _SEQUENCE.finditer(text):
-        words = re.split(r"[ \t]", found[0])
-        at = found.start()
-        index = 0
-        while index < len(words) - 1:
-            length = _name_at(words, index, first, last)
-            begin = at + len(" ".join(words[:index])) + (1 if index else 0)
-            if length:
-                end = begin + len(" ".join(words[index : index + length]))
-                if not _NO_PERSON.match(text, end):
-                    yield Span(begin, end, "name", "en")
-                index += length
-            else:
-                index += 1
-
-
-#: First names among the ambiguous words that an introduction makes clear: "My name is Grace".
-_MAYBE = frozenset(
-    "May June April August Will Mark Grace Hope Faith Joy Rose Bill Pat Art Ray Christian Summer Autumn Dawn Chase Austin "
-    "Victoria Florence Chelsea Virginia Georgia Carolina Dakota Jackson Lincoln Madison Ruby Amber Crystal Pearl Sydney Paris".split()
-)  # fmt: skip
-
-
-#: Surnames that name a thing or a place when a first name stands before them.
-_THINGS = frozenset(
-    "Street Park Hall House Wood Woods Day Garden Gardens Field Fields Hill Hills Lake River Rivers Bridge Church Bank Bay "
-    "Beach Island Valley Springs Creek Court Square Place Lane Road Avenue Way Drive Gate Tower Castle Palace City Town Village "
-    "County State College School University Hospital Center Club Bar Hotel Inn Cup Prize Award Night Week Year Month Morning "
-    "Evening Sunday Monday Tuesday Wednesday Thursday Friday Saturday January February March April May June July August Much "
-    "Star Stars Moon Sun Sky Sea Tree Trees Flower Gold Silver Service Support Team Store Shop Market Book Story Song Show Land "
-    "North South East West England Ireland Scotland France Germany China Japan India America Apt Suite Unit St Ave Rd".split()
-)  # fmt: skip
 
 
 _GIVEN = f"[{''.join(sorted(_GIVEN_CHARACTERS))}]"
@@ -214,38 +101,6 @@ _DOES_ZH = re.compile(
     rf"(?:^|[，,。！!？?\s、是由跟和给天才周])(?P<name>{_HAN}(?:{_GIVEN}|明|想|方|同|开){{1,2}})"
     r"(?=负责|来公司|的快递|的电话|的手机|的邮箱|打电话|打来|说[：:]|表示[：:，]|告诉我)"
 )
-
-
-def _fold(word: str) -> str:
-    """Return a name as the census writes it: O'Brien is Obrien there."""
-    return re.sub(r"['’-]", "", word).capitalize()
-
-
-def _surname(word: str, last: frozenset[str]) -> bool:
-    parts = re.split(r"[-]", word)
-    return all(_fold(part) in last for part in parts)
-
-
-def _name_at(words: list[str], index: int, first: frozenset[str], last: frozenset[str]) -> int:
-    """Return how many words from `index` on are a name: first name, perhaps a middle one, surname; 0: none."""
-    given = words[index]
-    if _fold(given) not in first or (given in _AMBIGUOUS and given not in _MAYBE):
-        return 0
-    best = 0
-    for length in (2, 3, 4):
-        if index + length > len(words):
-            break
-        tail, middle = words[index + length - 1], words[index + 1 : index + length - 1]
-        fits = _surname(tail, last) and tail not in ("The", "And", "Of")
-        between = all(
-            re.fullmatch(r"[A-Z]\.", w) or w[0].islower() or _fold(w) in first or _fold(w) in last
-            for w in middle
-        )
-        # Rose Garden and May Day are no people, though Garden and Day are surnames.
-        doubtful = tail in _THINGS and (given in _AMBIGUOUS or length > 2)
-        if fits and between and not doubtful:
-            best = length
-    return best
 
 
 def _chinese(text: str) -> Iterator[Span]:

@@ -16,7 +16,13 @@ from itertools import chain
 from typing import Any
 
 from mynah.data.personal.config import Span
-from mynah.data.personal.context import is_called, is_called_phone, is_harmless, windows_of
+from mynah.data.personal.context import (
+    is_called,
+    is_called_phone,
+    is_harmless,
+    is_spoken_of_as_phone,
+    windows_of,
+)
 
 _PHONE = re.compile(
     r"(?<![A-Za-z0-9_.+/#@$€£¥-])(?<!\d[.,])(?:\+|00)?\(?\d[\d() \t.\-–/]{5,22}\d(?![A-Za-z0-9_@])(?![.,-]\d)(?!\s?(?:%|€|\$|元|块|USD|EUR|kg|km|MB|GB))"
@@ -77,7 +83,7 @@ def find_phones(text: str, regions: tuple[str, ...]) -> Iterator[Span]:
         start = found.start()
         if is_harmless(text, start):
             continue
-        called = is_called_phone(text, start)
+        called = is_called_phone(text, start) or is_spoken_of_as_phone(text, start)
         shown = found[0].rstrip(" -.(/")
         while shown:
             region = _phone_region(shown, called, regions)
