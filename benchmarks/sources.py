@@ -83,10 +83,21 @@ def main() -> None:
     print("\nfiles by outcome")
     for name, count in total.most_common():
         print(f"  {count:>6,}  {name}")
+    pytest = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:xdist",
+        "-p",
+        "no:cacheprovider",
+        "-o",
+        "addopts=",
+    ]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-o", "addopts=", "tests/test_cases.py"],
-        cwd=ROOT, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        [*pytest, "tests/test_cases.py"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
     cases = len(list((shared / "cases").glob("[0-9]*")))
     print(f"\ncases ({cases}): {done.stdout.strip().splitlines()[-1]}")
 

@@ -123,6 +123,9 @@ def _charts(summary: Mapping[str, Any]) -> str:
             drawn += f"<h3>{title}</h3><p>{say('nothing')}</p>"
         elif counts:
             drawn += f"<h3>{title}</h3>{bars(counts)}"
+            drawn += (
+                f"<p>{say('names_found')}</p>" if counts is summary["personal"] and "name" in counts else ""
+            )
     return drawn
 
 
