@@ -64,7 +64,8 @@ def is_called_phone(text: str, start: int) -> bool:
 
 #: Words for a phone that make a number after them one, wherever in the line they stand.
 _PHONE_WORD = re.compile(
-    r"\b(?:phone|telephone|mobile|cell(?:phone)?|whatsapp|hotline|call(?:ed|ing)?|dial|reach(?:ed)?|text(?:ed)?|ring)\b"
+    r"\b(?:phone|telephone|mobile|cell(?:phone)?|whatsapp|hotline|call(?:ed|ing)?|dial|reach(?:ed)?|text(?:ed)?|ring|"
+    r"(?:contact|fax) (?:no|number))\b"
     r"|电话|手机|致电|拨打|热线",
     re.IGNORECASE,
 )
@@ -74,7 +75,9 @@ _IN_LINE = 80
 
 def is_spoken_of_as_phone(text: str, start: int) -> bool:
     """Whether the line before a number speaks of a phone, though other words stand between."""
-    line = text[max(0, start - _IN_LINE) : start].rpartition("\n")[2]
+    above, _, line = text[max(0, start - _IN_LINE) : start].rpartition("\n")
+    if not line.strip():  # a form writes what a number is over it
+        line = above.rpartition("\n")[2]
     return _PHONE_WORD.search(line) is not None
 
 

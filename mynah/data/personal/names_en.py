@@ -72,6 +72,18 @@ _ALSO_SURNAMES = frozenset(
     "Night Post Page Grove Ford Street Temple Palace Castle Tower Field Forest Fall Summers Winter March May".split()
 )
 _ALSO_FIRST = frozenset("Will May April June August Young Long Christian Roman".split())
+#: Companies and brands that are called as people are.
+_COMPANIES = frozenset(
+    name.strip()
+    for name in (
+        "Morgan Stanley, Wells Fargo, Merrill Lynch, Charles Schwab, Smith Barney, Edward Jones, Raymond James, Fannie Mae, "
+        "Freddie Mac, Sallie Mae, Goldman Sachs, Philip Morris, Eli Lilly, Bristol Myers, Baker McKenzie, Booz Allen, Ernst "
+        "Young, Arthur Andersen, Hewlett Packard, Warner Bros, Walt Disney, Estee Lauder, Ralph Lauren, Calvin Klein, Tommy "
+        "Hilfiger, Louis Vuitton, Hugo Boss, Jack Daniels, Johnnie Walker, Mary Kay, Eddie Bauer, Harley Davidson, Aston Martin, "
+        "Rolls Royce, Papa John, Trader Joe, Jimmy Choo, Dolce Gabbana, Christian Dior, Jack Wolfskin, Johns Hopkins, Carnegie "
+        "Mellon, William Hill, Marks Spencer, Ray Ban, Victoria Secret, Dow Jones, Pizza Hut"
+    ).split(",")
+)
 #: Words in capitals that begin or are no name, though the census has them.
 _NO_NAME = frozenset(
     "The A An This That These Those My Your His Her Its Our Their He She It We You They I In On At By For From With And Or "
@@ -376,7 +388,7 @@ def _is_name(text: str, part: Sequence[_Token], tokens: Sequence[_Token], index:
         return False
     if any(word in _NO_PERSON and not _is_surname(word) for word in words[1:]):
         return False
-    if _in_company(text, part):
+    if _in_company(text, part) or " ".join(words) in _COMPANIES:
         return False
     if titled and len(part) == 1:
         return tail not in _NO_PERSON and not _is_place(tail)
