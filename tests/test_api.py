@@ -14,7 +14,8 @@ from conftest import TINY
 import mynah
 from mynah import GPT3, GPT3ChatBot, api, build
 from mynah.config import merge
-from mynah.data.readers.given import join_words, to_records
+from mynah.data.preprocess import join_words
+from mynah.data.readers.given import to_records
 from mynah.data.records import Conversation, Document
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.model.presets import preset

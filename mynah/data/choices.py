@@ -15,12 +15,21 @@ _ONE_OPTION = re.compile(r"(?:option|choice|answer|ending|solution|sol|opt|op|an
 def ask(parts: Sequence[str], options: Sequence[str]) -> str:
     """Return a question of several parts (a passage, what is asked) with its options, each on a line of its own."""
     asked = [part.strip() for part in parts if part.strip()]
+    options = unmarked(options)
     return "\n".join([*asked, *(f"{MARKS[i]}. {option.strip()}" for i, option in enumerate(options))])
 
 
 def reply(options: Sequence[str], right: int) -> str:
     """Return the reply to `ask`: the right option with its mark."""
-    return f"{MARKS[right]}. {options[right].strip()}"
+    return f"{MARKS[right]}. {unmarked(options)[right].strip()}"
+
+
+def unmarked(options: Sequence[str]) -> list[str]:
+    """Return options without the marks that they may have themselves: "(A) here"."""
+    found = [re.match(rf"\s*\(?{MARKS[i]}[).:：、]\s*", option) for i, option in enumerate(options)]
+    if not all(found):
+        return list(options)
+    return [option[mark.end() :] for option, mark in zip(options, found, strict=True) if mark]
 
 
 def index_of(gold: str, options: Sequence[str], first: int = 0) -> int | None:
@@ -55,7 +64,9 @@ def option_names(names: Sequence[str]) -> tuple[list[str], int]:
     marks = sorted(found)
     if len(marks) < 2 or marks[0] not in ("a", "0", "1"):
         return [], 0
-    return [found[mark] for mark in marks], int(marks[0] == "1")
+    # SocialIQA counts its answers A, B and C from 1.
+    first = marks[0] == "1" or (marks[0] == "a" and all("answer" in found[mark].lower() for mark in marks))
+    return [found[mark] for mark in marks], int(first)
 
 
 def first_number(golds: Sequence[str], options: int, first: int) -> int:

@@ -93,11 +93,14 @@ _HTML = re.compile(
     r"section|pre|code|figure)\b[^<>]*>",
     re.IGNORECASE,
 )
+_BREAK_TAG = re.compile(r"<br\s*/?>", re.IGNORECASE)
 _INSIDE = re.compile(r"<br\s*/?>|</(?:p|div|a|span|b|strong|li)>", re.IGNORECASE)
 
 
 def is_html_text(text: str) -> bool:
     """Whether a text, as it stands in a cell or field, is HTML and not a text with `<` in it."""
+    if _BREAK_TAG.search(text):
+        return True
     return _HTML.match(text) is not None and (text.rstrip().endswith(">") or _INSIDE.search(text) is not None)
 
 

@@ -7,7 +7,7 @@ has never seen "the" or "不" cannot write a sentence.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from functools import cache
 
 from mynah.errors import ConfigError
@@ -75,3 +75,8 @@ def remove_stop_words(language: str) -> Callable[[str], str]:
         return "".join(part for part in parts if part.lower() not in listed)
 
     return lambda text: _WORD.sub(shorter, text)
+
+
+def join_words(words: Sequence[str]) -> str:
+    """Join words with spaces, except between Han characters."""
+    return re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", " ".join(words))

@@ -134,12 +134,16 @@ class Source:
         bad = f", {self.rejected:,} rows rejected" if self.rejected else ""
         parts.append(f"{self.rows:,} rows -> {told_kinds(self.records)}{bad}")
         if self.dropped and self.characters:
+            whole = max(self.characters, self.kept + sum(self.dropped.values()))
             shares = sorted(self.dropped.items(), key=lambda item: -item[1])
-            shown = [
-                f"{reason} {100 * count / self.characters:.0f} %"
-                for reason, count in shares[:MOST_REASONS]
-                if reason != MARKS and count > TOLD_SHARE * self.characters
+            named = [
+                f"{reason} {100 * count / whole:.0f} %" if count > TOLD_SHARE * whole else reason
+                for reason, count in shares
+                if reason != MARKS and (count > TOLD_SHARE * whole or reason.startswith(("column ", "field")))
             ]
+            shown = named[:MOST_REASONS]
+            if len(named) > MOST_REASONS:
+                shown.append(f"{len(named) - MOST_REASONS} more")
             if shown:
                 parts.append(f"not used, of the characters: {', '.join(shown)}")
         return "; ".join(part for part in parts if part)
@@ -155,6 +159,14 @@ class Source:
         if self.unused:
             flags = ", ".join(map(flag_of, self.unused))
             told.append(f"{self.file}: {flags} of no use here: it was read as {self.form or 'it is'}")
+        spare = sum(
+            count for reason, count in self.dropped.items() if reason.startswith(("column ", "field"))
+        )
+        if spare > UNUSED_SHARE * self.characters:
+            told.append(
+                f"{self.file}: {100 * spare / self.characters:.0f} % of its characters are in columns or fields that are "
+                "not used (named above); if they matter, say which is what with the column flags"
+            )
         if self.unnamed > LOST_SHARE * self.characters:
             told.append(
                 f"{self.file}: {self.unnamed:,} of its {self.characters:,} characters are in no record, and no reason "
@@ -163,8 +175,10 @@ class Source:
         return told
 
 
-#: Reasons for what is left out are told from this share of the characters on, and no more than so many.
-TOLD_SHARE, MOST_REASONS = 0.05, 6
+#: The share of what is left out is told from this on, and of reasons no more than so many.
+TOLD_SHARE, MOST_REASONS = 0.01, 8
+#: Columns that are not used are warned of from this share on.
+UNUSED_SHARE = 0.5
 #: A source that loses more than this share without a reason is warned of.
 LOST_SHARE = 0.1
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 NAMES: Mapping[str, tuple[str, ...]] = {
     "question": tuple(
         (
-            "question questions prompt instruction query user human customer input q request "
+            "question questions term prompt instruction query user human customer input q request "
             "source context customermessage userinput usermessage ask 问 问题 提问 用户 "
             "用户输入 客户 输入 指令 問 問題 用戶 "
             "frage kundenfrage pregunta pergunta customerquestion customerissue customerquery issuedescription "
@@ -21,7 +21,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "answer": tuple(
         (
-            "answer answers response reply output completion assistant bot agent a target "
+            "answer answers definition response reply output completion assistant bot agent a target "
             "agentreply botresponse chosen resolution solution canonicalsolution code program answertext bestanswer "
             "chatgptanswers humananswers "
             "答 回答 答案 回复 答复 助手 输出 客服 "
@@ -43,7 +43,9 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     ),
     "label": tuple(
         (
-            "intent label labels category class cats sentiment topic goldlabel classindex stars rating overall "
+            "intent label labels accept category class cats scores sentiment topic goldlabel classindex stars rating "
+            "overall overallrating score reviewscore "
+            "reviewerscore airlinesentiment emotion emotions sentimentlabel clickbait "
             "标签 类别 意图 分类 標籤 评分 kategorie categorie categoria etiqueta"
         ).split()
     ),

@@ -34,6 +34,7 @@ _CODES = frozenset(
 #: ISO 639-3 codes of the same languages.
 _LONG_CODES = frozenset(
     "ara bul ben cat ces dan deu ell eng spa est pes fin fra heb hin hrv hun ind ita jpn kat kaz kor lit lav mkd msa "
+    "chi ger fre dut per gre cze rum slo alb arm geo ice mac may wel "
     "nob nld pol por ron rus slk slv sqi srp swe swa tam tel tha tgl tur ukr urd vie zho cmn".split()
 )
 #: What two files are called of which one answers the other, or is its translation, line by line.
@@ -45,10 +46,12 @@ _TEXTS = frozenset(("seq.in", "text", "texts", "sentences", "data", "x"))
 _LABELS = ("label", "labels", "y")
 #: Files of fewer lines agree by chance.
 _FEWEST = 2
+#: Of so few lines nothing is told by which are blank.
+_FEW_LINES = 20
 #: Lines that are looked at to tell whether two texts go line by line.
 _LOOKED_AT = 1000
 #: Texts of nearly as many lines, which were meant to have as many: this share of them, and no fewer than so many.
-_PARTED_SHARE, _FEWEST_PARTED = 0.95, 20
+_PARTED_SHARE, _FEWEST_PARTED = 0.65, 5
 #: Regions and scripts that may stand after a language's code.
 _REGIONS = frozenset(
     "cn tw hk sg us gb uk br pt es mx ar fr ca de at ch hans hant latn cyrl jp kr in".split()
@@ -171,7 +174,7 @@ def _are_parallel(source: Input, target: Input) -> bool:
         for given in (source, target)
     ]
     apart = sum(one != other for one, other in zip(*blank, strict=False))
-    if len(blank[0]) < _FEWEST_PARTED:
+    if len(blank[0]) < _FEWEST_PARTED or (counts[0] == counts[1] and counts[0] < _FEW_LINES):
         return True
     return 5 * apart <= len(blank[0]) and (
         counts[0] == counts[1] or 10 * max(map(sum, blank)) <= len(blank[0])

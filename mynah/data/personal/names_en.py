@@ -11,12 +11,28 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from importlib import resources
-from pathlib import Path
 
 from mynah.data.personal.config import Span
-from mynah.data.preprocess import stop_words
+from mynah.data.personal.name_words import (
+    ALSO_FIRST,
+    ALSO_SURNAMES,
+    COMPANIES,
+    DOUBTFUL,
+    NO_NAME,
+    NO_PERSON,
+    PLACES_BEGIN,
+    SURE_TITLES,
+    TITLES,
+    fold,
+    frequent_first,
+    frequent_last,
+    is_common,
+    is_first,
+    is_place,
+    is_proper,
+    is_sure_first,
+    is_surname,
+)
 
 #: A word of a name: in capitals at its beginning, with parts behind an apostrophe or a hyphen.
 _WORD = r"[A-ZÀ-ÖØ-Þ][^\W\d_]*(?:['’-][^\W\d_]+)*"
@@ -30,100 +46,6 @@ _SEQUENCE = re.compile(
 )
 _TOKEN = re.compile(rf"{_SHORT}|[A-Z]\.(?!\w)|{_WORD}|{_PARTICLE}(?=[ \t])")
 _POSSESSIVE = re.compile(r"['’]s?$")
-#: Before a name, in capitals themselves.
-_TITLES = frozenset(
-    "Mr Mrs Ms Miss Mx Dr Prof Professor Sir Madam Madame Herr Frau Dame Lord Lady Captain Capt Colonel Col Major General "
-    "Gen Lieutenant Lt Sergeant Sgt Corporal Private Admiral Commander Officer Detective Inspector President Chancellor "
-    "Chairman Chairwoman Minister Senator Sen Governor Gov Mayor Councillor Councilman Congressman Congresswoman "
-    "Representative Rep Judge Justice Attorney Ambassador Secretary Director Principal Dean Coach Chef Pastor Reverend Rev "
-    "Father Brother Sister Rabbi Imam Bishop Archbishop Cardinal Pope Saint King Queen Prince Princess Duke Duchess Count "
-    "Baron Emperor Rifleman Uncle Aunt Auntie Grandma Grandpa Nurse Doctor Engineer Manager Singer Actor Actress Director "
-    "Author Artist Producer CEO CFO CTO".split()
-)  # fmt: skip
-#: Titles behind which one word is a name, known or not.
-_SURE_TITLES = frozenset(
-    "Mr Mrs Ms Miss Mx Dr Prof Professor Madam Madame Herr Frau Captain Capt Colonel Col Sergeant Sgt Lieutenant Lt Admiral "
-    "Senator Sen Congressman Congresswoman Councillor Detective Inspector Reverend Rev Pastor Rabbi Judge President Chancellor "
-    "Nurse Rifleman Uncle Aunt".split()
-)  # fmt: skip
-#: What ends the name of a company, a place or a work.
-_NO_PERSON = frozenset(
-    "Inc Ltd LLC LLP PLC GmbH AG Corp Corporation Company Co Limited Incorporated Enterprises Enterprise Holdings Group "
-    "Partners Partnership Associates Consulting Consultants Solutions Systems Services Service Industries Technologies "
-    "Technology Software Labs Laboratories Ventures Capital Investments Financial Insurance Bank Banking Trust Fund "
-    "University College School Academy Institute Hospital Clinic Center Centre Foundation Society Association Committee "
-    "Council Commission Agency Department Ministry Office Bureau Court Club Team Union League Party Church Cathedral Temple "
-    "Museum Gallery Library Theatre Theater Studio Studios Hotel Inn Resort Restaurant Cafe Café Bar Grill Store Shop Market "
-    "Mall Plaza Tower Building House Hall Palace Castle Stadium Arena Park Garden Gardens Square Street Road Avenue Lane "
-    "Drive Boulevard Way Court Bridge Station Airport Port Harbor Bay Beach Island Islands Isle River Lake Creek Falls Sea "
-    "Ocean Mountain Mountains Valley Hill Hills Canyon Desert Forest Woods County City Town Village State Province Region "
-    "District Territory Republic Kingdom Empire Award Awards Prize Cup Trophy Medal Cross Championship Tournament Series "
-    "Festival Show Act Bill Law Treaty War Battle Revolution Movement Project Program Programme Plan Report Review Journal "
-    "Magazine Times Post News Press Books Records Pictures Films Media Entertainment Music Orchestra Symphony Band Motors "
-    "Airlines Airways Foods Brewery Winery Vineyard Engineering Construction Realty Estate Estates Properties Homes Energy "
-    "Electric Oil Gas Mining Steel Logistics Transport Express Industry Marketing Advertising Design Designs Fashion Jewelry "
-    "Cosmetics Therapeutics Pharma Pharmaceuticals Health Care Medical Dental Law Legal Day Night Week Month Year Edition "
-    "Collection Model Version Street Rd St Ave Blvd Dr Ln Apt Suite Unit Floor Room Memorial Disease Syndrome Theory Effect "
-    "World Portal Crew United Rovers Athletic Racing".split()
-)  # fmt: skip
-#: Of these, and of the words below, those that are surnames behind a first name that is nothing else; and first names.
-_ALSO_SURNAMES = frozenset(
-    "English French German Irish Welsh Hall Hill Hills Park West North South Woods Church Day House Lane Law Bell Young Long Short Small Little New Good Best "
-    "Night Post Page Grove Ford Street Temple Palace Castle Tower Field Forest Fall Summers Winter March May".split()
-)
-_ALSO_FIRST = frozenset("Will May April June August Young Long Christian Roman".split())
-#: Companies and brands that are called as people are.
-_COMPANIES = frozenset(
-    name.strip()
-    for name in (
-        "Morgan Stanley, Wells Fargo, Merrill Lynch, Charles Schwab, Smith Barney, Edward Jones, Raymond James, Fannie Mae, "
-        "Freddie Mac, Sallie Mae, Goldman Sachs, Philip Morris, Eli Lilly, Bristol Myers, Baker McKenzie, Booz Allen, Ernst "
-        "Young, Arthur Andersen, Hewlett Packard, Warner Bros, Walt Disney, Estee Lauder, Ralph Lauren, Calvin Klein, Tommy "
-        "Hilfiger, Louis Vuitton, Hugo Boss, Jack Daniels, Johnnie Walker, Mary Kay, Eddie Bauer, Harley Davidson, Aston Martin, "
-        "Rolls Royce, Papa John, Trader Joe, Jimmy Choo, Dolce Gabbana, Christian Dior, Jack Wolfskin, Johns Hopkins, Carnegie "
-        "Mellon, William Hill, Marks Spencer, Ray Ban, Victoria Secret, Dow Jones, Pizza Hut"
-    ).split(",")
-)
-#: Words in capitals that begin or are no name, though the census has them.
-_NO_NAME = frozenset(
-    "The A An This That These Those My Your His Her Its Our Their He She It We You They I In On At By For From With And Or "
-    "Not But If When While After Before Since Because Although Though As So Then Than Thus Here There Where What Who Whom "
-    "Whose Which Why How All Any Each Every Some Many Most Few No Yes Please Thank Thanks Dear Hello Hi Hey Best Regards "
-    "Hallo Hola Ciao Bonjour Greetings Congratulations Congrats Cheers Welcome Goodbye Bye Attn Re Fwd Cc "
-    "Sincerely Will Would Can Could May Might Must Shall Should Do Does Did Have Has Had Is Are Was Were Be Been To Of Into "
-    "Over Under Up Down Out Off New Old Free Sale Good Great Big Little Small Long Short Young Very Just Only Also Even Still "
-    "Now Today Tomorrow Yesterday Monday Tuesday Wednesday Thursday Friday Saturday Sunday January February March April May "
-    "June July August September October November December Spring Summer Autumn Fall Winter Christmas Easter Halloween North "
-    "South East West Northern Southern Eastern Western Central Upper Lower Inner Outer Let Get Make Take Go Come See Look Find "
-    "Say Said Call Contact Email Phone Fax Web Site Page Home About Search Click Download Read More View Order Buy Shop Cart "
-    "Sign Log Register Submit Chapter Section Part Volume Figure Table Appendix Note Question Answer Step Item Day Night Mail "
-    "San Santa Los Las El La Le Loch Mount Mt Fort Port Cape Glen Isle Puerto Rio Villa Casa Colonia Zona Bosque Monte Costa "
-    "American British English French German Italian Spanish Irish Scottish Welsh Dutch Swedish Russian Chinese Japanese Indian "
-    "African Asian European Latin Jewish Christian Muslim Catholic Greek Roman Turkish Polish Mexican Canadian Australian "
-    "Google Apple Amazon Microsoft Facebook Twitter Instagram Windows Linux Ubuntu Java Python Android Chrome Safari Firefox "
-    "Oracle God Lord Jesus Christ Holy Bible Ok Okay Sorry Well Oh Ah".split()
-)  # fmt: skip
-#: First names that are places, months or things as often; a surname must follow.
-_DOUBTFUL = frozenset(
-    "April May June August Will Mark Grace Hope Faith Joy Rose Bill Pat Art Ray Christian Sunny Summer Autumn Dawn Sky Chase "
-    "Chance Case Major Van Son Long Young King White Black Green Brown Gray Price Day Love Best Rich Bishop Pope Prince Knight "
-    "Marshall Carter Porter England Ireland Holland France China India Georgia Virginia Carolina Dakota Paris London Sydney "
-    "Florence Victoria Chelsea Austin Houston Dallas Jackson Lincoln Madison Washington Memphis Phoenix Asia America Kent "
-    "Diamond Crystal Pearl Ruby Amber Star Charlotte Savannah Orlando Denver Milan Geneva Verona Valencia Cleveland Arlington "
-    "Brooklyn Israel Jordan Kenya Cuba Chad Malta Montana Nevada Arizona Alaska Columbus Mercedes Lourdes Santiago Trinidad "
-    "Concord Eden Harvard Stanford Oxford Cambridge Bristol Wellington Hamilton Lexington Manila Roma Persia Berlin Vienna "
-    "Odessa Alexandria Antonia Augusta Aurora Regina Melbourne Darwin Perth Albany Trenton Salem Eugene Clinton Lafayette "
-    "German Florida Jan Loch Italia Africa Alabama Texas Ohio Missouri Holland Britain Asia Persia "
-    "Domain Page Royal Merry Young Soul Sierra Justice Mercy Destiny Harmony Melody Genesis Trinity Heaven Miracle Princess "
-    "Precious Treasure Ivory Ebony Jade Ginger Rosemary Basil Sage Olive Clay Cliff Dale Glen Heath Forest Lane Rusty Sandy "
-    "Rocky Sonny Buddy Junior Bobby Earnest Frank Gay Gene Guy Jack Jay Jean Jewel Lily Lance Mason Nick Norm Patience Penny "
-    "Reed Rob Sue Tab Ty Vi Wade Ward Wills Ling Man Min My Ha Ho In An So See Song Soon Sun Sung Tam Tai Yi Yu".split()
-)  # fmt: skip
-#: What the names of places begin with: San Diego is no Diego.
-_PLACES_BEGIN = frozenset(
-    "San Santa Los Las El La Le Saint St Loch Lake Mount Mt Fort Port Cape Glen Isle Puerto Rio Villa Casa Colonia Zona Bosque "
-    "Monte Costa New North South East West".split()
-)  # fmt: skip
 #: Offices and trades before a name, in small letters, and what presents people.
 _BEFORE = re.compile(
     r"(?:\b(?:actor|actress|singer|songwriter|musician|rapper|guitarist|drummer|composer|conductor|pianist|artist|painter|"
@@ -170,73 +92,6 @@ _INTRODUCED = re.compile(
 _LABEL = re.compile(r"[A-Za-z][A-Za-z /-]{1,30}:[ \t]*$")
 
 
-@cache
-def _census() -> tuple[frozenset[str], frozenset[str]]:
-    """Return first names and surnames of the US census of 1990, folded."""
-    import names
-
-    def read(*files: str) -> frozenset[str]:
-        found: set[str] = set()
-        for file in files:
-            lines = Path(names.FILES[file]).read_text(encoding="ascii").splitlines()
-            found.update(line.split()[0].capitalize() for line in lines if line.strip())
-        return frozenset(found)
-
-    return read("first:male", "first:female"), read("last")
-
-
-@cache
-def _frequent_first() -> frozenset[str]:
-    """Return the first names that are common enough to be known alone: nine people in ten bear one."""
-    import names
-
-    found: set[str] = set()
-    for file in ("first:male", "first:female"):
-        for line in Path(names.FILES[file]).read_text(encoding="ascii").splitlines():
-            if line.strip() and float(line.split()[2]) <= 88.0:
-                found.add(line.split()[0].capitalize())
-    return frozenset(found)
-
-
-@cache
-def _frequent_last() -> frozenset[str]:
-    """Return the surnames that six people in ten bear."""
-    import names
-
-    lines = Path(names.FILES["last"]).read_text(encoding="ascii").splitlines()
-    return frozenset(
-        line.split()[0].capitalize() for line in lines if line.strip() and float(line.split()[2]) <= 60.0
-    )
-
-
-@cache
-def _dictionary() -> tuple[frozenset[str], frozenset[str]]:
-    """Return the words that American English writes small, and those that it writes in capitals."""
-    path = resources.files("spylls") / "hunspell" / "data" / "en" / "en_US.dic"
-    words = [line.split("/")[0] for line in path.read_text(encoding="utf-8").splitlines()[1:]]
-    return frozenset(w for w in words if w[:1].islower()), frozenset(w for w in words if w[:1].isupper())
-
-
-_ENDINGS = (
-    "s", "es", "ed", "d", "ing", "ly", "er", "ers", "al", "ness", "able", "ible", "ment", "ments", "ful", "less", "ation",
-    "ity", "ized", "izer", "ist", "ists",
-)  # fmt: skip
-
-
-@lru_cache(1 << 14)
-def _is_common(word: str) -> bool:
-    """Whether a word, or what it is an inflection of, is written small in a dictionary."""
-    small, _ = _dictionary()
-    lower = word.lower()
-    if lower in small or lower in stop_words("en"):
-        return True
-    for ending in _ENDINGS:
-        stem = lower.removesuffix(ending)
-        if stem != lower and len(stem) > 2 and (stem in small or f"{stem}e" in small or stem[:-1] in small):
-            return True
-    return lower.endswith("ies") and f"{lower[:-3]}y" in small
-
-
 @dataclass(frozen=True)
 class _Token:
     """A word in capitals, an initial or a particle, and where it stands."""
@@ -262,35 +117,6 @@ class _Token:
         return self.text.islower()
 
 
-def _fold(name: str) -> str:
-    """Return a name as the census writes it: O'Brien is Obrien there."""
-    return re.sub(r"['’-]", "", name).capitalize()
-
-
-@lru_cache(1 << 14)
-def _is_surname(word: str) -> bool:
-    _, last = _census()
-    return all(_fold(part) in last for part in word.split("-"))
-
-
-@lru_cache(1 << 14)
-def _is_first(word: str) -> bool:
-    first, _ = _census()
-    return all(_fold(part) in first for part in word.split("-"))
-
-
-@lru_cache(1 << 14)
-def _is_place(word: str) -> bool:
-    """Whether a word is written in capitals in a dictionary, and is no name of a person in the census."""
-    _, proper = _dictionary()
-    return word in proper and not _is_first(word) and not _is_surname(word)
-
-
-@lru_cache(1 << 14)
-def _is_sure_first(word: str) -> bool:
-    return _is_first(word) and word not in _DOUBTFUL and word not in _NO_NAME and not _is_common(word)
-
-
 def find_english_names(text: str) -> Iterator[Span]:
     """Yield names of people: whole, and by their parts where they were found whole."""
     whole: list[Span] = []
@@ -298,7 +124,7 @@ def find_english_names(text: str) -> Iterator[Span]:
     for found in _SEQUENCE.finditer(text):
         said = found[0]
         if " " not in said and "\t" not in said:  # most words in capitals begin a sentence
-            if said not in _NO_NAME:
+            if said not in NO_NAME:
                 alone.append((0, [_Token(said, found.start(), found.end())]))
             continue
         tokens: Sequence[_Token] = [
@@ -313,7 +139,7 @@ def find_english_names(text: str) -> Iterator[Span]:
         part.strip(".")
         for span in whole
         for part in _POSSESSIVE.sub("", text[span.start : span.end]).split()
-        if len(part) > 2 and part[0].isupper() and part not in _NO_NAME and part not in _TITLES
+        if len(part) > 2 and part[0].isupper() and part not in NO_NAME and part not in TITLES
     }
     taken = {at for span in whole for at in range(span.start, span.end)}
     for at, tokens in alone:
@@ -327,14 +153,14 @@ def _in_sequence(text: str, tokens: Sequence[_Token]) -> Iterator[Span]:
     last = tokens[-1]
     if (
         len(tokens) > 2
-        and last.word in _NO_PERSON - _ALSO_SURNAMES
+        and last.word in NO_PERSON - ALSO_SURNAMES
         and not any(token.text != token.word for token in tokens[:-1])
     ):
         return  # Doris Henderson Newcomers School
     index = 0
     while index < len(tokens):
         token = tokens[index]
-        if token.word.removesuffix(".") in _TITLES and index + 1 < len(tokens):
+        if token.word.removesuffix(".") in TITLES and index + 1 < len(tokens):
             length = _name_at(text, tokens, index + 1, titled=token.word.removesuffix("."))
             if length:
                 yield _span(tokens, index + 1, length)
@@ -354,7 +180,7 @@ def _span(tokens: Sequence[_Token], index: int, length: int) -> Span:
 def _name_at(text: str, tokens: Sequence[_Token], index: int, titled: str = "") -> int:
     """Return how many tokens from one on are a name; 0: none."""
     best = 0
-    for length in range(1 if titled in _SURE_TITLES else 2, 6):
+    for length in range(1 if titled in SURE_TITLES else 2, 6):
         if index + length > len(tokens):
             break
         part = tokens[index : index + length]
@@ -366,7 +192,7 @@ def _name_at(text: str, tokens: Sequence[_Token], index: int, titled: str = "") 
             best = length
     if best and index + best < len(tokens) and not tokens[index + best - 1].text.endswith(("'s", "’s")):
         after = tokens[index + best].word
-        if after in _NO_PERSON or (
+        if after in NO_PERSON or (
             after.isupper() and len(after) > 1 and after in ("LLC", "LLP", "PLC", "AG", "SA")
         ):
             return 0
@@ -381,56 +207,50 @@ def _is_name(text: str, part: Sequence[_Token], tokens: Sequence[_Token], index:
         for word, token in zip(words, part, strict=True)
     ):
         return _in_capitals(text, part)
-    known_tail, common_tail = _is_surname(tail), _is_common(tail)
-    if given in _NO_NAME and not (given in _ALSO_FIRST and known_tail and not common_tail and len(part) == 2):
+    known_tail, common_tail = is_surname(tail), is_common(tail)
+    if given in NO_NAME and not (given in ALSO_FIRST and known_tail and not common_tail and len(part) == 2):
         return False
-    if tail in _NO_NAME - _ALSO_SURNAMES:
+    if tail in NO_NAME - ALSO_SURNAMES:
         return False
-    if any(word in _NO_PERSON and not _is_surname(word) for word in words[1:]):
+    if any(word in NO_PERSON and not is_surname(word) for word in words[1:]):
         return False
-    if _in_company(text, part) or " ".join(words) in _COMPANIES:
+    if _in_company(text, part) or " ".join(words) in COMPANIES:
         return False
     if titled and len(part) == 1:
-        return tail not in _NO_PERSON and not _is_place(tail)
+        return tail not in NO_PERSON and not is_place(tail)
     middle = part[1:-1]
     if any(
         not token.is_initial and not token.is_particle and not _may_be_middle(token.word) for token in middle
     ):
         return False
     if part[-1].is_initial:  # Hannah B.
-        return len(part) == 2 and _is_sure_first(given)
+        return len(part) == 2 and is_sure_first(given)
     if (
         len(tail) < 2
-        or (tail in _NO_PERSON - _ALSO_SURNAMES)
-        or (tail in _ALSO_SURNAMES and not _is_sure_first(given))
+        or (tail in NO_PERSON - ALSO_SURNAMES)
+        or (tail in ALSO_SURNAMES and not is_sure_first(given))
     ):
         return False
     context = bool(titled) or _has_context(text, part, tokens, index)
-    frequent = _fold(given) in _frequent_first()
+    frequent = fold(given) in frequent_first()
     if part[0].is_initial:
-        return (known_tail and not common_tail) or (context and not common_tail and not _is_place(tail))
-    if _is_sure_first(given):
-        return known_tail or (not common_tail and not _is_place(tail))
-    if _is_first(given):
+        return (known_tail and not common_tail) or (context and not common_tail and not is_place(tail))
+    if is_sure_first(given):
+        return known_tail or (not common_tail and not is_place(tail))
+    if is_first(given):
         if known_tail and not common_tail:
-            return frequent or not _is_common(given) or context
-        unknown_tail = not common_tail and not _is_proper(tail)
+            return frequent or not is_common(given) or context
+        unknown_tail = not common_tail and not is_proper(tail)
         return (frequent and (known_tail or unknown_tail)) or ((known_tail or unknown_tail) and context)
-    if _is_common(given) or (_is_proper(given) and not _is_surname(given)):
+    if is_common(given) or (is_proper(given) and not is_surname(given)):
         return False
-    if known_tail and (not common_tail or (_fold(tail) in _frequent_last() and not _is_proper(given))):
-        return context or tail not in _DOUBTFUL
-    if common_tail or _is_place(tail):
+    if known_tail and (not common_tail or (fold(tail) in frequent_last() and not is_proper(given))):
+        return context or tail not in DOUBTFUL
+    if common_tail or is_place(tail):
         return False
-    unknown = not _is_proper(tail) and not _is_proper(given)
+    unknown = not is_proper(tail) and not is_proper(given)
     told = bool(titled) or _has_context(text, part, tokens, index, strong=True)
-    return told or (unknown and _is_surname(given)) or _is_spoken_of(text, (given, tail))
-
-
-def _is_proper(word: str) -> bool:
-    """Whether a dictionary writes a word in capitals: a place, a people or a person."""
-    _, proper = _dictionary()
-    return word in proper
+    return told or (unknown and is_surname(given)) or _is_spoken_of(text, (given, tail))
 
 
 def _is_spoken_of(text: str, words: Sequence[str]) -> bool:
@@ -443,7 +263,7 @@ def _is_spoken_of(text: str, words: Sequence[str]) -> bool:
 
 
 def _may_be_middle(word: str) -> bool:
-    return (_is_first(word) or _is_surname(word) or not _is_common(word)) and word not in _NO_NAME
+    return (is_first(word) or is_surname(word) or not is_common(word)) and word not in NO_NAME
 
 
 def _in_capitals(text: str, part: Sequence[_Token]) -> bool:
@@ -452,9 +272,9 @@ def _in_capitals(text: str, part: Sequence[_Token]) -> bool:
     return (
         len(part) in (2, 3)
         and all(word.isupper() and len(word) > 2 for word in words)
-        and _is_sure_first(words[0].capitalize())
-        and _is_surname(words[-1].capitalize())
-        and not _is_common(words[-1])
+        and is_sure_first(words[0].capitalize())
+        and is_surname(words[-1].capitalize())
+        and not is_common(words[-1])
     )
 
 
@@ -482,31 +302,31 @@ def _is_alone(text: str, at: int, tokens: Sequence[_Token], parts: set[str]) -> 
     """Whether one word in capitals is a name: a part of one that was found whole, or a first name that is nothing else."""
     token = tokens[at]
     word = token.word
-    if word in _NO_NAME or word in _NO_PERSON or len(word) < 2 or (word.isupper() and len(word) > 1):
+    if word in NO_NAME or word in NO_PERSON or len(word) < 2 or (word.isupper() and len(word) > 1):
         return False
     beside = [tokens[i] for i in (at - 1, at + 1) if 0 <= i < len(tokens)]
     following = tokens[at + 1].word if at + 1 < len(tokens) else ""
     possessive = token.text != word
     # Leussink Engineering is no person, though Jason Leussink is; Leussink's Engineering speaks of him.
     bound = bool(following) and not possessive and following not in parts
-    if at and tokens[at - 1].word in _PLACES_BEGIN:
+    if at and tokens[at - 1].word in PLACES_BEGIN:
         return False
     if word in parts and not bound:
         before = tokens[at - 1].word if at else ""
-        known = before in _NO_NAME or before.strip(".") in _TITLES or before in parts or before.isupper()
-        return not before or known or _is_common(before)
-    if _is_common(word):
+        known = before in NO_NAME or before.strip(".") in TITLES or before in parts or before.isupper()
+        return not before or known or is_common(before)
+    if is_common(word):
         return False
     if (
         not beside
-        and _is_sure_first(word)
+        and is_sure_first(word)
         and _INTRODUCED.search(text[max(0, token.start - 40) : token.start])
     ):
         return True
-    if not beside and not _is_place(word) and _SPEAKS.match(text, token.bare_end):
-        return word not in _DOUBTFUL
-    if not _is_sure_first(word):
+    if not beside and not is_place(word) and _SPEAKS.match(text, token.bare_end):
+        return word not in DOUBTFUL
+    if not is_sure_first(word):
         return False
-    if _fold(word) not in _frequent_first() and not (not beside and _AFTER.match(text, token.bare_end)):
+    if fold(word) not in frequent_first() and not (not beside and _AFTER.match(text, token.bare_end)):
         return False
-    return not beside or (len(beside) == 1 and at == 1 and tokens[0].word in _NO_NAME)
+    return not beside or (len(beside) == 1 and at == 1 and tokens[0].word in NO_NAME)

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain, islice
 from typing import Any
 
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_choices import with_choices
-from mynah.data.readers.json_dialogues import is_conversation, to_record
-from mynah.data.readers.json_file import flat_cells, with_account
+from mynah.data.readers.json_file import read_stream
 from mynah.data.records import Record, Rejected
-from mynah.data.sources import Reading, Row
-from mynah.data.tables.to_records import SAMPLE_ROWS, rows_to_records
+from mynah.data.sources import Reading
 from mynah.errors import DataError
 
 _BATCH = 1024
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
-    """Yield the records of a Parquet or Arrow file; rows are conversations or flat, as in JSON.
+    """Yield the records of a Parquet or Arrow file; rows are what they would be in JSON.
 
     Raises:
         DataError: if it is damaged.
@@ -29,26 +25,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     reading.tell(form="Parquet" if given.head(4) == b"PAR1" else "Arrow")
     with given.local() as path:
         try:
-            values = enumerate(map(with_choices, _values(str(path))), start=1)
-            first = list(islice(values, SAMPLE_ROWS))
-            items = chain(first, values)
-            if any(is_conversation(value) for _, value in first):
-                reading.tell(layout="whole conversations")
-                reading.used.add("columns.assistant")
-                for item in items:
-                    reading.source.rows += 1
-                    record = to_record(given.name, *item, reading.config.columns.assistant)
-                    yield from with_account(given.name, item, record)
-                return
-            flat = [cells for _, value in first if (cells := flat_cells(value))]
-            columns = tuple(dict.fromkeys(column for cells in flat for column in cells))
-            rows = (
-                Row(number, {column: cells.get(column, "") for column in columns})
-                if (cells := flat_cells(value)) is not None
-                else Rejected(given.name, number, "not a flat record")
-                for number, value in items
-            )
-            yield from rows_to_records(given.name, columns, flat, rows, reading)
+            yield from read_stream(given.name, lambda: _values(str(path)), reading)
         except (pa.ArrowException, OSError, SystemError, UnicodeDecodeError) as error:
             raise DataError(f"{given.name}: a damaged columnar file ({type(error).__name__})") from None
 

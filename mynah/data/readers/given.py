@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mynah.data.chats.exchanges import split_exchange
+from mynah.data.preprocess import join_words
 from mynah.data.readers.json_dialogues import to_record
 from mynah.data.records import Conversation, Document, Message, Record, Rejected
 from mynah.errors import DataError
@@ -44,8 +44,3 @@ def _to_record(value: Text, number: int) -> Record:
         f"text {number}: found {type(value).__name__}, expected a string, a list of words, "
         "a pair (question, answer) or {'messages': [...]}"
     )
-
-
-def join_words(words: Sequence[str]) -> str:
-    """Join words with spaces, except between Han characters."""
-    return re.sub(r"(?<=[\u3400-\u9fff]) (?=[\u3400-\u9fff])", "", " ".join(words))

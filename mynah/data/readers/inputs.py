@@ -292,7 +292,7 @@ def check_exists(path: Path) -> None:
 
 def _is_beside(name: str) -> bool:
     stem = name.lower().split(".")[0]
-    return stem.startswith(_BESIDE) or stem.endswith(("license", "licence"))
+    return name.lower().endswith(".ids") or stem.startswith(_BESIDE) or stem.endswith(("license", "licence"))
 
 
 def _shown(name: str) -> str:

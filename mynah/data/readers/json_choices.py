@@ -11,6 +11,7 @@ from mynah.data.choices import MARKS, ask, index_of, option_names, reply
 _ABOUT = ("passage", "article", "context", "support", "story", "background", "material")
 _ASKED = (
     "question",
+    "questionstem",
     "query",
     "stem",
     "goal",
@@ -58,11 +59,16 @@ def with_choices(value: Any) -> Any:
         )
     if made := _by_context(fields):
         return made
+    if isinstance(targets := fields.get("mc1targets"), dict):  # TruthfulQA
+        fields = {**fields, "choices": targets.get("choices"), "gold": _one(targets.get("labels"))}
     found = _options(fields, value)
     if found is None:
         return _continuation(fields) or value
     options, marks, first = found
-    gold = next((fields[name] for name in _GOLD if isinstance(fields.get(name), str | int)), None)
+    golds = (
+        item[0] if isinstance(item := fields.get(name), list) and len(item) == 1 else item for name in _GOLD
+    )
+    gold = next((item for item in golds if isinstance(item, str | int)), None)
     asked = _asked(fields)
     right = _right(gold, options, marks, first)
     if not asked or right is None:
@@ -70,6 +76,11 @@ def with_choices(value: Any) -> Any:
     if options == [*MARKS[: len(options)]]:  # they stand in the question
         return {"question": "\n".join(asked), "answer": options[right]}
     return {"question": ask(asked, options), "answer": reply(options, right)}
+
+
+def _one(labels: Any) -> int | None:
+    """Return which of a list of zeros is one."""
+    return labels.index(1) if isinstance(labels, list) and 1 in labels else None
 
 
 def _by_context(fields: Mapping[str, Any]) -> dict[str, Any] | None:

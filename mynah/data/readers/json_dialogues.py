@@ -231,9 +231,12 @@ def _preference(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def is_preference(value: Any) -> bool:
     """Whether a value holds two whole answers to compare: texts or lists of turns, beside a prompt or with it."""
-    if not isinstance(value, dict) or turns_of(value) is not None:
+    if not isinstance(value, dict):
         return False
-    return all(isinstance(value.get(key), str | list) and value[key] for key in ("chosen", "rejected"))
+    answers = [value.get(key) for key in ("chosen", "rejected")]
+    if turns_of(value) is not None and not all(isinstance(answer, list) for answer in answers):
+        return False  # whole turns beside two replies
+    return all(isinstance(answer, str | list) and answer for answer in answers)
 
 
 def to_preference(name: str, number: int, value: Any) -> Record | Rejected:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from mynah.data.preprocess import join_words
 from mynah.data.readers import chat_feishu, chat_json
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
@@ -20,6 +21,7 @@ from mynah.data.readers.json_dialogues import (
     to_record,
     turns_of,
 )
+from mynah.data.readers.json_sets import as_usual, is_flat_reply, is_reply_to_leave_out, trees_of
 from mynah.data.readers.json_tickets import desk_of, is_ticket, read_tickets
 from mynah.data.readers.json_trees import unfold
 from mynah.data.readers.json_values import read_values
@@ -48,13 +50,24 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     yield from _read(given.name, values, reading)
 
 
+def read_stream(
+    name: str, values: Callable[[], Iterator[Any]], reading: Reading
+) -> Iterator[Record | Rejected]:
+    """Yield the records of values that another format gives, from the first at each call.
+
+    Raises:
+        DataError: if they are of no layout that can be told.
+    """
+    return _read(name, lambda: map(_unfolded, enumerate(values(), start=1)), reading)
+
+
 def read_values_as_json(name: str, values: list[Any], reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the records of values that another format gave, as those of JSON.
 
     Raises:
         DataError: if they are of no layout that can be told.
     """
-    return _read(name, lambda: map(_unfolded, enumerate(values, start=1)), reading)
+    return read_stream(name, lambda: iter(values), reading)
 
 
 def _sample(values: Iterable[Numbered | Rejected]) -> Iterator[Numbered | Rejected]:
@@ -84,7 +97,7 @@ def _bare(item: Numbered | Rejected) -> Any:
 
 
 def _unfolded(item: Numbered | Rejected) -> Numbered | Rejected:
-    return item if isinstance(item, Rejected) else (item[0], with_choices(unfold(item[1])))
+    return item if isinstance(item, Rejected) else (item[0], with_choices(unfold(as_usual(item[1]))))
 
 
 def _read(
@@ -102,6 +115,16 @@ def _read(
         yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):
         yield from chat_json.read_chats(_chats(name, items), name, reading)
+    elif any(map(is_flat_reply, good)):
+        trees = trees_of([item[1] for item in items if not isinstance(item, Rejected)])
+        yield from _read(name, lambda: map(_unfolded, enumerate(trees, start=1)), reading)
+    elif any(map(is_reply_to_leave_out, good)):
+        judged = [item for item in items if not isinstance(item, Rejected)]
+        for number, value in judged:
+            if is_reply_to_leave_out(value):
+                yield Rejected(name, number, "judged bad by who made the set", bad=False)
+        kept = [item for item in judged if not is_reply_to_leave_out(item[1])]
+        yield from _read(name, lambda: iter(kept), reading)
     elif any(map(is_ticket, good)):
         yield from read_tickets(name, items, reading)
     elif (desk := desk_of(good)) is not None:
@@ -330,7 +353,18 @@ def _document(name: str, item: Numbered) -> Iterator[Record | Rejected]:
 #: Words in nested fields that are this long on average are sentences.
 _SENTENCE = 30
 #: Fields with the classes of a text.
-_CLASSES = ("cats", "labels", "label", "categories", "tags", "emotions", "intents", "topics", "accept")
+_CLASSES = (
+    "cats",
+    "scores",
+    "labels",
+    "label",
+    "categories",
+    "tags",
+    "emotions",
+    "intents",
+    "topics",
+    "accept",
+)
 
 
 def _cell(key: str, item: Any) -> str | None:
@@ -343,6 +377,8 @@ def _cell(key: str, item: Any) -> str | None:
         return ""
     classes = key.lower() in _CLASSES
     if isinstance(item, list) and all(isinstance(part, str) for part in item):
+        if key.lower() in ("tokens", "words"):
+            return join_words(item)
         return (", " if classes else "\n").join(item)
     if classes and isinstance(item, list) and all(isinstance(part, int) for part in item):
         return ", ".join(map(str, item))

@@ -24,7 +24,13 @@ from mynah.data.tables.column_contents import (
     telling_label,
 )
 from mynah.data.tables.header import NAMELESS
-from mynah.data.tables.nameless import are_nameless, guess_by_contents, guess_nameless, two_languages
+from mynah.data.tables.nameless import (
+    are_nameless,
+    guess_by_contents,
+    guess_nameless,
+    is_lettered,
+    two_languages,
+)
 from mynah.data.vocabulary import (
     INTERNAL_COLUMNS,
     LANGUAGE_NAMES,
@@ -41,6 +47,8 @@ from mynah.errors import ConfigError, DataError
 
 #: A table with more columns is none.
 MOST_COLUMNS = 4096
+#: How alike two texts are.
+_LIKENESS = frozenset("score similarity similarityscore relatednessscore goldscore".split())
 #: Names of two columns of texts that are compared.
 _COMPARED = (
     ("sentence1", "sentence2"), ("texta", "textb"), ("text1", "text2"), ("premise", "hypothesis"),
@@ -117,10 +125,13 @@ def guess_layout(
         nameless = guess_nameless(columns, sample)
         if nameless is not None and wanted in (None, nameless.kind):
             return replace(nameless, assistant=given.assistant)
+    if wanted is None and not (given.text or given.label) and (summed := _summed_up(columns, sample)):
+        return summed
     if wanted in (None, "labelled") and given.text is None:
         both = _compared(columns)
-        if both and found["label"]:
-            return Layout("labelled", title=both[0], text=both[1], label=found["label"])
+        label = found["label"] or next((c for c in columns if normal_name(c) in _LIKENESS), None)
+        if both and label:
+            return Layout("labelled", title=both[0], text=both[1], label=label)
     text = text or longest(columns, sample, taken=[v for v in found.values() if v])
     if text is None and wanted in (None, "translation", "pairs") and not given.label and not given.speaker:
         # Names that nothing here knows: what the columns hold tells, as where there are no names.
@@ -226,6 +237,8 @@ def _one_text_column(
     if speaks and wanted in (None, "messages"):
         return layout
     title = found["title"] if found["title"] != text else None
+    if labelled and title is None:  # a review's own heading
+        title = next((c for c in columns if normal_name(c) == "summary" and c != text), None)
     if wanted == "text":
         return Layout("text", text=text, title=title)
     if wanted == "labelled":
@@ -254,7 +267,7 @@ def _class_beside(
         and is_class(column, sample)
         and len(values := {row.get(column, "").strip() for row in sample}) > 1
         and filled(column, sample)
-        and any(any(map(str.isalpha, value)) for value in values)
+        and (any(any(map(str.isalpha, value)) for value in values) or len(columns) == 2)
         and max(map(len, values)) <= LONGEST_LABEL
     ]
     return found[0] if len(found) == 1 else None
@@ -289,7 +302,10 @@ def _two_languages(
     They are those that were asked for, or are named for languages (or source and target), and then language
     identification must agree unless the user is sure; or they are the only texts in a table without a header.
     """
-    named = {normal_name(c): c for c in columns if normal_name(c) in LANGUAGE_NAMES}
+    # A column called id holds numbers as often as Indonesian.
+    named = {
+        normal_name(c): c for c in columns if normal_name(c) in LANGUAGE_NAMES and is_lettered(c, sample)
+    }
     if asked:
         pair = [named[name] for language in asked for name in names_of_language(language) if name in named]
         return (pair[0], pair[1]) if len(pair) == 2 else None
@@ -306,6 +322,20 @@ def _two_languages(
     codes = [language_of(" \n".join(t)[:4000]).code for t in texts]
     prose = len(sample) < FEW or all(is_prose(c, sample) for c in (first, second))
     return (first, second) if codes[0] != codes[1] and prose else None
+
+
+def _summed_up(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> Layout | None:
+    """Return the layout of texts beside what they come to: article and highlights, dialogue and summary."""
+    folded = {normal_name(column): column for column in columns}
+    for name in ("article", "document", "dialogue", "story", "report", "bill"):
+        for short in ("highlights", "summary", "abstract"):
+            if name in folded and short in folded and is_prose(folded[short], sample):
+                made = Layout("pairs", question=(folded[name],), answer=folded[short])
+                other = Layout("text", text=folded[name])
+                return replace(
+                    made, otherwise=other, otherwise_flag=f"--rows-are text --text-column {folded[name]}"
+                )
+    return None
 
 
 def _compared(columns: Sequence[str]) -> tuple[str, str] | None:

@@ -45,6 +45,8 @@ def texts_among(columns: Sequence[str], sample: Sample) -> list[str]:
     found = []
     for column in columns[:_MOST_COLUMNS]:
         cells = _cells(column, sample)
+        if _are_ids(cells):
+            continue
         lettered = sum(not _NO_TEXT.fullmatch(cell) for cell in cells)
         noted = sum(bool(_RIGHTS.search(cell)) for cell in cells)
         # The shortest sentences come many times on one side of a translation.
@@ -58,6 +60,21 @@ def texts_among(columns: Sequence[str], sample: Sample) -> list[str]:
         ):
             found.append(column)
     return found
+
+
+def is_lettered(column: str, sample: Sample) -> bool:
+    """Whether most cells of a column have letters in them."""
+    cells = _cells(column, sample)
+    return not cells or 2 * sum(not _NO_TEXT.fullmatch(cell) for cell in cells) > len(cells)
+
+
+def _are_ids(cells: Sequence[str]) -> bool:
+    """Whether cells are ids: letters and digits, no blank, as long as one another."""
+    if len(cells) < 5 or any(" " in cell for cell in cells):
+        return False
+    digits = sum(any(map(str.isdigit, cell)) for cell in cells)
+    same = max(map(len, cells)) - min(map(len, cells)) <= 1
+    return same and 2 * digits > len(cells)
 
 
 def guess_nameless(columns: Sequence[str], sample: Sample) -> Layout | None:
@@ -109,11 +126,9 @@ def _labelled(columns: Sequence[str], sample: Sample) -> Layout | None:
         return None
     values = {c: [row.get(c, "").strip() for row in sample] for c in columns}
     columns = [c for c in columns if len(set(values[c])) > 1]  # empty, or the same in every row
-    few = [
-        c
-        for c in columns
-        if len(set(values[c])) <= max(2, len(sample) // 10) and max(map(len, values[c])) <= 32
-    ]
+    few = [c for c in columns if _are_classes(values[c])]
+    if len(few) > 1:  # an empty cell here and there is a mark, and no class
+        few = [c for c in few if all(values[c])]
     texts = [
         c
         for c in columns
@@ -129,6 +144,31 @@ def _labelled(columns: Sequence[str], sample: Sample) -> Layout | None:
     if len(few) != 1 or not 1 <= len(texts) <= 2:
         return None
     return Layout("labelled", title=texts[0] if len(texts) == 2 else None, text=texts[-1], label=few[0])
+
+
+#: Numbers of classes: one, or several with commas between.
+_NUMBERS = re.compile(r"\d{1,2}(?:,\d{1,2})*")
+
+
+#: Numbered classes, and sets of them, are no more than so many.
+_MOST_NUMBERED = 60
+
+
+def _are_classes(values: Sequence[str]) -> bool:
+    """Whether the cells of a column are a few short words, or numbers of classes."""
+    kinds = set(values)
+    if max(map(len, values)) > 32:
+        return False
+    if len(kinds) <= max(2, len(values) // 10):
+        return True
+    numbered = all(_NUMBERS.fullmatch(value) for value in values)
+    several = any("," in value for value in values)
+    return (
+        numbered
+        and (2 * len(kinds) <= len(values) or several)
+        and max(len(v) for v in values) <= 12
+        and len(kinds) <= 60
+    )
 
 
 def _pairs(columns: Sequence[str], sample: Sample) -> Layout | None:

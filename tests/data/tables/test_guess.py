@@ -93,7 +93,7 @@ def test_flags_are_never_ignored(tmp_path: Path, columns: dict[str, object], mes
         ("b.csv", "ticket_id,customer,agent,subject,body,resolution", lambda i: f"{i},Ann Lee,Bob Ray,{EN[i]},{LONG[i]},{LONG[i + 1]}", "question = subject + body, answer = resolution"),
         ("c.csv", "title,speaker,text,topic", lambda i: f"Talk {i},Ann {i},{LONG[i]},bird{i % 3}", "text = title + text, label = topic"),
         ("d.csv", "from,to,subject,body,date", lambda i: f"a{i}@x.org,b@x.org,{EN[i]},{LONG[i]},2024-01-01 10:{i:02}:00", "title = subject, text = body"),
-        ("e.csv", "document,summary,id", lambda i: f"{LONG[i]},{EN[i]},{i}", "text = document"),
+        ("e.csv", "document,summary,id", lambda i: f"{LONG[i]},{EN[i]},{i}", "question = document, answer = summary"),
         ("f.csv", "context,question,answer_text,answer_start", lambda i: f"{LONG[i]},{EN[i]},{EN[i + 1]},5", "question = context + question, answer = answer_text"),
         ("g.csv", "question,A,B,C,D,answer", lambda i: f"{EN[i]},one,two,three,four,B", "question = question, options = A, B, C, D, answer = answer"),
         ("h.csv", "text,is_sarcastic", lambda i: f"{EN[i]},{i % 2}", "text = text, label = is_sarcastic"),
