@@ -14,6 +14,7 @@ _QUOTE_HEAD = re.compile(
     r"|Em [^\n]{5,200}(?:\n[^\n]{0,100})? escreveu\s?:"
     r"|Il [^\n]{5,200}(?:\n[^\n]{0,100})? ha scritto\s?:"
     r"|Op [^\n]{5,200}(?:\n[^\n]{0,100})? schreef[^\n]{0,100}:"
+    r"|(?:At |On )?[^\n]{0,60}\d{4}[^\n]{0,80}<[^<>\s]+@[^<>\s]+>,?\s*(?:wrote|写道|寫道)?\s?[:：]"
     r"|(?:在|于)?[^\n]{5,120}(?:写道|寫道)\s?[:：]"
     r"|-{2,}\s?(?:Original Message|Original Appointment|Forwarded message|Forwarded by[^\n]{0,80}|"
     r"原始邮件|原始郵件|转发邮件|转发的邮件|回复的原邮件|Ursprüngliche Nachricht|Weitergeleitete Nachricht|"
@@ -35,7 +36,8 @@ _QUOTED_HEADERS = re.compile(
 )
 #: What phones write under a message.
 _SENT_BY = re.compile(
-    r"^[ \t]*(?:Sent from my [^\n]{2,40}|Sent from (?:Mail|Outlook|Yahoo)[^\n]{0,60}|Get Outlook for [^\n]{2,60}|"
+    r"^[ \t]*(?:Sent from my [^\n]{2,40}|Sent from (?:Mail|Outlook|Yahoo)[^\n]{0,60}|"
+    r"(?:Get|获取|下载) Outlook for [^\n]{2,60}|"
     r"Von meinem [^\n]{2,30} gesendet|Envoyé de mon [^\n]{2,30}|Enviado desde mi [^\n]{2,30}|"
     r"Enviado do meu [^\n]{2,30}|发自我的[^\n]{2,30}|從我的[^\n]{2,20}傳送|发送自[^\n]{2,30})[ \t.]*$",
     re.IGNORECASE | re.MULTILINE,

@@ -163,9 +163,10 @@ class Source:
             count for reason, count in self.dropped.items() if reason.startswith(("column ", "field"))
         )
         if spare > UNUSED_SHARE * self.characters:
+            share = f"{100 * spare / self.characters:.0f} %"
             told.append(
-                f"{self.file}: {100 * spare / self.characters:.0f} % of its characters are in columns or fields that are "
-                "not used (named above); if they matter, say which is what with the column flags"
+                f"{self.file}: {share} of its characters are in columns or fields of no use (named above); if they matter, "
+                "say which is what with the column flags"
             )
         if self.unnamed > LOST_SHARE * self.characters:
             told.append(

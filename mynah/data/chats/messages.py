@@ -23,6 +23,8 @@ from mynah.data.sources import Row
 MOST = 2_000_000
 #: Words of all messages that are kept in memory, in bytes.
 IN_MEMORY = 64 << 20
+#: What mail programs put before the subject of a reply.
+_REPLIED = re.compile(r"^(?:(?:re|aw|sv|antw|fw|fwd|wg|rv|res|回复|答复|转发)\s*[:：]\s*)+", re.IGNORECASE)
 _REDDIT = re.compile(r"^t[1-6]_(?=[0-9a-z]+$)")
 Indices = npt.NDArray[np.int64]
 
@@ -57,6 +59,8 @@ class Messages:
         self.layout, self.text = layout, layout.text
         self.lines = array("q")
         self.speakers, self.directions = Names(), Names()
+        #: subjects that have been said, by chat
+        self._said: set[tuple[str, str]] = set()
         #: what names a conversation, a chat, a thread: hashes, 0 where it is empty
         self.conversations, self.chats, self.threads = array("q"), array("q"), array("q")
         #: how many messages of its chat had been left out before each
@@ -88,7 +92,11 @@ class Messages:
         self.left_out.append(self._left_out[""] + (self._left_out[chat] if chat else 0))
         text = cells[self.text]
         if layout.title and (title := cells[layout.title].strip()):
-            text = f"{title}\n\n{text}"
+            # The subject of a ticket or thread is said once, by who opened it.
+            subject = (chat, _REPLIED.sub("", title).lower())
+            if subject not in self._said:
+                self._said.add(subject)
+                text = f"{title}\n\n{text}"
         words = text.encode("utf-8", "surrogatepass")
         self._file.write(words)
         self._ends.append(self._ends[-1] + len(words))

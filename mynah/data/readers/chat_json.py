@@ -299,7 +299,9 @@ def _threads(messages: Iterable[Any]) -> npt.NDArray[np.int64]:
             for column in (ids, named, answered):
                 column.append(0)
             continue
-        talkers.add(str(message.get("from_id") or message.get("from") or message.get("author")))
+        author = message.get("author")
+        author = author.get("id") or author.get("name") if isinstance(author, dict) else author
+        talkers.add(str(message.get("from_id") or message.get("from") or author))
         reference = message.get("reference")
         to = message.get("reply_to_message_id") or (
             reference.get("messageId") if isinstance(reference, dict) else None

@@ -69,7 +69,7 @@ _PLACEHOLDER = re.compile(
     r"|(?:данное сообщение удалено|вы удалили данное сообщение|это сообщение удалено)\.?"
     r"|(?:bu mesaj silindi|bu mesajı sildiniz|pesan ini telah dihapus|ta wiadomość została usunięta)\.?"
     r"|(?:このメッセージは削除されました|삭제된 메시지입니다|تم حذف هذه الرسالة|यह संदेश हटा दिया गया था)[.。]?"
-    r"|(?:图片|视频|音频|语音|贴图|表情|文件|媒体)(?:已省略|已忽略|省略)|此?消息已(?:被)?(?:删除|撤回)"
+    r"|(?:图片|视频|音频|语音|贴图|表情|文件|媒体)(?:已省略|已忽略|省略)|(?:此?消息已(?:被)?(?:删除|撤回)|你已(?:删除|撤回)此?消息)[。.]?"
     r"|(?:此|這則)訊息已(?:被)?刪除|您已刪除此訊息"
     r"|\S+\.(?:jpe?g|png|webp|gif|mp4|3gp|mov|opus|ogg|m4a|mp3|aac|pdf|vcf|docx?|xlsx?|zip)\s\(.{3,40}\)",
     re.IGNORECASE,
@@ -93,7 +93,8 @@ _MODULE = re.compile(r"[A-Za-z_][\w-]*[./\[][\w\[\]/.-]*[\w\[\]/-]|(?:GET|POST|P
 #: A name without a blank after its colon.
 _CLOSE = re.compile(r"(?P<name>[^:/\n]{1,40}):(?P<first>[^\s/.,;:)].*)")
 _EDITED = re.compile(
-    r"\s*<(?:this message was edited|diese nachricht wurde bearbeitet|此消息已编辑)>\s*$", re.I
+    r"\s*<[^<>\n]{0,30}(?:edited|bearbeitet|editad[ao]|modifié|modificato|bewerkt|изменено|düzenlendi|已编辑|已編輯)[^<>\n]{0,9}>\s*$",
+    re.I,
 )
 
 

@@ -44,8 +44,13 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
                 if sheet.height and any(_rows_of_sheet(sheet)):
                     empty = False
                     shown = given.name if len(names) == 1 else f"{given.name}/{name}"
-                    yield from _sheet(shown, partial(_rows_of_sheet, sheet), reading)
-                    layouts[reading.source.layout] = name
+                    try:
+                        yield from _sheet(shown, partial(_rows_of_sheet, sheet), reading)
+                        layouts[reading.source.layout] = name
+                    except DataError as error:
+                        if len(names) == 1:
+                            raise
+                        yield Rejected(shown, 0, f"a sheet that is passed over: {error}", bad=False)
             if len(layouts) > 1:
                 reading.tell(layout="; ".join(f"{name}: {layout}" for layout, name in layouts.items()))
         except (CalamineError, OSError) as error:

@@ -96,6 +96,8 @@ def desk_of(values: list[Any]) -> list[Any] | None:
     if len(values) != 1 or not isinstance(values[0], dict):
         return None
     fields = _fold_keys(values[0])
+    if isinstance(fields.get("embedded"), dict):
+        fields = {**fields, **_fold_keys(fields["embedded"])}
     for name in _WRAPPERS:
         tickets = fields.get(name)
         if isinstance(tickets, list) and any(map(is_ticket, tickets[:20])):
@@ -124,7 +126,7 @@ def is_ticket(value: Any) -> bool:
     fields = _fold_keys(value)
     inner = next((fields[k] for k in ("helpdeskticket", "ticket") if isinstance(fields.get(k), dict)), None)
     if inner is not None:
-        return bool(_posts(_fold_keys(inner)))
+        return bool(_posts(_fold_keys(inner)) or _posts(fields))
     posts = _posts(fields)
     if not posts:
         return False
@@ -190,7 +192,7 @@ def _rows(name: str, item: tuple[int, Any] | Rejected) -> Iterator[Row | Rejecte
         yield Rejected(name, number, "not a ticket")
         return
     ticket = _fold_keys(value)
-    people = _people(ticket.get("people"))
+    people = _people(ticket.get("people") or ticket.get("users"))
     for key in ("helpdeskticket", "ticket", "fields"):
         if isinstance(inner := ticket.get(key), dict):
             ticket = {**ticket, **_fold_keys(inner)}
@@ -198,6 +200,9 @@ def _rows(name: str, item: tuple[int, Any] | Rejected) -> Iterator[Row | Rejecte
     if _is_backwards(posts):
         posts.reverse()
     roles = [_role(post, ticket, people) for post in posts]
+    authors = [_identity(_first(post, (*_AUTHOR_ID, *_AUTHOR))) for post in posts]
+    if posts and not any(roles) and all(authors):  # who wrote first is who asks
+        roles = ["customer" if author == authors[0] else "agent" for author in authors]
     if "customer" in roles:  # Help Scout calls its users what answers customers
         roles = ["agent" if role == "user" else role for role in roles]
     yield from _opening(name, number, ticket, posts)
@@ -208,10 +213,10 @@ def _rows(name: str, item: tuple[int, Any] | Rejected) -> Iterator[Row | Rejecte
             text = f"{subject}\n{text}"
         if _is_note(post):
             yield Rejected(name, number, NOTE, bad=False, characters=len(text))
-        elif str(_first(post, _KIND) or "").lower() in _EVENTS or role == "system":
+        elif role == "system" or (any(str(post.get(kind)).lower() in _EVENTS for kind in _KIND) and not text):
             yield Rejected(name, number, APP, bad=False, characters=len(text))
         elif not text:
-            yield Rejected(name, number, MEDIA, bad=False)
+            yield Rejected(name, number, MEDIA if post.get("attachments") else APP, bad=False)
         else:
             yield _row(number, text, _name(post) or role or "?", role)
 
@@ -220,13 +225,16 @@ def _opening(name: str, number: int, ticket: Fields, posts: list[dict[str, Any]]
     """Yield what the ticket says first, if no post says it."""
     if text := _first_text(ticket, posts):
         subject = _subject(ticket, text)
-        yield _row(number, f"{subject}\n{text}" if subject else text, "customer", "customer")
+        source = ticket.get("source")
+        opener = _fold_keys(source) if isinstance(source, dict) else {}
+        role = _role(opener, {}, {}) or "customer"
+        yield _row(number, f"{subject}\n{text}" if subject else text, _name(opener) or role, role)
 
 
 def _first_text(ticket: Fields, posts: list[dict[str, Any]]) -> str:
     source = ticket.get("source")  # Intercom's first message
     own = _text(_fold_keys(source)) if isinstance(source, dict) else ""
-    own = own or next((_clean(ticket[k]) for k in _OPENING if isinstance(ticket.get(k), str)), "")
+    own = own or next((said for k in _OPENING if (said := _text({"body": ticket.get(k)}))), "")
     start = "".join(own.split())[:60]
     same = any("".join(_text(post).split()).startswith(start) for post in posts[:2])
     return "" if same and start else own
@@ -235,6 +243,10 @@ def _first_text(ticket: Fields, posts: list[dict[str, Any]]) -> str:
 def _subject(ticket: Fields, text: str) -> str:
     source = ticket.get("source")
     fields = {**_fold_keys(source), **ticket} if isinstance(source, dict) else ticket
+    if isinstance(fields.get("subject"), str) and fields["subject"].lower().startswith(
+        ("re:", "aw:", "fwd:")
+    ):
+        return ""
     subject = next((_clean(fields[k]) for k in _SUBJECT if isinstance(fields.get(k), str)), "")
     return "" if subject and text.startswith(subject) else subject
 

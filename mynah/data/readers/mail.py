@@ -17,7 +17,7 @@ from mynah.data.readers.encoding import encoding_of_bytes
 from mynah.data.readers.inputs import Input
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
-from mynah.data.tables.to_records import messages_to_records
+from mynah.data.tables.to_records import APP, messages_to_records
 
 #: A message is read up to this size; what is larger carries files.
 LARGEST_MESSAGE = 16 << 20
@@ -111,6 +111,8 @@ def _row(given: Input, line: int, data: bytes) -> Row | Rejected:
         data = _with_short_headers(data)
         message = email.message_from_bytes(data, policy=email.policy.default)
         assert isinstance(message, EmailMessage)
+        if str(message.get("Auto-Submitted") or "no").lower() != "no":
+            return Rejected(given.name, line, APP, bad=False)
         text = own_words(_body(message))
         names = getaddresses([str(message.get("From") or "")])
         parents = (

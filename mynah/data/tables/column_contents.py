@@ -97,6 +97,7 @@ def is_prose(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
 def is_worded(column: str, sample: Sequence[Mapping[str, str]]) -> bool:
     """Whether most cells of a column hold words, not numbers or codes."""
     texts = [text for row in sample if (text := row.get(column, "").strip())]
+    texts = [text for text in texts if "://" not in text or " " in text]  # an address is no text
     worded = sum(bool(re.search(r"[^\W\d_]\W+[^\W\d_]|[\u3040-\u9fff]{2}", text)) for text in texts)
     return bool(texts) and 2 * worded > len(texts)
 

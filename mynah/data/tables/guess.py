@@ -395,8 +395,8 @@ def _internal_column(columns: Sequence[str], sample: Sequence[Mapping[str, str]]
         marks = INTERNAL_COLUMNS.get(normal_name(column))
         if marks is None:
             continue
-        values = {value for row in sample if (value := row.get(column, "").strip().lower())}
-        known = marks is NOTE_WORDS or values <= YES | NO
+        values = {row.get(column, "").strip().lower() for row in sample}
+        known = marks is NOTE_WORDS or values <= YES | NO | {""}
         if known and values & marks and values - marks:  # where all are so it says nothing
             return column
     return None

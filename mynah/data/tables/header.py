@@ -64,6 +64,10 @@ def header_score(first: Sequence[str], rest: Sequence[Sequence[str]]) -> float:
         # Sentences in every column: short words above them may be the shortest of them as well as names.
         return min(sum(scores), -0.5)
     doubled = len({name.lower() for name in names if name}) < len([name for name in names if name])
+    if (
+        sum(score >= _TELLING for score in scores) > 1
+    ):  # two that are names make names of what stands beside them
+        return sum(max(score, 0.0) for score in scores)
     return sum(scores) - 2.0 * (doubled and not any(_fold(name) in known for name in names))
 
 
