@@ -165,8 +165,8 @@ class Source:
         if spare > UNUSED_SHARE * self.characters:
             share = f"{100 * spare / self.characters:.0f} %"
             told.append(
-                f"{self.file}: {share} of its characters are in columns or fields of no use (named above); if they matter, "
-                "say which is what with the column flags"
+                f"{self.file}: {share} of its characters are in columns or fields of no use (named above); if they "
+                "matter, say which is what with the column flags"
             )
         if self.unnamed > LOST_SHARE * self.characters:
             told.append(
