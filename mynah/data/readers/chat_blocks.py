@@ -77,7 +77,7 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
 
 def _speaker(pattern: re.Pattern[str], line: str) -> str:
     found = pattern.fullmatch(line)
-    return found["who"] if found else ""
+    return found["who"].removesuffix(" (pinned)") if found else ""
 
 
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:

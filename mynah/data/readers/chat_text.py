@@ -32,6 +32,7 @@ TIME, SPEAKER, TEXT = "time", "speaker", "text"
 _LONGEST_NAME = 80
 #: Characters that direct the text's layout, and the spaces that iOS puts before AM and PM.
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+_DATE_MARK, _LONGEST_DATE = re.compile(r"[\u200e\u200f](?=\d+[/،.\- ])"), 24
 _SPACES = re.compile("[\u00a0\u202f\u2007]")
 _HEADER = re.compile(
     r"\[?(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}日?\.?)[,،、]?\s+"
@@ -206,7 +207,9 @@ def is_log(names: Sequence[str]) -> bool:
 
 def _header(line: str) -> re.Match[str] | None:
     """Match the head of a line; a mark that directs the text may stand before it."""
-    found = _HEADER.match(_SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f")))
+    bare = _SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f"))
+    # Within an Arabic date each number has a mark before it; before a message a mark tells the app's own words.
+    found = _HEADER.match(_DATE_MARK.sub("", bare[:_LONGEST_DATE]) + bare[_LONGEST_DATE:])
     # Without brackets or a dash a day comes first, as in no program's log, or a colon ends the time.
     if (
         found is not None
@@ -245,6 +248,8 @@ def _date_order(given: Input, encoding: str) -> str:
     impossible, backwards = dict.fromkeys(orders, 0), dict.fromkeys(orders, 0)
     last: dict[str, datetime] = {}
     for header in filter(None, map(_header, given.lines(encoding))):
+        if (header["half"] or "").strip() in ("오전", "오후"):  # Korean writes the year first
+            return "ymd"
         for order in orders:
             time = _time(header, order)
             if time is None:

@@ -65,6 +65,7 @@ READERS: dict[str, Reader] = {
     "yaml": yaml_file.read,
     "rasa": rasa.read_markdown,
     "conllu": conllu.read,
+    "tagged": conllu.read_tagged,
     "zoom": chat_zoom.read,
     "xml": xml_records.read,
     "parquet": columnar.read,
@@ -196,6 +197,8 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "gettext"
     if conllu.is_conllu(start):
         return "conllu"
+    if conllu.is_tagged(start):
+        return "tagged"
     if chat_zoom.is_zoom(start):
         return "zoom"
     if given.suffix in (".md", ".markdown", ".txt", "") and rasa.is_markdown(start):

@@ -6,7 +6,7 @@ import email
 import email.policy
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.message import EmailMessage
 from email.utils import getaddresses, parsedate_to_datetime
 
@@ -45,18 +45,36 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     rows = itertools.chain.from_iterable(
         _rows_of_message(given, line, data) for line, data in _messages(given)
     )
-    yield from messages_to_records(given.name, rows, _layout(reading), reading)
+    yield from messages_to_records(given.name, _linked(rows), _layout(reading), reading)
 
 
 def read_files(files: list[Input], reading: Reading) -> Iterator[Record | Rejected]:
     """Yield the threads of messages that are a file each, as those of a mailbox."""
     reading.tell(form="mail", layout="threads by In-Reply-To; quoted text and signatures left out")
-    rows = (
+    rows = [
         row
         for number, given in enumerate(files, start=1)
         for row in _rows_of_message(given, number, given.head(LARGEST_MESSAGE))
-    )
-    yield from messages_to_records(reading.source.file, rows, _layout(reading), reading)
+    ]
+    rows.sort(key=lambda row: row.cells["time"] if isinstance(row, Row) else "")
+    yield from messages_to_records(reading.source.file, _linked(rows), _layout(reading), reading)
+
+
+#: What stands before the subject of a reply.
+_REPLY = re.compile(r"(?:(?:re|aw|sv|antw|rv|res|回复|答复)\s*[:：]\s*)+", re.IGNORECASE)
+
+
+def _linked(rows: Iterable[Row | Rejected]) -> Iterator[Row | Rejected]:
+    """Yield rows; a reply that does not say what it replies to replies to the last message of its subject."""
+    last: dict[str, str] = {}
+    for row in rows:
+        if isinstance(row, Row):
+            subject = row.cells["subject"]
+            about = _REPLY.sub("", subject).strip().lower()
+            if not row.cells["reply_to"] and about and _REPLY.match(subject) and about in last:
+                row = Row(row.line, {**row.cells, "reply_to": last[about]})
+            last[about] = row.cells["id"]
+        yield row
 
 
 def _layout(reading: Reading) -> Layout:
@@ -121,6 +139,7 @@ def _row(given: Input, line: int, data: bytes) -> Row | Rejected:
         cells = {
             "text": text,
             "speaker": next((name or address for name, address in names if name or address), ""),
+            "subject": str(message.get("Subject") or ""),
             "time": _time(str(message.get("Date") or "")),
             "id": str(message.get("Message-ID") or f"line-{line}").strip(),
             "reply_to": parents[0] if parents else "",

@@ -240,6 +240,11 @@ def test_mail_of_a_folder_is_threaded(tmp_path: Path) -> None:
         mail = head.format(who, number, answers, text)
         (tmp_path / "m" / f"{number}.eml").write_text(mail, encoding="utf-8")
     assert said(read(tmp_path / "m")) == [TALK]
+    for path in (tmp_path / "m").iterdir():  # without the headers that thread, by what it is about
+        text = path.read_text(encoding="utf-8").replace("In-Reply-To", "X-Old")
+        subject = "Subject: Lamp" if path.name == "1.eml" else "Subject: RE: Lamp"
+        path.write_text(f"{subject}\n{text}", encoding="utf-8")
+    assert said(read(tmp_path / "m")) == [TALK]
 
 
 # Questions with options
@@ -358,6 +363,27 @@ def test_units_of_xliff_and_sentences_of_treebanks(tmp_path: Path) -> None:
     assert read(tmp_path / "f.conllu", f"# sent_id = 1\n{tree}\n# text = Da ist er.\n{tree}\n").records[
         0
     ].texts == ("Im!\nDa ist er.\n",)
+
+
+def test_tagged_words_are_sentences(tmp_path: Path) -> None:
+    text = "-DOCSTART- -X- -X- O\n\nAnn NNP B-NP B-PER\nlives VBZ B-VP O\nin IN B-PP O\nGraz NNP B-NP B-LOC\n"
+    result = read(tmp_path / "f.txt", text + ". . O O\n\nBo NNP B-NP B-PER\ntalks VBZ B-VP O\n")
+    assert result.records[0].texts == ("Ann lives in Graz .\nBo talks\n",)
+    chinese = "我 O\n在 O\n北 B-LOC\n京 I-LOC\n住 O\n\n你 O\n呢 O\n"
+    assert read(tmp_path / "g.txt", chinese).records[0].texts == ("我在北京住\n你呢\n",)
+
+
+def test_dates_of_chats_in_arabic_and_korean(tmp_path: Path) -> None:
+    arabic = (
+        "‏٤/‏٣/٢٠٢٤، ٩:١٢\xa0ص - أحمد: هل أنتم مفتوحون اليوم؟\n‏٤/‏٣/٢٠٢٤، ٩:١٣\xa0ص - المتجر: نعم حتى السادسة\n"
+    )
+    found = read(tmp_path / "f.txt", arabic * 2)
+    assert isinstance(found.records[0], Conversation)
+    assert found.records[0].messages[0].time.startswith("2024-03-04T09:12")
+    korean = "24. 3. 4. 오전 9:12 - 철수: 오늘 영업하나요?\n24. 3. 4. 오후 1:13 - 가게: 네, 6시까지요\n"
+    found = read(tmp_path / "g.txt", korean * 2)
+    assert isinstance(found.records[0], Conversation)
+    assert found.records[0].messages[0].time.startswith("2024-03-04T09:12")
 
 
 def test_xml_without_a_declaration_and_feeds(tmp_path: Path) -> None:
