@@ -84,7 +84,7 @@ def test_narrowed_distributions_are_distributions(
     before = np.array(weights) / sum(weights)
     after = Drawing(temperature, top_k, top_p).narrowed(before)
     assert after.sum() == pytest.approx(1)
-    assert before[after.argmax()] == before.max()
+    assert before[after.argmax()] == pytest.approx(before.max())  # of two that rounding parts either may lead
     assert (after > 0).sum() <= (top_k or len(weights))
 
 
