@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import re
 from collections import defaultdict
@@ -72,7 +71,7 @@ def named_for_classes(inputs: list[Input]) -> Iterator[Unit]:
         taken |= {given.name for _, given in files}
         if whole:
             for label, listed in classes.items():
-                yield Unit(listed[0].name, listed, partial(_read_files, label, listed))
+                yield Unit(listed[0].name, listed, partial(read_texts, label, listed, "in its name"))
         else:
             for label, given in files:
                 yield Unit(given.name, [given], partial(_read_lines, label, given))
@@ -126,11 +125,29 @@ def _read_lines(label: str, given: Input, reading: Reading) -> Items:
             yield Labelled(line.strip(), label, f"{given.name}:{number}")
 
 
-def _read_files(label: str, files: list[Input], reading: Reading) -> Items:
+#: Characters of a text that has a class.
+_LONGEST_TEXT = 16 << 20
+
+
+def read_texts(label: str, files: list[Input], where: str, reading: Reading) -> Items:
+    """Yield files that are a text each of one class.
+
+    Args:
+        label: the class.
+        files: of it.
+        where: it stands: "its folder", "in its name".
+        reading: settings and the account.
+    """
     for given in files:
         encoding = encoding_of(given, reading)
-        text = "".join(itertools.chain(given.lines(encoding)))
+        with given.text(encoding) as file:
+            text = file.read(_LONGEST_TEXT)
+            longer = bool(file.read(1))
         reading.source.rows += 1
         reading.source.characters += len(text)
+        if longer:
+            yield Rejected(
+                given.name, 0, f"what stands beyond the first {_LONGEST_TEXT >> 20} Mi characters", bad=False
+            )
         yield Labelled(text, label, given.name) if text.strip() else Rejected(given.name, 0, "empty text")
-    reading.tell(form="texts of one class", layout=f"each file is a text, its class in its name: {label}")
+    reading.tell(form="texts of one class", layout=f"each file is a text, {where} the class: {label}")

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
-from mynah.data.collect.class_files import lists_of_classes, named_for_classes
+from mynah.data.collect.class_files import lists_of_classes, named_for_classes, read_texts
 from mynah.data.collect.parallel_files import (
     Items,
     Unit,
@@ -166,7 +166,7 @@ def _by_folder(inputs: list[Input], config: CollectConfig) -> list[Unit]:
     if not 2 <= len(classes) <= _MOST_CLASSES or (len(classes) < len(folders) and not config.folder_labels):
         return []
     return [
-        Unit(folder, files, partial(_read_class, PurePosixPath(folder).name, files))
+        Unit(folder, files, partial(read_texts, PurePosixPath(folder).name, files, "its folder"))
         for folder, files in classes.items()
     ]
 
@@ -176,25 +176,3 @@ def _is_text(given: Input, config: CollectConfig) -> bool:
         return form_of(given, Reading(config, Source(given.name))) == "text"
     except DataError:
         return False
-
-
-#: Characters of a text that has a class.
-_LONGEST_TEXT = 16 << 20
-
-
-def _read_class(label: str, files: list[Input], reading: Reading) -> Items:
-    for given in files:
-        encoding = encoding_of(given, reading)
-        with given.text(encoding) as file:
-            text = file.read(_LONGEST_TEXT)
-            longer = bool(file.read(1))
-        reading.source.rows += 1
-        if longer:
-            yield Rejected(
-                given.name, 0, f"what stands beyond the first {_LONGEST_TEXT >> 20} Mi characters", bad=False
-            )
-        if text.strip():
-            yield Labelled(text, label, given.name)
-        else:
-            yield Rejected(given.name, 0, "empty text")
-    reading.tell(form="a folder of texts", layout=f"each file is a text, its folder the class: {label}")

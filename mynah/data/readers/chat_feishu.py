@@ -36,7 +36,9 @@ def _is_message(value: Any) -> bool:
     )
 
 
-def read_messages(name: str, values: Iterable[Any], reading: Reading) -> Iterator[Record | Rejected]:
+def read_messages(
+    name: str, items: Iterable[tuple[int, Any] | Rejected], reading: Reading
+) -> Iterator[Record | Rejected]:
     """Yield the conversations of each chat: threads of replies, else cut at silences."""
     reading.tell(
         form="a chat app's export",
@@ -51,7 +53,14 @@ def read_messages(name: str, values: Iterable[Any], reading: Reading) -> Iterato
         thread="thread",
         assistant=reading.config.columns.assistant,
     )
-    messages = [message for value in values for message in messages_in(value) or ()]
+    messages: list[Any] = []
+    for item in items:
+        if isinstance(item, Rejected):
+            yield item
+        elif (found := messages_in(item[1])) is None:
+            yield Rejected(name, item[0], "no messages", bad=False)
+        else:
+            messages += found
     messages.sort(key=lambda message: str(message.get("create_time") if isinstance(message, dict) else ""))
     rows = (_row(name, number, message) for number, message in enumerate(messages, start=1))
     yield from messages_to_records(name, rows, layout, reading)

@@ -44,7 +44,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     encoding = encoding_of(given, reading)
 
     def values() -> Iterator[Numbered | Rejected]:
-        return map(_unfolded, read_values(given, encoding))
+        return map(partial(_unfolded, given.name), read_values(given, encoding))
 
     reading.tell(form="JSON")
     yield from _read(given.name, values, reading)
@@ -58,16 +58,7 @@ def read_stream(
     Raises:
         DataError: if they are of no layout that can be told.
     """
-    return _read(name, lambda: map(_unfolded, enumerate(values(), start=1)), reading)
-
-
-def read_values_as_json(name: str, values: list[Any], reading: Reading) -> Iterator[Record | Rejected]:
-    """Yield the records of values that another format gave, as those of JSON.
-
-    Raises:
-        DataError: if they are of no layout that can be told.
-    """
-    return read_stream(name, lambda: iter(values), reading)
+    return _read(name, lambda: map(partial(_unfolded, name), enumerate(values(), start=1)), reading)
 
 
 def _sample(values: Iterable[Numbered | Rejected]) -> Iterator[Numbered | Rejected]:
@@ -96,8 +87,14 @@ def _bare(item: Numbered | Rejected) -> Any:
     return item if isinstance(item, Rejected) else item[1]
 
 
-def _unfolded(item: Numbered | Rejected) -> Numbered | Rejected:
-    return item if isinstance(item, Rejected) else (item[0], with_choices(unfold(as_usual(item[1]))))
+def _unfolded(name: str, item: Numbered | Rejected) -> Numbered | Rejected:
+    """Put a value into the usual shape; what somebody judged bad is left out wherever it stands in a set."""
+    if isinstance(item, Rejected):
+        return item
+    number, value = item
+    if is_reply_to_leave_out(value):
+        return Rejected(name, number, "judged bad by who made the set", False, characters_of(value))
+    return number, with_choices(unfold(as_usual(value)))
 
 
 def _read(
@@ -109,22 +106,19 @@ def _read(
     good = [item[1] for item in first if not isinstance(item, Rejected)]
     items = itertools.chain(first, rest)
     if any(chat_feishu.messages_in(value) for value in good):
-        found = (item[1] for item in items if not isinstance(item, Rejected))
-        yield from chat_feishu.read_messages(name, found, reading)
+        yield from chat_feishu.read_messages(name, items, reading)
     elif chat_json.is_messages(good):
         yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):
         yield from chat_json.read_chats(_chats(name, items), name, reading)
     elif any(map(is_flat_reply, good)):
-        trees = trees_of([item[1] for item in items if not isinstance(item, Rejected)])
-        yield from _read(name, lambda: map(_unfolded, enumerate(trees, start=1)), reading)
-    elif any(map(is_reply_to_leave_out, good)):
-        judged = [item for item in items if not isinstance(item, Rejected)]
-        for number, value in judged:
-            if is_reply_to_leave_out(value):
-                yield Rejected(name, number, "judged bad by who made the set", bad=False)
-        kept = [item for item in judged if not is_reply_to_leave_out(item[1])]
-        yield from _read(name, lambda: iter(kept), reading)
+        flat: list[Any] = []
+        for item in items:  # what replies to a message may stand anywhere after it
+            if isinstance(item, Rejected):
+                yield item
+            else:
+                flat.append(item[1])
+        yield from read_stream(name, lambda: iter(trees_of(flat)), reading)
     elif any(map(is_ticket, good)):
         yield from read_tickets(name, items, reading)
     elif (desk := desk_of(good)) is not None:
@@ -158,7 +152,7 @@ def _read(
                 else Rejected(name, number, "empty text")
             )
     elif len(good) == 1 and (inner := _inner(good[0])) is not None:
-        yield from _read(name, lambda: iter([*enumerate(inner, start=1)]), reading)
+        yield from read_stream(name, lambda: iter(inner), reading)
     else:
         yield from _flat(name, good, items, reading)
 

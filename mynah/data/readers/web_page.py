@@ -106,11 +106,11 @@ def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
         page = data.decode(encoding, "replace").replace("\x00", "")
     except LookupError:
         return None
+    tree = parse_html(page.encode(), "utf-8")
     if len(page) <= MAIN_TEXT_CHARACTERS:
         found = (
             trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False) or ""
         )
-        tree = parse_html(page.encode(), "utf-8")
         blocks = prose_blocks(tree) if tree is not None else []
         if _is_lost(blocks, found):
             more = (
@@ -119,7 +119,6 @@ def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
             found = "\n".join(blocks) if _is_lost(blocks, more) else more
         if found:
             return str(found)
-    tree = parse_html(page.encode(), "utf-8")
     return (tree_text(tree) or None) if tree is not None else None
 
 

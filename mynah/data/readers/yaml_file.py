@@ -7,7 +7,7 @@ from typing import Any
 
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.json_file import read_values_as_json
+from mynah.data.readers.json_file import read_stream
 from mynah.data.readers.rasa import examples_of, read_examples
 from mynah.data.records import Conversation, Message, Record, Rejected, Role, merge_turns
 from mynah.data.sources import Reading
@@ -37,7 +37,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
         yield from _conversations(given.name, turns)
     elif isinstance(value, list | dict) and not _is_rasa(value):
         values = value if isinstance(value, list) else [value]
-        yield from read_values_as_json(given.name, values, reading)
+        yield from read_stream(given.name, lambda: iter(values), reading)
     else:
         raise DataError(
             f"{given.name}: YAML without texts; expected `conversations` (chatterbot), `nlu` (Rasa) or records with "

@@ -148,8 +148,6 @@ def _labelled(columns: Sequence[str], sample: Sample) -> Layout | None:
 
 #: Numbers of classes: one, or several with commas between.
 _NUMBERS = re.compile(r"\d{1,2}(?:,\d{1,2})*")
-
-
 #: Numbered classes, and sets of them, are no more than so many.
 _MOST_NUMBERED = 60
 
@@ -163,12 +161,8 @@ def _are_classes(values: Sequence[str]) -> bool:
         return True
     numbered = all(_NUMBERS.fullmatch(value) for value in values)
     several = any("," in value for value in values)
-    return (
-        numbered
-        and (2 * len(kinds) <= len(values) or several)
-        and max(len(v) for v in values) <= 12
-        and len(kinds) <= 60
-    )
+    repeated = 2 * len(kinds) <= len(values) or several
+    return numbered and repeated and len(kinds) <= _MOST_NUMBERED
 
 
 def _pairs(columns: Sequence[str], sample: Sample) -> Layout | None:
