@@ -422,3 +422,15 @@ def test_books_of_project_gutenberg(tmp_path: Path) -> None:
         text = f"{notice}\n{start}\n\n\nProduced by Ann and\nher friends\n\n{body}{licence}"
         kept = "".join(t for r in read(tmp_path / "f.txt", text).records for t in r.texts)
         assert kept.strip() == body.strip()
+
+
+def test_a_broken_line_beside_judged_replies_is_listed(tmp_path: Path) -> None:
+    rows = [{"prompt": Q, "completion": A, "label": good} for good in (True, False, True)]
+    first, *others = map(json.dumps, rows)
+    path = tmp_path / "judged.jsonl"
+    path.write_text("\n".join([first, "{broken", *others]), encoding="utf-8")
+    result = collect([path], CollectConfig())
+    assert [r.place for r in result.records] == ["judged.jsonl:1", "judged.jsonl:4"]
+    assert [(r.line, r.reason) for r in result.rejected] == [
+        (2, "not JSON"), (3, "judged bad by who made the set")
+    ]  # fmt: skip
