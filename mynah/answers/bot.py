@@ -33,6 +33,8 @@ from mynah.retrieval.features import features_of
 ASKS_FROM = 0.5
 #: ... and names a second candidate if it ranks so near the first, in log-odds.
 NEAR = 2.0
+#: ... and its question is at least so much like the message as the likest one, by BM25.
+LIKE = 2 / 3
 #: A question of the log that is longer, in characters, is not repeated to ask back.
 LONGEST_OPTION = 90
 #: Sources that are told.
@@ -201,7 +203,7 @@ class Answerer:
             # Who replies to nothing but this kind of small talk with it states no fact by it.
             if asked and same == len(asked) and not has_slots(verdict.reply):
                 return Reply(verdict.reply, verdict.confidence, self.sources(verdict), kind="small_talk")
-        return Reply(SMALL_TALK[language][kind], None, kind="small_talk")
+        return Reply(SMALL_TALK[language][kind], None, handed_over=kind == "complaint", kind="small_talk")
 
     def _ask_back(self, verdicts: Sequence[Verdict], language: str, said: Sequence[str]) -> Reply | None:
         """Return a question back, where two candidates are near the threshold and near each other."""
@@ -232,11 +234,14 @@ class Answerer:
     def _options(self, verdict: Verdict) -> list[Verdict]:
         """Return the two best candidates of a view, if they are near each other and say different things."""
         order = sorted(range(len(verdict.odds)), key=lambda n: -verdict.odds[n])
+        candidates = verdict.evidence.candidates
+        least = LIKE * max(candidate.score for candidate in candidates)
         second = (
             n
             for n in order[1:]
             if verdict.odds[order[0]] - verdict.odds[n] <= NEAR
-            and not self.weigher.agree(verdict.evidence.candidates[n].text, verdict.reply)
+            and candidates[n].score >= least
+            and not self.weigher.agree(candidates[n].text, verdict.reply)
         )
         return [verdict, *(replace(verdict, candidate=n) for n in islice(second, 1))]
 

@@ -39,6 +39,9 @@ BINS = 10
 LEAST = 5
 #: Threshold of who is never sure.
 NEVER = 1.0
+#: Held-out questions that the log has in the same words show how far replies to these agree. So many right ones of so
+#: many are taken to have been seen before: of a log that says nothing twice there are none.
+REPEATED_RIGHT, REPEATED = 9, 10
 #: What is less probable is never said, however few wrong ones a small log has shown.
 LEAST_SURE = 0.3
 #: Likeness from which on a message of the bank is taken for one that the log has been asked.
@@ -136,7 +139,19 @@ def calibrate(
     found |= {"sure": threshold < NEVER, "threshold": threshold, "curve": curve}
     found |= _reliability(folded[said], sample.right[said])
     alone = _alone(weigher, inside, some, theirs, strange, of_outside)
-    return Calibrated(Judge(ranker, inside, gate, alone), threshold, found)
+    repeated = _repeated(weigher, some)
+    return Calibrated(Judge(ranker, inside, gate, alone, repeated), threshold, found)
+
+
+def _repeated(weigher: Weigher, some: Sequence[Exchange]) -> float:
+    """Return how probable it is that the reply to a question that the log has in the same words is right."""
+    right, count = REPEATED_RIGHT, REPEATED
+    for exchange in some:
+        reply = weigher.asked_before(exchange.question)
+        if reply is not None:
+            right += weigher.agree(weigher.finder.index.text_of(reply), exchange.reply)
+            count += 1
+    return right / count
 
 
 def _answered(weigher: Weigher, text: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,11 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from mynah.answers.follow_up import refers_back
-from mynah.answers.parts import questions
+from mynah.answers.parts import questions, says_enough
 from mynah.answers.typed import spelled_out
 from mynah.data.records import Message
 from mynah.retrieval.features import Numbers, features_of
 from mynah.retrieval.index import ExchangeIndex
+from mynah.retrieval.sparse import SparseIndex
 from mynah.retrieval.spelling import Spelling
 
 #: Candidates that come from what the log said next after the reply that was just given.
@@ -22,6 +24,8 @@ FOLLOWING = 3
 ASKED_BY = 40
 #: Characters of a message that are looked at: of one of 100,000 the end.
 LONGEST = 2000
+#: A number of an order and the like: long, or behind a sign. No log holds that of who asks.
+_NUMBER = re.compile(r"(?<!\w)(?:#\s?\d+|\d{5,})(?!\w)")
 
 
 @dataclass(frozen=True)
@@ -65,12 +69,22 @@ def read(text: str, spelling: Spelling) -> str:
     return spelling(spelled_out(text[-LONGEST:]))
 
 
-def views_of(history: Sequence[Message], spelling: Spelling) -> list[View]:
+def _without_numbers(text: str, sparse: SparseIndex) -> str:
+    """Return a message without the numbers of orders and the like that the log does not hold, if enough is left."""
+
+    def left(found: re.Match[str]) -> str:
+        return found[0] if sparse.holds(features_of(found[0])).all() else ""
+
+    without = " ".join(_NUMBER.sub(left, text).split())
+    return without if says_enough(without) else text
+
+
+def views_of(history: Sequence[Message], index: ExchangeIndex) -> list[View]:
     """Return the readings of the last message of a conversation: by itself, its parts, and with what came before.
 
     One that refers back means nothing by itself.
     """
-    text = read(history[-1].content, spelling)
+    text = _without_numbers(read(history[-1].content, index.spelling), index.sparse)
     asked = next((m.content for m in reversed(history[:-1]) if m.role == "user"), None)
     in_context = (
         [] if asked is None else [View(text, (*history[:-1], Message("user", text)), asked[-LONGEST:])]

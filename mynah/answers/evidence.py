@@ -14,7 +14,7 @@ import numpy.typing as npt
 from mynah.answers.agree import Agreement
 from mynah.answers.candidates import Candidate, Finder, View, views_of
 from mynah.answers.follow_up import fits
-from mynah.answers.parts import sentences
+from mynah.answers.parts import says_enough, sentences
 from mynah.answers.scoring import Likelihood, Scorer
 from mynah.data.records import Message
 from mynah.retrieval.features import Numbers, features_of
@@ -73,6 +73,8 @@ class Evidence:
     #: of the view: how much of it the log knows at all, and how long it is
     known: float
     length: float
+    #: the candidate that replies to this very question, if it stands in the log and all its replies agree
+    asked: int | None = None
 
     @property
     def likest(self) -> float:
@@ -101,9 +103,9 @@ class Weigher:
 
         `told` is told what share is done, from 0 to 1.
         """
-        spelling = self.finder.index.spelling
         views = [
-            [(view, self.finder.find(view)) for view in views_of(history, spelling)] for history in histories
+            [(view, self.finder.find(view)) for view in views_of(history, self.finder.index)]
+            for history in histories
         ]
         flat = [(n, view, found) for n, of in enumerate(views) for view, found in of if found]
         # What is not known yet of a reply alone is read along with the others.
@@ -179,7 +181,26 @@ class Weigher:
             np.array(rows, dtype=np.float64),
             known,
             float(np.log1p(len(features))),
+            None if left_out is not None or view.in_context else self._asked(view.text, candidates),
         )
+
+    def asked_before(self, text: str) -> int | None:
+        """Return the reply to a question that the log has in these words; None: it has none, or several that differ."""
+        if not says_enough(text):
+            return None
+        index, features = self.finder.index, features_of(text)
+        nearest, _ = index.nearest(features, 2 * NEIGHBOURS)
+        same = [
+            int(index.reply_of[number])
+            for number, question in zip(nearest, index.questions(nearest), strict=True)
+            if np.array_equal(features_of(question), features)
+        ]
+        agreed = all(self.agree(index.text_of(reply), index.text_of(same[0])) for reply in {*same})
+        return same[0] if same and agreed else None
+
+    def _asked(self, text: str, candidates: tuple[Candidate, ...]) -> int | None:
+        reply = self.asked_before(text)
+        return next((n for n, candidate in enumerate(candidates) if candidate.reply == reply), None)
 
     def _in_context(self, view: View, candidate: Candidate) -> tuple[float, float]:
         if not view.in_context:

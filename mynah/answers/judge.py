@@ -12,7 +12,7 @@ F features, D numbers of evidence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +188,8 @@ class Judge:
     gate: Logistic
     #: the same by the index alone (`ALONE`)
     alone: Logistic
+    #: probability that the reply to a question that stands in the log in these words answers it
+    repeated: float = 0.0
 
     def best_taught(self, evidence: Evidence, taught_from: int) -> Verdict | None:
         """Return the best candidate that was taught since the network was trained, if there is one."""
@@ -200,7 +202,17 @@ class Judge:
         return Verdict(evidence, best, sure, numbers, evidence.ranked_by[:, RANKED_BY.index("likeness")])
 
     def best(self, evidence: Evidence) -> Verdict:
-        """Return the best candidate of a view."""
+        """Return the best candidate of a view: of what was asked in its very words, what was said to that."""
+        verdict = self._best(evidence)
+        if evidence.asked is None or self.repeated <= 0.5:
+            return verdict
+        if verdict.candidate == evidence.asked:
+            return replace(verdict, confidence=max(verdict.confidence, self.repeated))
+        # No held-out question is one of the log, so the judge has not learned what that is worth.
+        numbers = judged_by(self.inside, evidence, evidence.asked, float(verdict.odds[evidence.asked]))
+        return Verdict(evidence, evidence.asked, self.repeated, numbers, verdict.odds)
+
+    def _best(self, evidence: Evidence) -> Verdict:
         again = told_already(evidence)
         candidate, odds, numbers = chosen(self.ranker, self.inside, evidence)
         if again is not None:
@@ -224,6 +236,7 @@ class Judge:
             "gate": self.gate.to_json(),
             "alone": self.alone.to_json(),
             "inside_bias": self.inside.bias,
+            "repeated": self.repeated,
         }
         artifacts.write_json(folder / JUDGE, value)
 
@@ -247,7 +260,7 @@ class Judge:
             )
             inside = Inside(weights, float(value["inside_bias"]), idf)
             ranker, gate, alone = (Logistic.from_json(value[name]) for name in ("ranker", "gate", "alone"))
-            return cls(ranker, inside, gate, alone)
+            return cls(ranker, inside, gate, alone, float(value.get("repeated", 0.0)))
         except (KeyError, TypeError, ValueError, OSError, IndexError):
             raise ArtifactError(f"{folder}: damaged: not what a judge is read from") from None
 

@@ -8,6 +8,8 @@ import re
 MOST_PARTS = 4
 #: A part has at least so many words, or half as many characters of Chinese.
 LEAST_WORDS = 2
+#: A message of fewer words, or of Chinese twice as many characters, may stand for anything ("yes, please").
+SAYS_ENOUGH = 3
 _ENDS = re.compile(r"(?<=[.!?])\s+|(?<=[。！？；;])\s*|\n+")
 #: A comma after Chinese is where English would often have a full stop.
 _CLAUSES = re.compile(r"(?<=[\u3400-\u9fff])\s*[，,]\s*")
@@ -32,3 +34,10 @@ def questions(text: str) -> list[str]:
 def _worth(parts: list[str]) -> list[str]:
     stripped = (part.strip(" ,，;；") for part in parts)
     return [part for part in stripped if len(_WORD.findall(part)) >= LEAST_WORDS][-MOST_PARTS:]
+
+
+def says_enough(text: str) -> bool:
+    """Whether a message is long enough to mean the same wherever it is said."""
+    found: list[str] = _WORD.findall(text)
+    han = sum("\u3400" <= word <= "\u9fff" for word in found)
+    return 2 * len(found) - han >= 2 * SAYS_ENOUGH

@@ -17,7 +17,19 @@ _FILLER, _EMOJI = "filler", "emoji"
 _WORD = re.compile(r"[a-z0-9']+|[\u3400-\u9fff]")
 _REPEATED = re.compile(r"([a-z])\1{2,}")
 #: What is said first, if a message does several things: "hi, how are you?" asks how one is.
-_FIRST = ("who", "how_are_you", "thanks", "bye", "praise", "mood", "sorry", "greeting", "laugh", "ok")
+_FIRST = (
+    "complaint",
+    "who",
+    "how_are_you",
+    "thanks",
+    "bye",
+    "praise",
+    "mood",
+    "sorry",
+    "greeting",
+    "laugh",
+    "ok",
+)
 
 
 @cache
@@ -70,7 +82,7 @@ def _words(text: str) -> list[str]:
 def small_talk(text: str) -> str | None:
     """Return what kind of small talk a message is, or None if it holds anything else.
 
-    One of greeting, thanks, bye, how_are_you, who, ok, praise, mood, laugh, sorry.
+    One of greeting, thanks, bye, how_are_you, who, ok, praise, complaint, mood, laugh, sorry.
     """
     signs = [kind for sign, kind in _emoji().items() if sign in text]
     words = [_meant(word) for word in _words(text)]

@@ -11,7 +11,7 @@ import pytest
 
 from mynah.answers.bot import Answerer, AnswerSession, Reply
 from mynah.answers.calibrate import NEVER, calibrate
-from mynah.answers.candidates import Finder
+from mynah.answers.candidates import Finder, views_of
 from mynah.answers.config import AnswersConfig, Mode
 from mynah.answers.evidence import ALONE, JUDGED_BY, RANKED_BY, Weigher
 from mynah.answers.judge import Inside, Judge, Logistic
@@ -263,15 +263,79 @@ def test_two_near_candidates_below_the_threshold_are_asked_back(
     weigher: Weigher, judged: tuple[Judge, float, dict]
 ) -> None:
     answerer = bot(weigher, judged).answerer
-    history = [Message("user", "tell me about the invoice")]
-    ((verdict, *_),) = answerer.consider([history])
-    odds = np.full(len(verdict.odds), -9.0)
-    odds[verdict.candidate] = 0.0
-    odds[(verdict.candidate + 1) % len(odds)] = -1.0
-    unsure = replace(verdict, confidence=answerer.threshold * 0.8, odds=odds)
-    reply = answerer.decide(history, [unsure], ["tell me about the invoice"])
+    history = [Message("user", "I need help with parcel and invoice")]
+    verdict = answerer.consider([history])[0][0]
+    assert not verdict.evidence.view.in_context
+    scores = [candidate.score for candidate in verdict.evidence.candidates]
+    first, second, *_, last = sorted(range(len(scores)), key=lambda n: -scores[n])
+
+    def asked(other: int, behind: float) -> Reply:
+        odds = np.full(len(scores), -9.0)
+        odds[first], odds[other] = 0.0, -behind
+        unsure = replace(verdict, candidate=first, confidence=answerer.threshold * 0.8, odds=odds)
+        return answerer.decide(history, [unsure], [history[0].content])
+
+    reply = asked(second, 1.0)
     assert reply.kind == "asked_back"
     assert reply.text.startswith("Do you mean")
-    assert reply.options[0].text == verdict.reply
-    far = replace(unsure, odds=np.where(odds == -1.0, -9.0, odds))
-    assert answerer.decide(history, [far], [""]).handed_over
+    assert reply.options[0].text == verdict.evidence.candidates[first].text
+    assert asked(second, 9.0).handed_over
+    # One whose question has next to nothing in common with the message is not what anybody means.
+    assert scores[last] < 0.6 * scores[first]
+    assert asked(last, 1.0).handed_over
+
+
+class ByHabit(ByWords):
+    """In a network's place: one that says the same to everything."""
+
+    def _said(self, text: str, reply: str) -> float:
+        return 0.0 if reply.startswith("The shop") else -40.0
+
+
+def test_what_was_asked_in_these_words_gets_what_was_said_to_it(tmp_path: Path) -> None:
+    # The one question is the last of its kind; the network would say something else to it.
+    log = [*LOG, Exchange("Do you sell any skis here?", "Only in winter.", place="log.csv:99")]
+    index = ExchangeIndex.build(log, tmp_path / "index")
+    weigher = Weigher(Finder(index, 6), ByHabit())
+    likeliest = np.eye(len(RANKED_BY))[RANKED_BY.index("likelihood")]
+    judge = Judge(
+        Logistic(np.zeros(len(RANKED_BY)), np.ones(len(RANKED_BY)), likeliest, 0.0),
+        Inside(np.zeros(N_FEATURES, np.float32), 0.0, weigher.idf),
+        Logistic(np.zeros(len(JUDGED_BY)), np.ones(len(JUDGED_BY)), np.zeros(len(JUDGED_BY)), 5.0),
+        Logistic.never(len(ALONE)),
+    )
+    text = "do you sell any skis here"
+    assert bot(weigher, (judge, 0.5, {})).reply(text).text.startswith("The shop")
+    sure = replace(judge, repeated=0.9)
+    reply = bot(weigher, (sure, 0.5, {})).reply(text)
+    assert (reply.text, reply.confidence) == ("Only in winter.", 0.9)
+    # In a log whose replies to the same words differ, having been asked before says little.
+    assert bot(weigher, (replace(judge, repeated=0.3), 0.5, {})).reply(text).text.startswith("The shop")
+    assert bot(weigher, (sure, 0.95, {})).reply(text).handed_over
+
+
+def test_replies_to_one_question_that_differ_decide_nothing(tmp_path: Path, weigher: Weigher) -> None:
+    other = Exchange("tell me about invoice", "We have moved to the old harbour.", place="log.csv:100")
+    index = ExchangeIndex.build([*LOG, other], tmp_path / "index")
+    assert Weigher(Finder(index, 6), ByWords()).asked_before("tell me about invoice") is None
+    reply = weigher.asked_before("Tell me about INVOICE!")
+    assert reply is not None
+    assert weigher.finder.index.text_of(reply) == "Invoices are stored in your account as PDF."
+    assert weigher.asked_before("invoice") is None  # too short to mean one thing
+
+
+def test_the_number_of_an_order_is_no_obstacle(weigher: Weigher, judged: tuple[Judge, float, dict]) -> None:
+    plain = bot(weigher, judged).reply("I need help with the parcel")
+    for text in ("I need help with the parcel 4821337", "I need help with the parcel #991"):
+        assert bot(weigher, judged).reply(text).text == plain.text
+    (view,) = views_of([Message("user", "4821337")], weigher.finder.index)
+    assert view.text == "4821337"
+
+
+@pytest.mark.parametrize("text", ["you're useless", "that's not what I asked!!", "你真没用", "答非所问"])
+def test_whoever_complains_gets_a_person(
+    weigher: Weigher, judged: tuple[Judge, float, dict], text: str
+) -> None:
+    reply = bot(weigher, judged).reply(text)
+    assert reply.handed_over
+    assert reply.kind == "small_talk"
