@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mynah import __version__
 from mynah.data.markup import parse_html
-from mynah.data.readers.web_page import main_text
+from mynah.data.readers.web_page import read_page
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading
 from mynah.errors import DataError, MynahError
@@ -80,7 +80,7 @@ def read(url: str, reading: Reading, cache: Path | None = None) -> Iterator[Reco
                 raise DataError(f"{url}: no answer ({page.reason})")
             yield Rejected(page.url, 0, page.reason or f"status {page.status}", bad=False)
             continue
-        text = main_text(page.body.encode(), "utf-8") if "html" in page.kind else page.body
+        text = read_page(page.body.encode(), "utf-8").text if "html" in page.kind else page.body
         if text and text.strip():
             yield Document(text.strip(), page.url)
         else:

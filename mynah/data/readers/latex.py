@@ -63,6 +63,9 @@ _SETTING = re.compile(
     r"addtolength|hskip|vskip|kern|bgroup|egroup|begingroup|endgroup|let|def|ifx|if[a-z]*|fi|else|expandafter|csname|endcsname|global|"
     r"makeatletter|makeatother|define|blank|endinput|raggedright|raggedleft)(?![A-Za-z])\*?(?:\s*\[[^\]]*\])?[ \t]*"
 )
+_BODY = re.compile(r"\\begin\{document\}(.*?)(?:\\end\{document\}|$)", re.DOTALL)
+#: What of a text are commands with the names of what they set, brackets, and more white space than one.
+_MARK = re.compile(r"\\(?:begin|end)\{[^{}]*\}|\\[A-Za-z@]+\*?(?:\[[^\]]*\])?|[{}\\]|(?<=\s)\s+")
 _COMMAND = re.compile(r"\\([A-Za-z@]+)\*?(?:\s*\[[^\]]*\])?([ \t]*)")
 _ACCENTS = {
     "'": "\u0301",
@@ -98,17 +101,33 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             yield Rejected(given.name, 0, f"what stands beyond the first {LARGEST >> 20} Mi characters")
     reading.tell(form="LaTeX", layout="text and formulas, cut at blank lines")
     text = to_text(source)
+    _account(source, text, reading)
     if text.strip() and len(_DEFINITION.findall(source)) <= max(20, 2 * text.count(". ")):
         yield from cut(iter(text.splitlines(keepends=True)), given.name)
     else:
         yield Rejected(given.name, 0, "LaTeX without text (a file of macros)")
 
 
+def _account(source: str, text: str, reading: Reading) -> None:
+    """Account for what of the source is no text: by what was taken out, and the letters of its commands."""
+    reading.source.characters += len(source)
+    body = _COMMENT.sub("", source)
+    reading.drop("comments of LaTeX", len(source) - len(body))
+    inside = _BODY.search(body)
+    if inside:
+        reading.drop("preamble of LaTeX", len(body) - len(inside[1]))
+        body = inside[1]
+    shown = _DROPPED.sub("", body)
+    reading.drop("figures, tables, code and bibliographies", len(body) - len(shown))
+    marks = len(shown) - len(_MARK.sub("", _WITHOUT_TEXT.sub("", shown)))
+    reading.drop("commands of LaTeX", min(marks, max(0, len(shown) - len(text))))
+
+
 def to_text(source: str) -> str:
     """Return the text of LaTeX source; formulas stay in LaTeX, macros defined in the source are written out."""
     source = _COMMENT.sub("", source)
     macros = _macros(source)
-    body = re.search(r"\\begin\{document\}(.*?)(?:\\end\{document\}|$)", source, re.DOTALL)
+    body = _BODY.search(source)
     text = _MACRO.sub("", body[1] if body else source)
     text = _DROPPED.sub("\n\n", text)
     text = _expand(text, macros)

@@ -42,7 +42,10 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     if not any(page.strip() for page in pages):
         raise DataError(f"{given.name}: a PDF of {len(pages)} pages without text; a scan needs OCR first")
     repeated = _running_heads(pages)
-    text = "\n\n".join(flow(_without(page, repeated)) for page in pages)
+    kept = [_without(page, repeated) for page in pages]
+    reading.source.characters += sum(map(len, pages))
+    reading.drop("running heads and page numbers", sum(map(len, pages)) - sum(map(len, kept)))
+    text = "\n\n".join(map(flow, kept))
     yield from cut(iter(text.splitlines(keepends=True)), given.name)
 
 

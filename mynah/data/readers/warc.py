@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from mynah.data.readers.inputs import Input
-from mynah.data.readers.web_page import main_text, page_encoding
+from mynah.data.readers.web_page import page_encoding, read_page
 from mynah.data.records import Document, Record, Rejected
 from mynah.data.sources import Reading
 from mynah.errors import MissingDependency
@@ -62,7 +62,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             except ArchiveLoadFailed:
                 yield Rejected(given.name, number, "damaged from here on (no header of a record)")
                 break
-            yield _record(given, number, record, body)
+            yield _record(given, reading, number, record, body)
     reading.source.rows = number
 
 
@@ -77,7 +77,7 @@ def _read_text(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     for line in itertools.chain(given.lines("utf-8"), ["WARC/1.0\n"]):
         if line.rstrip("\r\n") == "WARC/1.0":
             if number and not skip:
-                yield _document(given, number, "".join(body))
+                yield _document(given, reading, number, "".join(body))
             number, in_head, skip, body = number + 1, True, True, []
         elif in_head:
             in_head = bool(line.strip())
@@ -88,32 +88,37 @@ def _read_text(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     reading.source.rows = number - 1
 
 
-def _record(given: Input, number: int, record: Any, body: bytes) -> Record | Rejected:
+def _record(given: Input, reading: Reading, number: int, record: Any, body: bytes) -> Record | Rejected:
     headers = record.http_headers or record.rec_headers
     kind = (headers.get_header("Content-Type") or "").lower()
     if record.rec_type == "conversion":
-        return _document(given, number, body.decode("utf-8", "replace"))
+        return _document(given, reading, number, body.decode("utf-8", "replace"))
     status = record.http_headers.get_statuscode() if record.http_headers is not None else "200"
     charset = re.search(r"charset=[\"']?([\w.:-]+)", kind)
     code = int(status) if (status or "").isdecimal() else None
-    return _page(given, number, body, kind, charset[1] if charset else "", code)
+    return _page(given, reading, number, body, kind, charset[1] if charset else "", code)
 
 
 def _page(
-    given: Input, number: int, body: bytes, kind: str, charset: str, status: int | None
+    given: Input, reading: Reading, number: int, body: bytes, kind: str, charset: str, status: int | None
 ) -> Record | Rejected:
     if status is not None and not 200 <= status < 300:
         return Rejected(given.name, number, f"no page: status {status}", bad=False)
     if len(body) > LARGEST_PAGE:
         return Rejected(given.name, number, f"a page of more than {LARGEST_PAGE >> 20} MiB")
     if "html" in kind:
-        return _document(given, number, main_text(body, page_encoding(body, charset)) or "")
+        page = read_page(body, page_encoding(body, charset))
+        page.account(reading)
+        return _document(given, None, number, page.text)
     if kind.startswith("text/plain"):
-        return _document(given, number, body.decode(page_encoding(body, charset), "replace"))
+        return _document(given, reading, number, body.decode(page_encoding(body, charset), "replace"))
     return Rejected(given.name, number, f"no text: {kind.partition(';')[0] or 'no type'}"[:80], bad=False)
 
 
-def _document(given: Input, number: int, text: str) -> Record | Rejected:
+def _document(given: Input, reading: Reading | None, number: int, text: str) -> Record | Rejected:
+    """Return a record's text, accounted for if a reading is given."""
+    if reading is not None:
+        reading.source.characters += len(text.strip())
     if not text.strip():
         return Rejected(given.name, number, "a page without text")
     return Document(text.strip(), f"{given.name}:{number}")

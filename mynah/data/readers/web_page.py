@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from mynah.data.markup import parse_html, prose_blocks, tree_text
 from mynah.data.readers.encoding import encoding_of, encoding_of_bytes
@@ -45,14 +46,22 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     told = encoding_of(given, reading) if reading.config.encoding else ""
     encoding = told or page_encoding(data)
     reading.used.add("encoding")
-    text = main_text(data, encoding)
+    page = read_page(data, encoding)
+    text = page.text
     reading.tell(form="a web page", layout="main text", encoding=encoding)
+    page.account(reading)
+    if page.aside > len(text):
+        reading.source.warnings.append(
+            f"more sentences stand outside what was taken for its main text than in it ({page.aside:,} characters); "
+            "look at what was read: mynah data show"
+        )
     if text and len(text) > BOOK_CHARACTERS:
         lines = text.splitlines(keepends=True)
         first, after = find_book(lines)
         lines = lines[first : None if after is None else after - 1]
         if first or after is not None:
-            yield Rejected(given.name, 0, NOTES, bad=False)
+            notes = len(text) - sum(map(len, lines))
+            yield Rejected(given.name, 0, NOTES, bad=False, characters=notes)
         yield from cut(iter(lines), given.name)
     elif text:
         yield Document(text, given.name)
@@ -89,8 +98,29 @@ _WIDER = {
 }
 
 
-def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
-    """Return the main text of a page, or None if the encoding is unknown or there is no text.
+@dataclass(frozen=True)
+class Page:
+    """What a page says."""
+
+    #: its main text; empty if there is none
+    text: str
+    #: characters of all the text that it shows, and of them those of sentences outside the main text
+    shown: int
+    aside: int
+
+    def account(self, reading: Reading) -> None:
+        """Account for what a page shows: its main text is kept, all else is left out."""
+        reading.source.characters += max(self.shown, len(self.text))
+        reading.drop(ASIDE, self.aside)
+        reading.drop(MENUS, max(0, self.shown - len(self.text) - self.aside))
+
+
+#: What of a page is no main text.
+ASIDE, MENUS = "sentences outside the main text of a page", "menus, links and labels of a page"
+
+
+def read_page(data: bytes, encoding: str = "utf-8") -> Page:
+    """Return the main text of a page; none if the encoding is unknown or there is no text.
 
     Where no main text can be told (a page of links, a fragment), all of its text is returned, and so it is of a page
     that is as long as a book.
@@ -105,21 +135,24 @@ def main_text(data: bytes, encoding: str = "utf-8") -> str | None:
     try:
         page = data.decode(encoding, "replace").replace("\x00", "")
     except LookupError:
-        return None
+        return Page("", 0, 0)
     tree = parse_html(page.encode(), "utf-8")
+    if tree is None:
+        return Page("", 0, 0)
+    whole = tree_text(tree)
     if len(page) <= MAIN_TEXT_CHARACTERS:
         found = (
             trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False) or ""
         )
-        blocks = prose_blocks(tree) if tree is not None else []
+        blocks = prose_blocks(tree)
         if _is_lost(blocks, found):
             more = (
                 trafilatura.extract(page, include_comments=True, favor_recall=True, deduplicate=False) or ""
             )
             found = "\n".join(blocks) if _is_lost(blocks, more) else more
         if found:
-            return str(found)
-    return (tree_text(tree) or None) if tree is not None else None
+            return Page(str(found), len(whole), sum(map(len, _outside(blocks, found))))
+    return Page(whole, len(whole), 0)
 
 
 #: Sentences outside links of which less than this share is in what was found, and more than so many characters are
@@ -128,13 +161,17 @@ _LOST_SHARE, _LOST_CHARACTERS = 0.3, 200
 
 
 def _is_lost(blocks: list[str], found: str) -> bool:
+    total, lost = _size(blocks), _size(_outside(blocks, found))
+    short = 2 * _size([found]) < total
+    return short and total - lost < _LOST_SHARE * total and lost > _LOST_CHARACTERS
+
+
+def _outside(blocks: list[str], found: str) -> list[str]:
+    """Return the sentences that do not begin anywhere in what was found."""
     within = re.sub(r"\s+", "", found)
-    sizes = [
-        len(block.encode("gb18030", "replace")) for block in blocks
-    ]  # a Han character says as much as two
-    total = sum(sizes)
-    kept = sum(
-        size for block, size in zip(blocks, sizes, strict=True) if re.sub(r"\s+", "", block)[:24] in within
-    )
-    short = 2 * len(found.encode("gb18030", "replace")) < total
-    return short and kept < _LOST_SHARE * total and total - kept > _LOST_CHARACTERS
+    return [block for block in blocks if re.sub(r"\s+", "", block)[:24] not in within]
+
+
+def _size(texts: list[str]) -> int:
+    """Return how much texts say: a Han character says as much as two letters."""
+    return sum(len(text.encode("gb18030", "replace")) for text in texts)
