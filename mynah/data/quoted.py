@@ -43,6 +43,19 @@ _SENT_BY = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 
+#: A closing, with what stands under it: a name and how to reach it, no sentence.
+_CLOSING = re.compile(
+    r"^[ \t]*(?:(?:with |my )?(?:best|kind|kindest|warm|warmest|many)?[ ]?(?:regards|wishes)|all the best"
+    r"|(?:yours )?(?:sincerely|faithfully|truly)(?: yours)?|respectfully|cordially"
+    r"|mit (?:freundlichen|besten|herzlichen) grü(?:ß|ss)en|(?:freundliche|viele|beste|liebe|herzliche) grü(?:ß|ss)e"
+    r"|mfg|(?:bien )?cordialement|(?:un )?(?:cordial )?saludos?(?: cordiales)?|atentamente|atenciosamente"
+    r"|cordiali saluti|distinti saluti|met vriendelijke groet(?:en)?"
+    r"|此致|敬礼|顺祝商祺|祝商祺|祝好|此致敬礼)[,.!，。！ \t]*\n"
+    r"(?P<under>(?:[ \t]*\n)*[^\n]{1,60}(?:\n[^\n]{0,90}){0,8})\s*\Z",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SENTENCE_UNDER = re.compile(r"[^\n]*(?:[.!?]\s+[A-Z]\w+ \w+|[。！？]|\?)")
+
 
 def own_words(text: str) -> str:
     """Return a message without what it quotes and without its signature."""
@@ -57,7 +70,15 @@ def own_words(text: str) -> str:
             break
         if not line.startswith(">"):
             lines.append(line)
-    return _SENT_BY.sub("", "\n".join(lines)).strip()
+    return without_closing(_SENT_BY.sub("", "\n".join(lines)).strip())
+
+
+def without_closing(text: str) -> str:
+    """Return a message without "Best regards" and the name, title and address under it."""
+    found = _CLOSING.search(text)
+    if found is None or not text[: found.start()].strip() or _SENTENCE_UNDER.search(found["under"]):
+        return text
+    return text[: found.start()].rstrip()
 
 
 def quotes(text: str) -> bool:

@@ -230,6 +230,8 @@ class Reading:
     alone: bool = True
     #: settings that were of use, by the names of `CollectConfig.told`
     used: set[str] = field(default_factory=set)
+    #: names of the classes in the order of their numbers, where a file beside the source lists them
+    class_names: tuple[str, ...] = ()
     #: files all of whose lines count, and how many characters a row are marks of the form
     lined: tuple[HasCharacters, ...] = ()
     marks: int = 0

@@ -84,27 +84,46 @@ def lists_of_classes(inputs: list[Input]) -> Iterator[Unit]:
             yield Unit(given.name, [given], partial(_refuse, given))
 
 
+def names_by_folder(inputs: list[Input]) -> dict[str, tuple[str, ...]]:
+    """Return folder -> the names of its classes in the order of their numbers, where one file there lists them."""
+    found: dict[str, list[tuple[str, ...]]] = defaultdict(list)
+    for given in inputs:
+        path = PurePosixPath(given.name)
+        if _LIST.fullmatch(path.name.lower()) and (names := _names_in(given)):
+            found[str(path.parent)].append(names)
+    return {folder: lists[0] for folder, lists in found.items() if len(lists) == 1}
+
+
 def _are_names(given: Input) -> bool:
+    return bool(_names_in(given))
+
+
+def _names_in(given: Input) -> tuple[str, ...]:
+    """Return the names of classes that a file lists, in the order of their numbers; none if it is no list of names."""
     lines = given.first_lines("utf-8", _MOST_CLASSES + 1)
     if given.suffix == ".json":
         try:
             value = json.loads("".join(lines))
         except ValueError:
-            return False
-        names = [*value.values()] if isinstance(value, dict) else value
-        if isinstance(value, dict) and all(isinstance(name, int) for name in names):
-            names = [*value]
+            return ()
+        if isinstance(value, dict) and all(isinstance(number, int) for number in value.values()):
+            names = sorted(value, key=lambda name: value[name])
+        elif isinstance(value, dict) and all(key.isdecimal() for key in value):
+            names = [value[key] for key in sorted(value, key=int)]
+        else:
+            names = [*value.values()] if isinstance(value, dict) else value
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            return False
+            return ()
     else:
-        names = [re.sub(r"^\s*\d+[\s,:.]+|[\s,:]+\d+\s*$", "", line).strip(" ,;\t\r\n") for line in lines]
+        names = [re.sub(r"^\s*\d+[\s,:.]+|[\s,:]+\d+\s*$", "", line).strip(" ,;\t\r\n\"'") for line in lines]
         names = [name for name in names if name]
-    return (
+    told = (
         0 < len(names) <= _MOST_CLASSES
         and len(set(names)) == len(names)
         and all(len(name) <= _LONGEST_NAME and len(name.split()) <= _MOST_WORDS for name in names)
         and not any(mark in name for name in names for mark in "\t,;.?!。？！")
     )
+    return tuple(names) if told else ()
 
 
 def _refuse(given: Input, reading: Reading) -> Items:

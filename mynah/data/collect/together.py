@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import PurePosixPath
 
-from mynah.data.collect.class_files import lists_of_classes, named_for_classes, read_texts
+from mynah.data.collect.class_files import lists_of_classes, named_for_classes, names_by_folder, read_texts
 from mynah.data.collect.parallel_files import (
     Items,
     Unit,
@@ -62,12 +62,19 @@ def find_units(inputs: list[Input], config: CollectConfig) -> list[Unit]:
     if config.form in (None, "text") and config.folder_labels is not False:
         for unit in _by_folder(left, config):
             take(unit)
-    units += [Unit(given.name, [given], partial(_single, given)) for given in left]
+    names = names_by_folder(inputs)
+    units += [
+        Unit(
+            given.name, [given], partial(_single, given, names.get(str(PurePosixPath(given.name).parent), ()))
+        )
+        for given in left
+    ]
     order = {id(given): number for number, given in enumerate(inputs)}
     return sorted(units, key=lambda unit: min(order[id(given)] for given in unit.files))
 
 
-def _single(given: Input, reading: Reading) -> Items:
+def _single(given: Input, class_names: tuple[str, ...], reading: Reading) -> Items:
+    reading.class_names = class_names
     return reader_of(given, reading)(given, reading)
 
 

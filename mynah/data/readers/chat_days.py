@@ -15,7 +15,7 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
@@ -50,7 +50,7 @@ _LINE_PC_STICKER = re.compile(
     "Stickers?|Photos?|Videos?|Voice messages?|スタンプ|写真|動画|ボイスメッセージ|貼圖|圖片|照片|影片|語音訊息"
 )
 #: Lines of one first word that must agree on the second for it to be of the name.
-_AGREEING = 4
+_AGREEING, _AGREED = 4, 0.95
 #: The line of a day: its date and the day of the week (a message may be a bare date), perhaps between dashes.
 _DATE = r"(?:\d{4}[./年년-]\s?\d{1,2}[./月월-]\s?\d{1,2}[日일.]?|[A-Za-z]{3,9} \d{1,2}, \d{4}|\d{1,2}/\d{1,2}/\d{4})"
 _DAY = re.compile(
@@ -77,6 +77,10 @@ def head_of(given: Input, encoding: str) -> re.Pattern[str] | None:
     filled = [line for line in lines if line]
     if filled and _LINE_TITLE.fullmatch(filled[0].lstrip("\ufeff")) and any(map(_LINE_PC.fullmatch, filled)):
         return _line_pc(given, encoding)
+    if filled and _DAY.fullmatch(filled[0].lstrip("\ufeff")):  # its title was cut off
+        said = [match["rest"].split(" ", 1)[0] for line in filled if (match := _LINE_PC.fullmatch(line))]
+        if 2 * len(said) > len(filled) and len(said) >= _AGREEING * len(set(said)) > _AGREEING:
+            return _line_pc(given, encoding)
     days = sum(_DAY.fullmatch(line) is not None for line in filled)
     for pattern in _HEADS:
         found = [match["who"] for line in filled if (match := pattern.fullmatch(line))]
@@ -99,10 +103,13 @@ def _line_pc(given: Input, encoding: str) -> re.Pattern[str]:
     names = [title] if title.strip() else []
     for said in found.values():
         length = 1
-        while len(said) >= _AGREEING and len({tuple(words[: length + 1]) for words in said}) == 1:
-            if min(map(len, said)) <= length + 1:
+        while len(said) >= _AGREEING:
+            longer, count = Counter(tuple(words[: length + 1]) for words in said).most_common(1)[0]
+            if count < _AGREED * len(said) or any(
+                len(w) <= length + 1 for w in said if w[: length + 1] == [*longer]
+            ):
                 break
-            length += 1
+            said, length = [words for words in said if words[: length + 1] == [*longer]], length + 1
         names.append(" ".join(said[0][:length]))
     either = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     return re.compile(rf"{_BEFORE}{_CLOCK} (?P<who>{either}) (?P<text>.+)")

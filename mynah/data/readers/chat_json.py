@@ -70,6 +70,8 @@ class ChatJson:
     name: str
     #: Slack writes people as ids; their names
     people: Mapping[str, str] = field(default_factory=dict)
+    #: who the assistant is, where that was told
+    assistant: Sequence[str] = ()
 
     def message_rows(self) -> Iterator[Row | Rejected]:
         """Yield each message as a row of time (ISO 8601), speaker, text, chat and thread, numbered.
@@ -91,7 +93,9 @@ class ChatJson:
                 text = edits.latest(speaker, words) if "sender_name" in message else words
                 if text is None:
                     yield Rejected(self.name, number, EARLIER, bad=False)
-                elif message.get("forwarded_from") or message.get("via_bot"):
+                elif (
+                    message.get("forwarded_from") or message.get("via_bot") or self._is_bots(message, speaker)
+                ):
                     yield Rejected(self.name, number, OTHERS, bad=False)
                 elif not speaker:
                     yield Rejected(self.name, number, APP, bad=False)
@@ -107,6 +111,11 @@ class ChatJson:
                         THREAD: f"{chat}\0{thread}" if thread else "",
                     }
                     yield Row(number, cells)
+
+    def _is_bots(self, message: Mapping[str, Any], speaker: str) -> bool:
+        """Whether a bot of Slack posted it, a build server say, that was not told to be the assistant."""
+        posted = message.get("subtype") == "bot_message" or bool(message.get("bot_id"))
+        return "ts" in message and posted and speaker not in self.assistant
 
     def _speaker(self, message: Mapping[str, Any]) -> str:
         if "sender_name" in message:
@@ -155,14 +164,15 @@ def read_chats(
     chats: Iterable[tuple[str, Messages]], name: str, reading: Reading
 ) -> Iterator[Record | Rejected]:
     """Yield the conversations of an export's chats: cut at silences, threads apart."""
-    yield from _read(ChatJson(chats, name), reading)
+    yield from _read(ChatJson(chats, name, assistant=reading.config.columns.assistant), reading)
 
 
 def read_messages(
     messages: Messages, name: str, reading: Reading, people: Mapping[str, str] | None = None
 ) -> Iterator[Record | Rejected]:
     """Yield the conversations of one chat whose messages come by themselves; they begin anew at each call."""
-    yield from _read(ChatJson([("", messages)], name, people or {}), reading)
+    chat = ChatJson([("", messages)], name, people or {}, reading.config.columns.assistant)
+    yield from _read(chat, reading)
 
 
 def _read(chat: ChatJson, reading: Reading) -> Iterator[Record | Rejected]:

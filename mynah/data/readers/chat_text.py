@@ -5,6 +5,8 @@
     31-12-23 21:05:07 Ann: See you tomorrow                 WhatsApp in other times and languages
     2023-12-31, 9:05:07 PM: Ann: See you tomorrow
     [2023-12-31, 21:05] Ann: See you tomorrow               Signal (signal-export)
+    [31/12, 21:05] Ann: See you tomorrow                    copied out of WhatsApp on a phone, without a year
+    [9:05 PM, 12/31/2023] Ann: See you tomorrow             and in a browser
 
 The order of day, month and year follows the phone's language and is not written anywhere: it is the order in
 which every date of the file exists and time runs backwards least often.
@@ -35,12 +37,16 @@ _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
 _DATE_MARK, _LONGEST_DATE = re.compile(r"[\u200e\u200f](?=\d+[/،.\- ])"), 24
 _SPACES = re.compile("[\u00a0\u202f\u2007]")
 _HEADER = re.compile(
-    r"\[?(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}日?\.?)[,،、]?\s+"
+    r"(?:\[?(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}日?\.?)|\[(?P<day>\d{1,2}[./\-月]\d{1,2}日?\.?))[,،、]?\s+"
     r"(?P<half>[^\d\s\[\]:]{1,6}\s?)?"
     r"(?P<hour>\d{1,2})[:.](?P<minute>\d{2})(?:[:.](?P<second>\d{2}))?"
     r"(?:\s?(?P<half_after>[AaPp]\.?\s?[Mm]\.?|[صم]|[πμ]\.?\s?μ\.?|vorm\.|nachm\.|ÖÖ|ÖS|SA|CH|पूर्वाह्न|अपराह्न))?"
     r"(?:(?P<bracket>\])\s?|\s+[-\u2013\u2014]\s+|(?P<bare>:?\s)(?=[^:]{1,80}:\s))"
     r"(?P<rest>.*)"
+)
+#: What is copied in a browser has the hour first.
+_HOUR_FIRST = re.compile(
+    r"\[(?P<clock>[^\d\s\[\]:]{0,6}\s?\d{1,2}[:.]\d{2}(?:\s?[^\d\s\[\]:,]{1,6})?)[,،、]\s?(?P<date>\d{1,4}[./-]\d{1,2}(?:[./-]\d{1,4})?)\]"
 )
 _MORNING = ("am", "上午", "凌晨", "早上", "清晨", "오전", "午前", "ص", "πμ", "vorm", "öö", "sa", "पूर्वाह्न")
 _AFTERNOON = ("pm", "下午", "晚上", "中午", "傍晚", "오후", "午後", "م", "μμ", "nachm", "ös", "ch", "अपराह्न")
@@ -209,12 +215,13 @@ def _header(line: str) -> re.Match[str] | None:
     """Match the head of a line; a mark that directs the text may stand before it."""
     bare = _SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f"))
     # Within an Arabic date each number has a mark before it; before a message a mark tells the app's own words.
+    bare = _HOUR_FIRST.sub(r"[\g<date>, \g<clock>]", bare, count=1) if bare[:1] == "[" else bare
     found = _HEADER.match(_DATE_MARK.sub("", bare[:_LONGEST_DATE]) + bare[_LONGEST_DATE:])
     # Without brackets or a dash a day comes first, as in no program's log, or a colon ends the time.
     if (
         found is not None
         and found["bare"]
-        and len(re.split(r"\D", found["date"])[0]) > 2
+        and len(re.split(r"\D", found["date"] or "")[0]) > 2
         and found["bare"][0] != ":"
     ):
         return None
@@ -228,6 +235,8 @@ def _numbers(date: str) -> tuple[int, int, int]:
 
 def _time(header: re.Match[str], order: str) -> datetime | None:
     """Return a header's time; None if there is no such day or hour."""
+    if header["date"] is None:
+        return None  # the year is not known
     parts = dict(zip(order, _numbers(header["date"]), strict=True))
     year = parts["y"] + (2000 if parts["y"] < 100 else 0)
     hour = int(header["hour"])

@@ -205,9 +205,11 @@ def _text_form(given: Input, reading: Reading) -> str:
         return "rasa"
     if given.suffix in (".tex", ".ltx", ".sty") or latex.is_latex(start):
         return "latex"
-    if chat_blocks.head_of(given, encoding):
+    # A cell may hold what looks like a chat.
+    tabular = given.suffix in _TABLES and table.sniff_delimiter(given, encoding) is not None
+    if not tabular and chat_blocks.head_of(given, encoding):
         return "chat-blocks"
-    if chat_days.head_of(given, encoding):
+    if not tabular and chat_days.head_of(given, encoding):
         return "chat-days"
     if chat_text.is_chat_text(given, encoding):
         return "chat"

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from mynah.data.preprocess import join_words
-from mynah.data.readers import chat_feishu, chat_json
+from mynah.data.readers import chat_feishu, chat_json, chat_teams
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
 from mynah.data.readers.json_account import Account, characters_of, words_of
@@ -107,6 +107,8 @@ def _read(
     items = itertools.chain(first, rest)
     if any(chat_feishu.messages_in(value) for value in good):
         yield from chat_feishu.read_messages(name, items, reading)
+    elif any(chat_teams.messages_in(value) for value in good):
+        yield from chat_teams.read_messages(name, items, reading)
     elif chat_json.is_messages(good):
         yield from chat_json.read_messages(lambda: map(_bare, values()), name, reading)
     elif any(map(chat_json.is_chat_json, good)):

@@ -23,7 +23,7 @@ Fields = Mapping[str, Any]
 #: Lists of posts, most telling first, folded; and objects that they may lie in.
 _POSTS = (
     "comments conversationparts ticketcomments conversations threads thread entries articles notes replies posts "
-    "messages interactions correspondence updates parts history"
+    "messages interactions correspondence updates parts history events payload"
 ).split()
 _AROUND = (
     "embedded",
@@ -37,11 +37,14 @@ _AROUND = (
     "data",
 )
 #: What a post says, the plain form first.
-_BODY = "bodytext plainbody textbody plaintext body text content message htmlbody html comment note description".split()
+_BODY = (
+    "bodytext plainbody textbody plaintext body text content message msg htmlbody html comment note description"
+).split()
 #: What tells a ticket from any other object with a list in it.
 _TELLING = frozenset(
     "subject description descriptiontext requester requesterid ticketid ticketnumber status priority ticket customer "
-    "customerid assignee assigneeid conversationparts embedded summary reporter channel".split()
+    "customerid assignee assigneeid conversationparts embedded summary reporter channel visitor "
+    "agentnames".split()
 )
 _SUBJECT = ("subject", "rawsubject", "summary", "title")
 _OPENING = ("descriptiontext", "plaindescription", "description", "firstmessage", "initialmessage")
@@ -72,14 +75,30 @@ _EVENTS = frozenset(
     "lineitem assignment close open event system status snoozed unsnoozed away_mode_assignment assign_and_reopen "
     "default_assignment quick_reply attribute_updated_by_admin forwardedthread activity change audit".split()
 )
+#: Kinds of posts whose words are the desk's own.
+_OF_THE_DESK = frozenset("system_message system activity annotation".split())
 #: Kinds of posts that say who wrote them: osTicket's letters, Help Scout's words.
-_BY_KIND = {"m": "customer", "r": "agent", "customer": "customer", "message": "", "reply": ""}
+_BY_KIND = {
+    "0": "customer",
+    "1": "agent",
+    "2": "system",
+    "3": "agent",
+    "incoming": "customer",
+    "outgoing": "agent",
+    "m": "customer",
+    "r": "agent",
+    "customer": "customer",
+    "message": "",
+    "reply": "",
+}
 _TIME = ("createdat", "created", "time", "timestamp", "date", "updatedat", "sentat", "datecreated")
 #: What a body that is HTML has in it, though it begin with words.
 _BREAK = re.compile(r"<br\s*/?>|</(?:p|div)>", re.IGNORECASE)
-#: Wrappers of tickets.
+#: Wrappers of tickets, and of those.
 _WRAPPERS = (
     "tickets",
+    "chats",
+    "payload",
     "conversations",
     "issues",
     "data",
@@ -96,8 +115,9 @@ def desk_of(values: list[Any]) -> list[Any] | None:
     if len(values) != 1 or not isinstance(values[0], dict):
         return None
     fields = _fold_keys(values[0])
-    if isinstance(fields.get("embedded"), dict):
-        fields = {**fields, **_fold_keys(fields["embedded"])}
+    for outer in ("embedded", "data"):
+        if isinstance(fields.get(outer), dict):
+            fields = {**fields, **_fold_keys(fields[outer])}
     for name in _WRAPPERS:
         tickets = fields.get(name)
         if isinstance(tickets, list) and any(map(is_ticket, tickets[:20])):
@@ -132,7 +152,8 @@ def is_ticket(value: Any) -> bool:
         return False
     shown = [_fold_keys(post) for post in posts[:20]]
     noted = any(name in post for post in shown for name in (*_PRIVATE, *_PUBLIC, *_INBOUND, "parttype"))
-    return noted or len(_TELLING & set(fields)) >= 2
+    by_people = isinstance(fields.get("users"), list) and any("authorid" in post for post in shown)
+    return noted or by_people or len(_TELLING & set(fields)) >= 2
 
 
 def read_tickets(
@@ -213,7 +234,7 @@ def _rows(name: str, item: tuple[int, Any] | Rejected) -> Iterator[Row | Rejecte
             text = f"{subject}\n{text}"
         if _is_note(post):
             yield Rejected(name, number, NOTE, bad=False, characters=len(text))
-        elif role == "system" or (any(str(post.get(kind)).lower() in _EVENTS for kind in _KIND) and not text):
+        elif role == "system" or _is_event(post, text):
             yield Rejected(name, number, APP, bad=False, characters=len(text))
         elif not text:
             yield Rejected(name, number, MEDIA if post.get("attachments") else APP, bad=False)
@@ -293,6 +314,12 @@ def _is_note(post: Fields) -> bool:
     return any(str(post.get(name)).lower() in _NOTES for name in _KIND if isinstance(post.get(name), str))
 
 
+def _is_event(post: Fields, text: str) -> bool:
+    """Whether nobody wrote a post: the desk notes who joined, who is assigned."""
+    kinds = {str(post.get(kind)).lower() for kind in _KIND}
+    return bool(kinds & _OF_THE_DESK) or (not text and bool(kinds & _EVENTS))
+
+
 def _is_backwards(posts: list[dict[str, Any]]) -> bool:
     """Whether the newest post comes first."""
     times = [str(_first(post, _TIME) or "") for post in posts]
@@ -302,9 +329,8 @@ def _is_backwards(posts: list[dict[str, Any]]) -> bool:
 def _people(listed: Any) -> dict[str, str]:
     """Return the role of each person of a desk by id."""
     people = [_fold_keys(person) for person in listed or () if isinstance(person, dict)]
-    return {
-        str(p["id"]): str(p["role"]).lower() for p in people if "id" in p and isinstance(p.get("role"), str)
-    }
+    roles = {str(p["id"]): p.get("role") or p.get("type") for p in people if "id" in p}
+    return {who: role.lower() for who, role in roles.items() if isinstance(role, str)}
 
 
 def _role(post: Fields, ticket: Fields, people: Mapping[str, str]) -> str:
@@ -315,6 +341,8 @@ def _role(post: Fields, ticket: Fields, people: Mapping[str, str]) -> str:
     for name in _OUTBOUND:
         if isinstance(post.get(name), bool):
             return "agent" if post[name] else "customer"
+    if found := _BY_KIND.get(str(post.get("messagetype", "")).lower()):  # Chatwoot's users are agents
+        return found
     told = [post.get(name) for name in _ROLE]
     for name in _AUTHOR:
         if isinstance(author := post.get(name), dict):

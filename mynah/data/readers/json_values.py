@@ -96,7 +96,7 @@ def _array(given: Input, encoding: str) -> Iterator[tuple[int, Any] | Rejected]:
                     yield number, value
         except Damage as error:
             if not number:
-                raise DataError(f"{given.name}: not valid JSON: {error}") from None
+                raise DataError(f"{given.name}:1: not valid JSON: {error}") from None
             yield Rejected(given.name, number + 1, f"not valid JSON from here on: {error}")
 
 

@@ -2,6 +2,7 @@
 
 __label__spam You have won                     fastText
 DESC:manner How did serfdom develop ?          TREC's questions
+i feel so happy today;joy                      a text, a mark (; @ ||| or \t) and the class
 65514_!_102_!_news_story_!_headline_!_words    Toutiao: id, number and name of the class, text, key words
 """
 
@@ -18,6 +19,10 @@ from mynah.data.sources import Reading
 _LAYOUTS = (
     ("fastText's layout", re.compile(r"__label__(?P<label>\S+)(?:\s+__label__\S+)*\s+(?P<text>.*\S)")),
     ("a class before a colon", re.compile(r"(?P<label>[A-Z]{2,8}:[A-Za-z]+)\s+(?P<text>.*\S)")),
+    (
+        "a class behind a mark",
+        re.compile(r"(?P<text>.*\w.*[^\s;@|])\s*(?:;|@|\|{1,3})\s*(?P<label>[^\W\d_][\w/ -]{0,29})"),
+    ),
     (
         "cells between _!_",
         re.compile(r"[^_]*_!_[^_]*_!_(?P<label>\w+?)_!_(?P<text>.*?\S)\s*(?:_!_.*)?"),

@@ -2,6 +2,8 @@
 
 Customer: Where is my parcel?
 2024-01-31 10:00:00 Agent: On its way.
+
+Or each under its speaker's name, as what is copied out of WeChat; or in Markdown, with the name in bold.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ _MARKED = re.compile(
     r"\s*(?P<text>.*)"
 )
 _TURN = re.compile(rf"{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}})[\]>]?\s?[:：]\s*(?P<text>\S.*)")
+#: A name on a line of its own, with a colon.
+_HEADED = re.compile(r"(?P<who>[^\W\d_][^:：\n*#.!?,;。！？，；]{0,29})[:：](?P<text>)")
 #: Characters of a line that are looked at to tell what it is.
 _LOOKED_AT = 500
 _WORDS = re.compile(r"\S\s+\S|[\u3040-\u9fff]{3}")
@@ -39,7 +43,7 @@ TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
 def is_transcript(given: Input, encoding: str) -> bool:
     """Whether most of the first lines are turns of a few speakers who come back."""
     lines = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
-    if is_marked(lines):
+    if is_marked(lines) or is_headed(lines):
         return True
     turns = [found for line in lines if (found := _TURN.match(line))]
     speakers = Counter(found["who"].strip().lower() for found in turns)
@@ -68,14 +72,31 @@ def is_marked(lines: list[str]) -> bool:
     )
 
 
+def is_headed(lines: list[str]) -> bool:
+    """Whether a few names that come back stand on lines of their own, each above one line or a few."""
+    heads = [n for n, line in enumerate(lines) if _HEADED.fullmatch(line)]
+    speakers = Counter(lines[n] for n in heads)
+    return (
+        len(heads) >= 4
+        and heads[0] == 0
+        and 2 <= len(speakers) <= _MOST_SPEAKERS
+        and len(heads) >= _TURNS_A_SPEAKER * len(speakers)
+        and 4 * len(heads) >= len(lines)
+        and all(two - one > 1 for one, two in pairwise(heads))
+        and not is_log([name[:-1] for name in speakers])
+    )
+
+
 def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     """Yield conversations cut at blank lines, or at silences where there are none."""
     encoding = encoding_of(given, reading)
     reading.account_for_lines(given, MARKS_OF_A_MESSAGE)
     shown = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
-    if is_marked(shown):
+    pattern = _MARKED if is_marked(shown) else _HEADED if is_headed(shown) else None
+    if pattern is not None:
         reading.tell(
-            form="a transcript in Markdown", layout="turns under their speakers, cut at rules and titles"
+            form=f"a transcript{' in Markdown' if pattern is _MARKED else ''}",
+            layout="turns under their speakers, cut at rules and titles",
         )
         layout = Layout(
             "messages",
@@ -84,7 +105,7 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
             conversation=CONVERSATION,
             assistant=reading.config.columns.assistant,
         )
-        yield from messages_to_records(given.name, _marked_turns(given, encoding), layout, reading)
+        yield from messages_to_records(given.name, _marked_turns(given, encoding, pattern), layout, reading)
         return
     turns = blanks = 0
     for item in _turns(given, encoding):
@@ -105,14 +126,14 @@ def read(given: Input, reading: Reading) -> Iterator[Record | Rejected]:
     yield from messages_to_records(given.name, _turns(given, encoding), layout, reading)
 
 
-def _marked_turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
+def _marked_turns(given: Input, encoding: str, pattern: re.Pattern[str]) -> Iterator[Row | Rejected]:
     """Yield each turn with all that stands below it, up to the next speaker, a rule or a title."""
     turn: Row | None = None
     said: list[str] = []
     conversation = 0
     for number, line in enumerate(given.lines(encoding), start=1):
         line = line.rstrip("\r\n")
-        found = _MARKED.match(line.strip())
+        found = pattern.match(line.strip()) if pattern is _MARKED else pattern.fullmatch(line.strip())
         ends = re.fullmatch(r"\s*(?:[-*_]\s?){3,}|#\s+\S.*", line) is not None and found is None
         if found is None and not ends:
             said.append(line)

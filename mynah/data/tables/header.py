@@ -106,7 +106,7 @@ def _score(name: str, below: Sequence[str], known: frozenset[str]) -> float:
     if _SENTENCE_END.search(name):
         score -= 3.0
     if re.fullmatch(r"[a-z][a-z0-9]*(?:[_.][A-Za-z0-9]+)+|[a-z]+[A-Z]\w+", name):  # snake_case, camelCase
-        score += 2.0
+        score += _TELLING
     return score
 
 

@@ -10,13 +10,14 @@ from mynah.data.chats.exchanges import split_exchange
 from mynah.data.chats.messages import MOST, Messages
 from mynah.data.chats.threads import build_conversations
 from mynah.data.choices import ask, index_of, reply
-from mynah.data.layout import Layout
+from mynah.data.layout import Columns, Layout
 from mynah.data.markup import is_html_text, plain_text
-from mynah.data.quoted import own_words, quotes
+from mynah.data.quoted import own_words, quotes, without_closing
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
 from mynah.data.sources import MARKS, Alternative, Reading, Row
 from mynah.data.tables.column_contents import normal_name
 from mynah.data.tables.guess import ONES, guess_layout
+from mynah.data.tables.journals import find_journal
 from mynah.data.vocabulary import INTERNAL_COLUMNS
 
 #: Rows that are looked at to guess a layout.
@@ -51,6 +52,15 @@ def rows_to_records(
         ConfigError: if a column given in the settings is missing.
         DataError: if no sense can be made of the columns.
     """
+    assistant = reading.config.columns.assistant
+    told = reading.config.columns != Columns(assistant=assistant)
+    if not told and (journal := find_journal(columns, sample)) is not None:
+        reading.source.layout = journal.describe()
+        rows = _accounted(rows, columns, Layout("pairs", question=journal.columns), reading)
+        yield from messages_to_records(
+            file, journal.messages(rows, reading), journal.layout(assistant), reading
+        )
+        return
     layout = guess_layout(file, columns, sample, reading.config.columns, reading.config.languages)
     if layout.otherwise is not None and sample:
         layout = _choose(file, layout, layout.otherwise, sample, reading)
@@ -64,11 +74,17 @@ def rows_to_records(
     if layout.kind == "messages":
         yield from messages_to_records(file, rows, layout, reading)
         return
+    named = _numbered_classes(layout, sample, reading) if layout.kind == "labelled" else {}
     for row in rows:
         reading.source.rows += 1
         made = row if isinstance(row, Rejected) else _row_to_record(file, row, layout)
         if isinstance(made, Rejected) and isinstance(row, Row):
             made = replace(made, characters=sum(len(row.cells[column]) for column in layout.said))
+        if isinstance(made, Labelled) and named:
+            made = replace(made, label=named.get(made.label, made.label))
+        if isinstance(made, Conversation) and layout.kind == "text" and isinstance(row, Row):
+            said = sum(len(row.cells[column]) for column in layout.said)
+            reading.drop(MARKS, max(0, said - sum(map(len, made.texts))))
         yield made
 
 
@@ -76,6 +92,8 @@ def rows_to_records(
 MARKUP, QUOTED = "mark-up of HTML", "quoted mail and signatures"
 #: A column is HTML if this share of its cells begins as HTML does.
 _HTML_SHARE = 0.3
+#: Messages are mail if more than this share ends with a closing and a name.
+_CLOSED_SHARE = 0.1
 
 
 def _plain(
@@ -88,7 +106,8 @@ def _plain(
         if shown and sum(map(is_html_text, shown)) >= _HTML_SHARE * len(shown):
             marked.add(column)
             shown = list(map(plain_text, shown))
-        if any(map(quotes, shown)):
+        closed = sum(without_closing(cell) != cell for cell in shown) if layout.kind == "messages" else 0
+        if any(map(quotes, shown)) or _CLOSED_SHARE * len(shown) < closed:
             quoting.add(column)
     if not marked and not quoting:
         yield from rows
@@ -280,6 +299,29 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
 
 #: The label of a text that is of no class where it may be of several.
 NO_LABEL = "none"
+
+
+def _numbered_classes(
+    layout: Layout, sample: Sequence[Mapping[str, str]], reading: Reading
+) -> dict[str, str]:
+    """Return the name of each class that a table gives as a number, where a file beside it lists them in order.
+
+    Numbers begin with 0 or with 1: with 0 if that is there, with 1 if the last is there.
+    """
+    names, column = reading.class_names, layout.label
+    values = {cell for row in sample if column and (cell := row[column].strip())}
+    if not names or not values or not all(value.isdecimal() for value in values):
+        return {}
+    numbers = {int(value) for value in values}
+    first = 0 if 0 in numbers else 1 if len(names) in numbers else None
+    if first is None or max(numbers) - first >= len(names):
+        reading.source.warnings.append(
+            f"its classes are numbers up to {max(numbers)}, and the {len(names)} names listed in the file beside it "
+            "do not go with these; the numbers are kept"
+        )
+        return {}
+    reading.source.layout += "; the names of classes are those listed beside it"
+    return {str(number): name for number, name in enumerate(names, start=first)}
 
 
 def _label_of(row: Row, layout: Layout) -> str:
