@@ -43,6 +43,16 @@ def tree_text(root: Any) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip()
 
 
+def shown_characters(tree: Any) -> int:
+    """Return how many characters of text a page shows, runs of white space as one; faster than `tree_text`."""
+    hidden = [element.text_content() for element in tree.iter(*_SKIPPED)]
+    return max(0, _size(tree.text_content()) - sum(map(_size, hidden)))
+
+
+def _size(text: str) -> int:
+    return len(" ".join(text.split()))
+
+
 def _name(element: Any) -> str:
     tag = element.tag if element is not None else None
     return tag.rpartition("}")[2].lower() if isinstance(tag, str) else ""

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mynah.data.markup import parse_html, prose_blocks, tree_text
+from mynah.data.markup import parse_html, prose_blocks, shown_characters, tree_text
 from mynah.data.readers.encoding import encoding_of, encoding_of_bytes
 from mynah.data.readers.gutenberg import find_book
 from mynah.data.readers.inputs import Input
@@ -139,7 +139,6 @@ def read_page(data: bytes, encoding: str = "utf-8") -> Page:
     tree = parse_html(page.encode(), "utf-8")
     if tree is None:
         return Page("", 0, 0)
-    whole = tree_text(tree)
     if len(page) <= MAIN_TEXT_CHARACTERS:
         found = (
             trafilatura.extract(page, include_comments=False, include_tables=True, deduplicate=False) or ""
@@ -151,7 +150,8 @@ def read_page(data: bytes, encoding: str = "utf-8") -> Page:
             )
             found = "\n".join(blocks) if _is_lost(blocks, more) else more
         if found:
-            return Page(str(found), len(whole), sum(map(len, _outside(blocks, found))))
+            return Page(str(found), shown_characters(tree), sum(map(len, _outside(blocks, found))))
+    whole = tree_text(tree)
     return Page(whole, len(whole), 0)
 
 
