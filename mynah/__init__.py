@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mynah.answers.bot import Reply, Source
     from mynah.api import GPT3, GPT3ChatBot
+    from mynah.classifier import Classifier
     from mynah.data.preprocess import preprocess, stop_words
     from mynah.errors import MynahError
     from mynah.pipeline.build import build
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "GPT3",
+    "Classifier",
     "GPT3ChatBot",
     "MynahError",
     "Reply",
@@ -32,6 +34,7 @@ __all__ = [
 
 # Public names and where they live. They are imported at first use: `import mynah` must not import torch.
 _HOMES = {
+    "Classifier": "mynah.classifier",
     "GPT3": "mynah.api",
     "GPT3ChatBot": "mynah.api",
     "MynahError": "mynah.errors",

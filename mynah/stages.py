@@ -137,6 +137,11 @@ class RunPaths:
         return self.stage("taught")
 
     @property
+    def classifier(self) -> Path:
+        """The folder of what tells the classes of texts."""
+        return self.stage("classify")
+
+    @property
     def evaluation(self) -> Path:
         """What was measured."""
         return self.stage("evaluate") / "evaluation.json"

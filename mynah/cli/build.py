@@ -33,6 +33,8 @@ class Flags:
     "A TOML recipe; flags override it. The resolved one is saved in the run."
     runs: Annotated[Path, Parameter(group=_DIAL)] = Path("runs")
     "Folder for runs."
+    task: Annotated[Literal["auto", "chat", "classify"] | None, Parameter(group=_DIAL)] = None
+    "What is learned: chat (to reply, or go on with text), classify (the class of a text); default: as the data are."
     base: Annotated[str | None, Parameter(group=_DIAL)] = None
     "Start from: a name of mynah base list, a Hugging Face directory, or none. Default: auto, the best that is here."
     system: Annotated[str | None, Parameter(group=_DIAL)] = None
@@ -60,6 +62,7 @@ class Flags:
         return {
             "seed": self.seed,
             "device": self.device,
+            "task": self.task,
             "base": self.base,
             "system": self.system,
             "full": self.full,
@@ -80,6 +83,7 @@ def build(
 ) -> None:
     """Turn files of text or chat into a model, with an honest report: runs/NAME/.
 
+    Texts with classes become a classifier (--task says otherwise), all else a model that talks or writes.
     Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, answers, evaluate, report.
     What is done already is not done again; a build cut off anywhere goes on where it was.
 

@@ -29,6 +29,14 @@ mynah build --sample en --minutes 3""",
         """mynah pretrain book.txt --minutes 10
 mynah pretrain chats.csv --minutes 3 --prior ngram""",
     ),
+    "classify": (
+        "mynah.cli.classify:classify",
+        "Say which class texts are of, by a run that learned it.",
+        """mynah build reviews.csv
+mynah classify runs/reviews "The room was cold and loud."
+mynah classify runs/reviews --file new.txt --json > out.jsonl
+cat new.txt | mynah classify runs/reviews""",
+    ),
     "train": (
         "mynah.cli.train:train",
         "Train a model from token shards by a recipe, by one process or many.",

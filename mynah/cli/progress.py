@@ -180,7 +180,25 @@ def _answered(directory: Path) -> Iterator[str]:
         )
 
 
+def _told_of_classes(result: dict[str, Any], directory: Path) -> Iterator[str]:
+    """Say how well a classifier tells its classes, and how to ask it."""
+    if "held_out" in result:
+        measured, majority = result["held_out"], result["beside"]["majority"]["accuracy"]
+        yield (
+            f"{measured['accuracy']:.1%} of {measured['count']:,} held-out texts get the right class, macro-F1 "
+            f"{measured['macro_f1']:.1%}; the most frequent class is that of {majority:.1%}"
+        )
+    else:
+        yield "no text with a known class was held out: nothing could be measured"
+    yield f"report     {RunPaths(directory).report}"
+    yield f'classify   mynah classify {directory} "a text"'
+
+
 def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
+    if "labels" in result:
+        for line in _told_of_classes(result, directory):
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
+        return
     verdict = result["verdict"]
     on_replies = verdict.get("on") == "replies"  # evaluations of earlier versions do not say
     of = " of replies" if on_replies else ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from mynah import artifacts
 from mynah.config import build_config
 from mynah.data.readers.inputs import check_exists
 from mynah.data.sources import Ask, is_url
+from mynah.data.store import read_records
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
 from mynah.interop.bases import find_base
@@ -18,20 +20,21 @@ from mynah.interop.huggingface import check_readable
 from mynah.pipeline.answer_stage import ANSWERS
 from mynah.pipeline.base_stage import BASE
 from mynah.pipeline.beside_stage import BESIDE, check_beside
+from mynah.pipeline.classify_stage import CLASSIFY, EVALUATION, is_classified
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
 from mynah.pipeline.recipe import AUTO, NONE, Recipe, to_toml
 from mynah.pipeline.stage import Build, Stage
 from mynah.pipeline.token_stages import NGRAM, PRIOR, TOKENIZER, TOKENS
+from mynah.report.class_report import write_class_report
 from mynah.report.run_report import write_report
 from mynah.stages import Reporter, RunPaths, Silent, Stages
 from mynah.tokenizer.tokenizer import Tokenizer
 
-#: All stages, in order.
-STAGES: tuple[Stage, ...] = (
-    COLLECT,
-    CLEAN,
-    SPLIT,
+#: The stages of every task, in order; then those of classification, and those of a network that talks or writes.
+_DATA = (COLLECT, CLEAN, SPLIT)
+_CLASSES: tuple[Stage, ...] = (CLASSIFY,)
+_NETWORK: tuple[Stage, ...] = (
     BASE,
     TOKENIZER,
     TOKENS,
@@ -44,6 +47,10 @@ STAGES: tuple[Stage, ...] = (
     EVALUATE,
     BESIDE,
 )
+#: All stages.
+STAGES: tuple[Stage, ...] = (*_DATA, *_CLASSES, *_NETWORK)
+#: Records that are looked at to tell the task.
+LOOKED_AT = 1000
 
 
 def build(
@@ -91,7 +98,13 @@ def build(
     with artifacts.locked(directory):
         try:
             made = Build(sources, recipe, stages, ask)
-            _run(made, STAGES[: names.index(until) + 1])
+            last = names.index(until)
+            _run(made, STAGES[: min(last, len(_DATA) - 1) + 1])
+            classifies = last >= len(_DATA) and _classifies(made)
+            for stage in _NETWORK if classifies else _CLASSES:  # what another task left here
+                stages.remove(stage.name)
+            wanted = _CLASSES if classifies else _NETWORK
+            _run(made, [stage for stage in wanted if names.index(stage.name) <= last])
             if BESIDE.name not in made.made:  # what an earlier build compared, perhaps on other records
                 stages.remove(BESIDE.name)
         except BaseException:
@@ -99,13 +112,31 @@ def build(
             if {path.name for path in directory.iterdir()} <= {".lock"}:
                 shutil.rmtree(directory, ignore_errors=True)
             raise
+        paths = RunPaths(directory)
+        if classifies:
+            if stages.ran or not paths.report.is_file():
+                write_class_report(paths, stages.timings())
+            measured: dict[str, Any] = artifacts.read_json(paths.classifier / EVALUATION)
+            return measured
         if names.index(until) < names.index(EVALUATE.name):
             return {}
-        paths = RunPaths(directory)
         if stages.ran or not paths.report.is_file():
             write_report(paths, stages.timings())
         evaluation: dict[str, Any] = artifacts.read_json(paths.evaluation)
         return evaluation
+
+
+def _classifies(made: Build) -> bool:
+    """Whether the task is to tell classes apart, as the recipe says or the records are."""
+    task = made.recipe.task
+    if task != "auto":
+        return task == "classify"
+    if not made.recipe.plan.replies:  # all text is to be learned
+        return False
+    records = list(itertools.islice(read_records(made.paths.records_of("train")), LOOKED_AT))
+    if found := is_classified(records):
+        made.reporter.note("texts with classes: learning to tell them (--task chat learns to write them)")
+    return found
 
 
 def _run(made: Build, stages: Sequence[Stage]) -> None:

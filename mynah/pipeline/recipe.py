@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,7 @@ from mynah.model.lora import LoRAConfig
 from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
+from mynah.tune.classify.config import ClassifyConfig
 
 #: Instead of a base's name: the best that is here, or random weights.
 AUTO, NONE = "auto", "none"
@@ -49,6 +50,11 @@ class Recipe(Config):
 
     seed: int = Field(0, ge=0, lt=1 << 40)
     device: str = "auto"
+    task: Literal["auto", "chat", "classify"] = Field(
+        "auto",
+        description="what is learned: chat (replies, or to go on with text), classify (the class of a text), or as the "
+        "data are",
+    )
     base: str = Field(
         AUTO,
         min_length=1,
@@ -77,6 +83,7 @@ class Recipe(Config):
     plan: PlanConfig = PlanConfig()
     sampling: SamplingConfig = SamplingConfig()
     answers: AnswersConfig = AnswersConfig()
+    classify: ClassifyConfig = ClassifyConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")

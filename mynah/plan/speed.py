@@ -85,6 +85,11 @@ def adapter_speed(parameters: int, device: torch.device) -> float:
     return PRODUCTS_SHARE * fastest / (4 * parameters)
 
 
+def reading_speed(parameters: int, device: torch.device) -> float:
+    """Return about how many tokens a second pass forward through so many weights here: 2 FLOP a weight and token."""
+    return PRODUCTS_SHARE * _products(device, torch.float32, 0.0) / (2 * parameters)
+
+
 @lru_cache(maxsize=8)
 def _products(device: torch.device, dtype: torch.dtype, known: float) -> float:
     """Return the FLOP a second of a product as large as an adapter's step makes them, the best of a few.

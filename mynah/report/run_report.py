@@ -36,7 +36,7 @@ def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
         _curves(paths),
         _samples(paths),
         _plan(paths),
-        _timings(timings),
+        timings_table(timings),
     ]
     name = html.escape(paths.directory.name)
     body = f"<h1>{name}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>"
@@ -209,7 +209,8 @@ def _plan(paths: RunPaths) -> str:
     return f"<h2>{_w('plan')}</h2><p>{text}</p><ul>{items}</ul>"
 
 
-def _timings(timings: dict[str, dict[str, Any]]) -> str:
+def timings_table(timings: dict[str, dict[str, Any]]) -> str:
+    """Return how long each stage took and how much memory, as a section."""
     rows = []
     for name, timing in timings.items():
         memory = timing.get("peak_memory_bytes")

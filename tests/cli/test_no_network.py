@@ -22,6 +22,7 @@ import pytest
 from conftest import TINY, write_chats
 from test_cli import mynah
 
+from mynah import Classifier
 from mynah.cli.main import COMMANDS, main, make_app
 from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import preset
@@ -143,6 +144,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Place:
     tokenizer = Tokenizer.train(["a small example of a text"], 300)
     config = preset("gpt2", tokenizer.vocab_size, n_layer=1, n_embd=16, n_head=2, context_length=32)
     to_hugging_face(new_model(config, 0), tokenizer, root / "model")
+    rows = [(f"The room was {word} number {n}.", word) for n in range(20) for word in ("lovely", "cold")]
+    Classifier.from_pretrained("none").train(rows).save(root / "classes")
     for arguments in (
         ("collect", root / "chats.csv", "-o", root / "records"),
         ("ngram", "train", root / "text.txt", "-o", root / "pens.ng"),
@@ -185,6 +188,7 @@ ROWS: dict[str, Row] = {
     "ngram convert": lambda place, out: [[place / "pens.ng", "-o", out / "pens.arpa"]],
     "ngram info": lambda place, out: [[place / "pens.ng"]],
     "chat": lambda place, out: [[place.run]],
+    "classify": lambda place, out: [[place / "classes", "The room was cold."]],
     "teach": lambda place, out: [
         [place.run, "--question", "Do you sell skis?", "--reply", "Only in winter."]
     ],

@@ -1,0 +1,1 @@
+"""Tasks beside talking that a model is fitted to."""

@@ -1,0 +1,34 @@
+"""How a classifier is made."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from mynah.config import Config
+
+#: Words alone; the states of a base beside them; n-gram models of the classes.
+WayName = Literal["words", "states", "ngrams"]
+
+
+class ClassifyConfig(Config):
+    """Settings of a classifier."""
+
+    way: Literal["auto", "words", "states", "ngrams"] = Field(
+        "auto", description="how texts are told apart; auto: as does best on rows that it has not seen"
+    )
+    balanced: bool | None = Field(
+        None, description="whether each class counts as much as any other; default: where that does better"
+    )
+    outside: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="share of texts of known classes that may be taken for texts of none; 0: every text is of one",
+    )
+    longest: int | None = Field(
+        None,
+        ge=16,
+        description="tokens of a text that a base reads: its beginning and its end; default: by the minutes",
+    )

@@ -1,0 +1,248 @@
+"""Fit each way to tell classes apart to parts of the rows, ask it about the others, and keep the one that does best.
+
+Every row is asked about once by a model that has not seen it: that decides the way, how its probabilities are read
+(temperature), from which on a text is of no known class, and which labels look wrong.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from mynah.data.records import Labelled
+from mynah.errors import ConfigError
+from mynah.tune.classify.class_ngrams import ClassNGrams
+from mynah.tune.classify.config import ClassifyConfig
+from mynah.tune.classify.labels import Labels, folds_of
+from mynah.tune.classify.linear import Floats, Linear, fit_temperature, log_loss, softmax
+from mynah.tune.classify.states import Reader, States
+from mynah.tune.classify.words import Words
+
+#: Parts that the rows are cut into; of many rows one part alone is asked about, of so many rows.
+FOLDS, MANY, ASKED = 5, 8_000, 3_000
+#: How much better another way must be to be taken over one that costs less, in macro-F1.
+WORTH = 0.005
+#: Classes that differ more than this in rows are tried with equal weights as well.
+UNEVEN = 3.0
+#: The n-gram models of more classes than this would take longer than they teach.
+MOST_NGRAM_CLASSES = 64
+
+Integers = npt.NDArray[np.int64]
+Told = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How a way did on rows that it had not seen."""
+
+    way: str
+    balanced: bool
+    macro_f1: float
+    accuracy: float
+    #: -log p of the right class in nats, after the temperature
+    log_loss: float
+    seconds: float
+
+
+@dataclass
+class Fitted:
+    """What was fitted, and what it rests on."""
+
+    labels: Labels
+    way: str
+    words: Words | None = None
+    states: States | None = None
+    linear: Linear | None = None
+    ngrams: ClassNGrams | None = None
+    temperature: float = 1.0
+    #: a text whose surest class is less probable is of none of them
+    threshold: float = 0.0
+    #: tokens of a text that the base reads, at most; None: all
+    longest: int | None = None
+    tried: list[Tried] = field(default_factory=list)
+    #: why this way, in words
+    reason: str = ""
+    #: rows that were asked about, their numbers among all, and what was said, (M, K) probabilities
+    asked: Integers = field(default_factory=lambda: np.zeros(0, np.int64))
+    said: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    #: the other ways, fitted to all rows too: probabilities (N, K) of texts
+    beside: dict[str, Callable[[Sequence[str]], Floats]] = field(default_factory=dict)
+
+
+def fit(
+    rows: Sequence[Labelled],
+    config: ClassifyConfig,
+    seed: int,
+    reader: Reader | None = None,
+    longest: int | None = None,
+    told: Told | None = None,
+) -> Fitted:
+    """Fit to labelled texts.
+
+    Args:
+        rows: each of a class that has at least two (`learnable`).
+        config: settings.
+        seed: of the parts that rows are cut into.
+        reader: of a base; None: there is none.
+        longest: tokens of a text that it reads; None: all.
+        told: is told what is being done and what share of it is done.
+
+    Raises:
+        DataError: if nothing can be learned from the classes (`Labels.of`).
+        ConfigError: if the states of a base are asked for and there is none.
+    """
+    if config.way == "states" and reader is None:
+        raise ConfigError("way = states needs a base: mynah base add smollm2, then --base smollm2")
+    labels = Labels.of(rows)
+    numbers, texts = labels.numbers(rows), [row.text for row in rows]
+    made = Fitted(labels, "", longest=longest)
+    features = {} if config.way == "ngrams" else _features(made, texts, reader, config, told)
+    folds = _folds(numbers, seed)
+    scores: dict[tuple[str, bool], tuple[Tried, Floats]] = {}
+    for way, x in features.items():
+        begun = time.monotonic()
+        for balanced in _weightings(labels, config):
+            logits = _asked_linear(x, numbers, folds, len(labels), balanced)
+            scores[way, balanced] = _score(way, balanced, logits, numbers, folds, time.monotonic() - begun)
+    if config.way in ("auto", "ngrams") and len(labels) <= MOST_NGRAM_CLASSES:
+        begun = time.monotonic()
+        logits = _asked_ngrams(texts, numbers, folds, len(labels))
+        scores["ngrams", False] = _score("ngrams", False, logits, numbers, folds, time.monotonic() - begun)
+    if not scores:
+        raise ConfigError(
+            f"way = ngrams: {len(labels)} classes are more than {MOST_NGRAM_CLASSES}; leave it out"
+        )
+    (made.way, balanced), made.reason = _best([tried for tried, _ in scores.values()])
+    made.tried = [tried for tried, _ in scores.values()]
+    logits = scores[made.way, balanced][1]
+    made.asked = np.flatnonzero(folds >= 0)
+    made.temperature = _temperature(logits, numbers, made.asked)
+    made.said = softmax(logits[made.asked] / made.temperature)
+    if labels.outside is None and config.outside:
+        made.threshold = float(np.quantile(made.said.max(axis=1), config.outside))
+    if made.way == "ngrams":
+        made.ngrams = ClassNGrams.fit(texts, numbers, len(labels))
+    else:
+        linear = Linear.fit(features[made.way], numbers, len(labels), balanced=balanced)
+        made.linear = linear.with_temperature(made.temperature)
+    words = made.words
+    if made.way != "words" and words is not None and "words" in features:
+        alike = min(weighting for way, weighting in scores if way == "words")
+        alone = Linear.fit(features["words"], numbers, len(labels), balanced=alike)
+        alone = alone.with_temperature(_temperature(scores["words", alike][1], numbers, made.asked))
+        made.beside["words"] = lambda asked: alone(words(asked))
+    if made.way != "ngrams" and ("ngrams", False) in scores:
+        models = ClassNGrams.fit(texts, numbers, len(labels))
+        temperature = _temperature(scores["ngrams", False][1], numbers, made.asked)
+        made.beside["ngrams"] = lambda asked: softmax(models.logits(asked) / temperature)
+    if made.way != "states":
+        made.states = None
+    if made.way == "ngrams":
+        made.words = None
+    return made
+
+
+def _temperature(logits: Floats, numbers: Integers, asked: Integers) -> float:
+    return fit_temperature(logits[asked], numbers[asked])
+
+
+def _features(
+    made: Fitted, texts: Sequence[str], reader: Reader | None, config: ClassifyConfig, told: Told | None
+) -> dict[str, Any]:
+    made.words = Words.fit(texts)
+    words = made.words(texts)
+    found = {"words": words} if config.way in ("auto", "words") else {}
+    if reader is not None and config.way in ("auto", "states"):
+        encoded = reader.encode(texts, made.longest)
+        counted = States.count(encoded)
+        states = reader.states(
+            encoded, counted.weight, (lambda share: told("reading with the base", share)) if told else None
+        )
+        made.states = counted.settle(states)
+        found["states"] = joined(words, made.states.features(states))
+    return found
+
+
+def joined(words: Any, states: Any) -> Any:
+    """Return features of words and of states side by side, (N, F + C), sparse."""
+    from scipy.sparse import csr_matrix, hstack
+
+    return hstack([words, csr_matrix(states)]).tocsr()
+
+
+def _weightings(labels: Labels, config: ClassifyConfig) -> tuple[bool, ...]:
+    if config.balanced is not None:
+        return (config.balanced,)
+    return (False, True) if labels.imbalance >= UNEVEN else (False,)
+
+
+def _folds(numbers: Integers, seed: int) -> Integers:
+    """Return the part of each row, (N,); -1 for those that are never asked about."""
+    if len(numbers) <= MANY:
+        return folds_of(numbers, FOLDS, seed)
+    folds = folds_of(numbers, -(-len(numbers) // ASKED), seed)
+    return np.where(folds == 0, 0, -1)
+
+
+def _asked_linear(x: Any, numbers: Integers, folds: Integers, count: int, balanced: bool) -> Floats:
+    logits = np.zeros((len(numbers), count))
+    for fold in range(folds.max() + 1):
+        mine = folds == fold
+        logits[mine] = Linear.fit(x[~mine], numbers[~mine], count, balanced=balanced).logits(x[mine])
+    return logits
+
+
+def _asked_ngrams(texts: Sequence[str], numbers: Integers, folds: Integers, count: int) -> Floats:
+    logits = np.zeros((len(numbers), count))
+    for fold in range(folds.max() + 1):
+        mine, others = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
+        model = ClassNGrams.fit([texts[int(n)] for n in others], numbers[others], count)
+        logits[mine] = model.logits([texts[int(n)] for n in mine])
+    return logits
+
+
+def _score(
+    way: str, balanced: bool, logits: Floats, numbers: Integers, folds: Integers, seconds: float
+) -> tuple[Tried, Floats]:
+    from sklearn.metrics import f1_score
+
+    asked = folds >= 0
+    said, right = logits[asked].argmax(axis=1), numbers[asked]
+    temperature = fit_temperature(logits[asked], right)
+    tried = Tried(
+        way,
+        balanced,
+        float(f1_score(right, said, average="macro", zero_division=0)),
+        float((said == right).mean()),
+        log_loss(logits[asked], right, temperature),
+        seconds,
+    )
+    return tried, logits
+
+
+#: Ways in the order of what they cost to use.
+_COST = ("words", "ngrams", "states")
+
+
+def _best(tried: Sequence[Tried]) -> tuple[tuple[str, bool], str]:
+    """Return the way that is taken, and why."""
+    best = max(tried, key=lambda one: one.macro_f1)
+    near = [one for one in tried if one.macro_f1 >= best.macro_f1 - WORTH]
+    taken = min(near, key=lambda one: (_COST.index(one.way), one.balanced))
+    others = {
+        one.way: max(o.macro_f1 for o in tried if o.way == one.way) for one in tried if one.way != taken.way
+    }
+    beside = ", ".join(f"{way} {score:.1%}" for way, score in others.items())
+    reason = f"macro-F1 {taken.macro_f1:.1%} on rows that it had not seen"
+    if beside:
+        reason += f"; {beside}"
+    if taken is not best:
+        reason += f"; {best.way} costs more and is not {WORTH:.1%} better"
+    if taken.balanced:
+        reason += "; every class counts as much"
+    return (taken.way, taken.balanced), reason
