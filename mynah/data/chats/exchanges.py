@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from mynah.data.chats.markers import split_template
 from mynah.data.records import Message, Role, merge_turns
 
 _USER = r"q|question|user|human|customer|client|visitor|问|問|用户|用戶|客户|客戶|顾客"
@@ -18,6 +19,8 @@ _MARK = re.compile(
 
 def split_exchange(text: str) -> tuple[Message, ...] | None:
     """Return the turns of a text that names its speakers, or None if it does not (or names only one)."""
+    if (turns := split_template(text)) is not None:
+        return turns
     if not _BEGINS.match(text):  # most texts: seen at once, without a search through all of it
         return None
     marks = list(_MARK.finditer(text))

@@ -70,6 +70,7 @@ class Messages:
         #: hashes of the messages that each answers, and where each message's begin
         self.parents, self.parent_starts = array("q"), array("q", [0])
         self._times = Times()
+        self._has_times = False
         self._ends = array("q", [0])
         self._file = tempfile.SpooledTemporaryFile(max_size=IN_MEMORY)  # noqa: SIM115 - closed with this object
 
@@ -117,6 +118,14 @@ class Messages:
             self.parent_starts.append(len(self.parents))
         if layout.time:
             self._times.add(cells[layout.time])
+            self._has_times = self._has_times or bool(cells[layout.time].strip())
+
+    @property
+    def unread_times(self) -> str | None:
+        """The column of times, if it has some and none can be read."""
+        if not self._has_times:
+            return None
+        return None if bool(np.any(self.times != NO_TIME)) else self.layout.time
 
     @property
     def times(self) -> Indices:

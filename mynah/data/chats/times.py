@@ -39,6 +39,34 @@ _FORMS = (
     "%b %d, %Y %I:%M:%S %p",
     "%A, %B %d, %Y at %I:%M:%S %p %Z",
 )
+_NAMES_OF_MONTHS = (
+    "jan january januar janvier enero janeiro gennaio ene",
+    "feb february februar février fevrier febrero fevereiro febbraio fév",
+    "mar march märz maerz mars marzo março mär",
+    "apr april avril abril aprile avr abr",
+    "may mai mayo maio maggio",
+    "jun june juni juin junio junho giugno",
+    "jul july juli juillet julio julho luglio juil",
+    "aug august août aout agosto ago",
+    "sep sept september septembre septiembre setembro settembre",
+    "oct october oktober octobre octubre outubro ottobre okt out",
+    "nov november novembre noviembre novembro",
+    "dec december dezember décembre decembre diciembre dezembro dicembre dez déc dic",
+)
+#: Names and short forms of months in seven languages -> their numbers.
+MONTHS = {name: number for number, names in enumerate(_NAMES_OF_MONTHS, 1) for name in names.split()}
+_DAY_FIRST = re.compile(
+    r"(?P<day>\d{1,2})(?:st|nd|rd|th|er|º)?\.?(?: de| of)? (?P<month>[^\W\d_]{3,10})\.?,?(?: de)? (?P<year>\d{4})"
+)
+_MONTH_FIRST = re.compile(r"(?P<month>[^\W\d_]{3,10})\.? (?P<day>\d{1,2})(?:st|nd|rd|th)?,? (?P<year>\d{4})")
+_CLOCK = re.compile(
+    r"(?P<hour>\d{1,2})[:h](?P<minute>\d{2})(?::(?P<second>\d{2}))?\s?(?P<half>[ap])?\.?m?\.?"
+)
+_JOINT = re.compile(
+    r"(?<=\d)\s*(?:,|\bà|\bat|\bum|\ba las|\bàs|\balle|·|-)\s+(?=\d{1,2}[:h]\d{2})", re.IGNORECASE
+)
+_ZONE = re.compile(r"\s*(?:UTC|GMT|Z)$")
+_FRENCH_CLOCK = re.compile(r"\b(\d{1,2})h(\d{2})\b")
 #: ISO 8601 but for an hour of one digit.
 _SHORT_HOUR = re.compile(r"(\d{4}-\d\d-\d\d[ T])(\d:\d\d.*)")
 
@@ -55,7 +83,10 @@ def parse_time(text: str, forms: Sequence[str] = _FORMS) -> datetime | None:
     try:
         parsed = datetime.fromisoformat(text)
     except ValueError:
-        for form in forms:
+        if (named := _in_words(text)) is not None:
+            return named
+        text = _FRENCH_CLOCK.sub(r"\1:\2", _JOINT.sub(" ", _ZONE.sub("", text)))
+        for form in ("%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M:%S.%f", *forms):
             try:
                 parsed = datetime.strptime(text, form)
                 break
@@ -64,6 +95,26 @@ def parse_time(text: str, forms: Sequence[str] = _FORMS) -> datetime | None:
     if parsed is not None and parsed.tzinfo is None:
         parsed = parsed.replace(tzinfo=UTC)
     return parsed
+
+
+def _in_words(text: str) -> datetime | None:
+    """Read a time whose month is a word: "Feb 3, 2024, 10:05 AM", "03. Februar 2024 10:05"; else None."""
+    found = _DAY_FIRST.search(text) or _MONTH_FIRST.search(text)
+    month = MONTHS.get(found["month"].lower()) if found else None
+    if found is None or month is None:
+        return None
+    clock = _CLOCK.search(text, found.end()) or _CLOCK.search(text[: found.start()])
+    hour, minute, second = (
+        (int(clock[part] or 0) for part in ("hour", "minute", "second")) if clock else (0, 0, 0)
+    )
+    if clock and clock["half"]:
+        hour = hour % 12 + 12 * (clock["half"].lower() == "p")
+    if re.search(r"[+-]\d{2}:?\d{2}$|[A-Z]{3,4}$", _ZONE.sub("", text)):
+        return None  # in another zone: one of the forms
+    try:
+        return datetime(int(found["year"]), month, int(found["day"]), hour, minute, second, tzinfo=UTC)
+    except ValueError:
+        return None
 
 
 class Times:

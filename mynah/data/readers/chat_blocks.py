@@ -2,6 +2,8 @@
 
 2023-12-31 21:05:07 Ann(12345678)       QQ; the words follow below
 [31-Dec-23 09:05 PM] ann#1234           Discord
+Ann, [31.12.2023 21:05]                 Telegram, as it is copied
+ann — Today at 9:05 PM                  Discord, as it is copied; [21:05] Ann (Teams), Ann  0:05 (Otter)
 Ann 2023年12月31日 21:05                 Feishu, DingTalk, WeCom, as they are copied
 Dec 31, 2023 9:05:07 PM                 iMessage; the name has a line of its own
 Ann
@@ -32,7 +34,16 @@ _NAME_FIRST = re.compile(
     r"(?P<who>(?!\d{4}[-/])\S.{0,39}?)[ \t:：]+(?P<time>\d{4}(?:[-/.]\d{1,2}[-/.]\d{1,2}|年\d{1,2}月\d{1,2}日),?\s+"
     r"(?:(?P<half>上午|下午|AM|PM) ?)?\d{1,2}:\d\d(?::\d\d)?)[:：]?"
 )
-_HEADS = (_QQ, _DISCORD, _IMESSAGE, _NAME_FIRST)
+#: What is copied out of Telegram; and out of Discord, Teams and Otter, of today or yesterday, or since the beginning.
+_TELEGRAM = re.compile(r"(?P<who>\S.{0,59}?), \[(?P<time>\d{1,2}\.\d{1,2}\.\d{2,4} \d{1,2}:\d\d(?::\d\d)?)\]")
+_COPIED = re.compile(
+    r"(?P<who>\S[^\n:]{0,39}?)(?: — (?:(?:Today|Yesterday) at )?|[ \t]{2,})"
+    r"(?P<clock>\d{1,2}:\d\d(?::\d\d)?(?: ?[AP]M)?)\s*"
+)
+_TEAMS = re.compile(r"\[(?:(?:Today|Yesterday) )?(?P<clock>\d{1,2}:\d\d(?: ?[AP]M)?)\] (?P<who>\S[^:]{0,79})")
+_HEADS = (_QQ, _DISCORD, _IMESSAGE, _NAME_FIRST, _TELEGRAM, _COPIED, _TEAMS)
+#: Heads without a day: nobody knows how long a silence was.
+_DAYLESS = (_COPIED, _TEAMS)
 #: What QQ writes above a chat, and between chats.
 _RULE = re.compile(r"={10,}")
 _NOTES = re.compile(
@@ -146,6 +157,8 @@ def _message(name: str, line: int, head: re.Match[str], block: list[str], chat: 
         return Rejected(name, line, APP, bad=False)
     if not words or _PLACEHOLDERS.fullmatch(words):
         return Rejected(name, line, MEDIA, bad=False)
+    if head.re in _DAYLESS:
+        return Row(line, {"text": words, "speaker": speaker.strip(), "time": "", "chat": chat})
     half = head.groupdict().get("half")
     time = f"{head['time']} {half}" if half else head["time"]
     if head.re is _NAME_FIRST:

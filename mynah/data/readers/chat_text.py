@@ -21,6 +21,7 @@ from datetime import datetime
 from functools import cached_property
 
 from mynah.data.chats.notices import is_encryption_notice, is_poll
+from mynah.data.chats.times import MONTHS
 from mynah.data.layout import Layout
 from mynah.data.readers.encoding import encoding_of
 from mynah.data.readers.inputs import Input
@@ -34,7 +35,7 @@ TIME, SPEAKER, TEXT = "time", "speaker", "text"
 _LONGEST_NAME = 80
 #: Characters that direct the text's layout, and the spaces that iOS puts before AM and PM.
 _MARKS = re.compile("[\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-_DATE_MARK, _LONGEST_DATE = re.compile(r"[\u200e\u200f](?=\d+[/،.\- ])"), 24
+_DATE_MARK, _LONGEST_DATE = re.compile(r"[\u200e\u200f](?=\d+[/،.\- ]|[/.\-،])"), 24
 _SPACES = re.compile("[\u00a0\u202f\u2007]")
 _HEADER = re.compile(
     r"(?:\[?(?P<date>\d{1,4}[./\-年]\s?\d{1,2}[./\-月]\s?\d{1,4}日?\.?)|\[(?P<day>\d{1,2}[./\-月]\d{1,2}日?\.?))[,،、]?\s+"
@@ -47,6 +48,11 @@ _HEADER = re.compile(
 #: What is copied in a browser has the hour first.
 _HOUR_FIRST = re.compile(
     r"\[(?P<clock>[^\d\s\[\]:]{0,6}\s?\d{1,2}[:.]\d{2}(?:\s?[^\d\s\[\]:,]{1,6})?)[,،、]\s?(?P<date>\d{1,4}[./-]\d{1,2}(?:[./-]\d{1,4})?)\]"
+)
+#: Viber on a phone names the month.
+_NAMED = re.compile(
+    r"\[(?P<month>[^\W\d_]{3,10})\.? (?P<day>\d{1,2}),? (?P<year>\d{4})(?:,| at)? "
+    r"(?P<clock>\d{1,2}:\d{2}(?::\d{2})?(?: ?[AP]M)?)\]"
 )
 _MORNING = ("am", "上午", "凌晨", "早上", "清晨", "오전", "午前", "ص", "πμ", "vorm", "öö", "sa", "पूर्वाह्न")
 _AFTERNOON = ("pm", "下午", "晚上", "中午", "傍晚", "오후", "午後", "م", "μμ", "nachm", "ös", "ch", "अपराह्न")
@@ -207,7 +213,10 @@ def is_log(names: Sequence[str]) -> bool:
     short = [
         name for name in names if len(name) <= _LONGEST_NAME
     ]  # no module's is longer, and the pattern takes its time
-    logged = sum(name.lower() in _LEVELS or _MODULE.fullmatch(name) is not None for name in short)
+    logged = sum(
+        name.lower().split(" ")[0].strip("[]") in _LEVELS or _MODULE.fullmatch(name) is not None
+        for name in short
+    )
     return bool(names) and 2 * logged > len(names)
 
 
@@ -215,6 +224,8 @@ def _header(line: str) -> re.Match[str] | None:
     """Match the head of a line; a mark that directs the text may stand before it."""
     bare = _SPACES.sub(" ", line.rstrip("\n").lstrip("\ufeff\u200e\u200f"))
     # Within an Arabic date each number has a mark before it; before a message a mark tells the app's own words.
+    if bare[:1] == "[" and (named := _NAMED.match(bare)) and (month := MONTHS.get(named["month"].lower())):
+        bare = f"[{named['year']}-{month:02}-{int(named['day']):02}, {named['clock']}]{bare[named.end() :]}"
     bare = _HOUR_FIRST.sub(r"[\g<date>, \g<clock>]", bare, count=1) if bare[:1] == "[" else bare
     found = _HEADER.match(_DATE_MARK.sub("", bare[:_LONGEST_DATE]) + bare[_LONGEST_DATE:])
     # Without brackets or a dash a day comes first, as in no program's log, or a colon ends the time.

@@ -19,6 +19,7 @@ from mynah.data.readers import (
     database,
     dialogue_lines,
     excel,
+    faq,
     gettext,
     irc,
     json_file,
@@ -60,6 +61,7 @@ READERS: dict[str, Reader] = {
     "lines": dialogue_lines.read,
     "classes": labelled_lines.read,
     "transcript": transcript.read,
+    "faq": faq.read,
     "telegram-html": telegram_html.read,
     "wechat-html": wechat_html.read,
     "yaml": yaml_file.read,
@@ -222,6 +224,8 @@ def _text_form(given: Input, reading: Reading) -> str:
             return "lines"
         if labelled_lines.layout_of(given, encoding):
             return "classes"
+        if faq.form_of_faq(given, encoding):
+            return "faq"
         if transcript.is_transcript(given, encoding):
             return "transcript"
     if given.suffix in _TABLES or reading.config.delimiter is not None:

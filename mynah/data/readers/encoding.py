@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 from mynah.data.readers.inputs import Input
 from mynah.data.sources import Reading
@@ -143,6 +144,8 @@ def _legacy_encoding(head: bytes) -> str:
     Single-byte encodings decode anything, so the East Asian ones are tried first: one that decodes the
     whole sample into mostly common Han or kana wins; otherwise the text is Western.
     """
+    if _is_western(head):
+        return "cp1252"
     best, best_score = "cp1252", 0.3
     for name in ("gb18030", "big5", "shift_jis"):
         text = head.decode(name, errors="replace")
@@ -160,6 +163,22 @@ def _legacy_encoding(head: bytes) -> str:
         except UnicodeDecodeError:
             return "latin-1"
     return best
+
+
+#: Bytes beyond ASCII stand alone among letters in Western text, and in pairs and runs in East Asian text.
+_ALONE = re.compile(rb"(?:(?<=[\x00-\x7f])|(?<=^))[\x80-\xff](?=[\x00-\x7f]|$)")
+_WESTERN_SHARE = 0.8
+
+
+def _is_western(head: bytes) -> bool:
+    """Whether most bytes beyond ASCII stand alone, and are letters or marks of Windows-1252."""
+    alone = _ALONE.findall(head)
+    count = sum(byte > 127 for byte in head)
+    usual = sum(byte.decode("cp1252", "replace") in _WESTERN for byte in alone)
+    return count > 0 and usual >= _WESTERN_SHARE * count
+
+
+_WESTERN = frozenset("äöüßÄÖÜéèêëàâáãåçíìîïñóòôõøúùûýÿæœÉÈÊËÀÂÁÃÅÇÍÌÎÏÑÓÒÔÕØÚÙÛÝÆŒ‘’“”„–—…•€£§°«»¿¡´")
 
 
 def _is_everyday_east_asian(char: str) -> bool:

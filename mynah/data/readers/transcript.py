@@ -29,14 +29,21 @@ _MARKED = re.compile(
     rf"(?:#{{1,6}}\s+|\*\*|__)(?:#{{1,6}}\s+|\*\*)?{_STAMP}(?P<who>[^\W\d_][^:：\n*#]{{0,39}}?)\s?(?:[:：]\s?(?:\*\*|__)|(?:\*\*|__)\s?[:：]|[:：])"
     r"\s*(?P<text>.*)"
 )
-_TURN = re.compile(rf"{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}})[\]>]?\s?[:：]\s*(?P<text>\S.*)")
+_TURN = re.compile(
+    # 千牛 sets the time behind the name, which may be that of a shop and its clerk.
+    rf"(?P<behind>[^\W\d_][^\n()（）]{{0,59}}?)\s?[(（](?P<later>{_TIME})[)）]\s?[:：]\s*(?P<words>\S.*)"
+    rf"|{_STAMP}[\[<]?(?P<who>[^\W\d_][^:：\n\[\]<>]{{0,39}}?)[\]>]?\s?[:：]\s*(?P<text>\S.*)"
+)
 #: A name on a line of its own, with a colon.
 _HEADED = re.compile(r"(?P<who>[^\W\d_][^:：\n*#.!?,;。！？，；]{0,29})[:：](?P<text>)")
+_RULE, _TITLE = re.compile(r"(?:[-*_]\s?){3,}"), re.compile(r"#\s+\S.*")
 #: Characters of a line that are looked at to tell what it is.
 _LOOKED_AT = 500
 _WORDS = re.compile(r"\S\s+\S|[\u3040-\u9fff]{3}")
 #: Speakers of a transcript come back; what stands before a colon in prose or in settings does not.
 _MOST_SPEAKERS, _TURNS_A_SPEAKER = 40, 3
+#: Lines above the first turn, at most.
+_ABOVE = 10
 TEXT, SPEAKER, TIME, CONVERSATION = "text", "speaker", "time", "conversation"
 
 
@@ -45,9 +52,15 @@ def is_transcript(given: Input, encoding: str) -> bool:
     lines = [short for line in given.first_lines(encoding, 400) if (short := line[:_LOOKED_AT].strip())]
     if is_marked(lines) or is_headed(lines):
         return True
-    turns = [found for line in lines if (found := _TURN.match(line))]
-    speakers = Counter(found["who"].strip().lower() for found in turns)
-    worded = sum(_WORDS.search(found["text"]) is not None for found in turns)
+    # A title, who was there.
+    begins = next((n for n, line in enumerate(lines) if _turn(line)), 0)
+    lines = lines[begins:] if begins <= _ABOVE else lines
+    turns = [found for line in lines if (found := _turn(line))]
+    behind = sum((turn := _TURN.match(line)) is not None and turn["behind"] is not None for line in lines)
+    if behind >= 4 and 10 * behind >= 9 * len(lines):  # nothing else looks so
+        return True
+    speakers = Counter(who.lower() for who, _, _ in turns)
+    worded = sum(_WORDS.search(text) is not None for _, _, text in turns)
     return (
         len(turns) * 10 >= 8 * len(lines)
         and 2 <= len(speakers) <= _MOST_SPEAKERS
@@ -55,6 +68,17 @@ def is_transcript(given: Input, encoding: str) -> bool:
         and 3 * worded >= len(turns)  # settings have values, people words
         and not is_log(list(speakers))
     )
+
+
+def _turn(line: str) -> tuple[str, str, str] | None:
+    """Return who speaks in a line, when, and the words; None if it is no turn."""
+    found = _TURN.match(line)
+    if found is None:
+        return None
+    who, time, text = (
+        found["who"] or found["behind"], found["time"] or found["later"] or "", found["text"] or found["words"]
+    )  # fmt: skip
+    return who.strip(), time, text.strip()
 
 
 def is_marked(lines: list[str]) -> bool:
@@ -131,10 +155,18 @@ def _marked_turns(given: Input, encoding: str, pattern: re.Pattern[str]) -> Iter
     turn: Row | None = None
     said: list[str] = []
     conversation = 0
+    shown = [line.strip() for line in given.first_lines(encoding, 400)]
+    heads = sum(
+        (pattern.match(line) if pattern is _MARKED else pattern.fullmatch(line)) is not None for line in shown
+    )
+    # Rules after nearly every turn set turns apart, not conversations.
+    ruled = 10 * sum(_RULE.fullmatch(line) is not None for line in shown) >= 7 * heads
     for number, line in enumerate(given.lines(encoding), start=1):
         line = line.rstrip("\r\n")
         found = pattern.match(line.strip()) if pattern is _MARKED else pattern.fullmatch(line.strip())
-        ends = re.fullmatch(r"\s*(?:[-*_]\s?){3,}|#\s+\S.*", line) is not None and found is None
+        if ruled and _RULE.fullmatch(line.strip()):
+            continue
+        ends = (_RULE.fullmatch(line.strip()) or _TITLE.fullmatch(line)) is not None and found is None
         if found is None and not ends:
             said.append(line)
             continue
@@ -157,7 +189,7 @@ def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
     more: list[str] = []
     blanks, blank = 0, False
     for number, line in enumerate(given.lines(encoding), start=1):
-        found = _TURN.match(line.strip())
+        found = _turn(line.strip())
         if not line.strip() or re.fullmatch(r"[-=*_#]{3,}", line.strip()):
             blank = True
         elif found is not None:
@@ -165,12 +197,8 @@ def _turns(given: Input, encoding: str) -> Iterator[Row | Rejected]:
                 blanks += blank
                 yield _whole(turn, more)
                 more = []
-            cells = {
-                TEXT: found["text"].strip(),
-                SPEAKER: found["who"].strip(),
-                TIME: found["time"] or "",
-                CONVERSATION: str(blanks),
-            }
+            who, time, text = found
+            cells = {TEXT: text, SPEAKER: who, TIME: time, CONVERSATION: str(blanks)}
             turn, blank = Row(number, cells), False
         elif turn is not None and not blank:
             more.append(line.strip())

@@ -197,7 +197,12 @@ def _units(given: Input, tag: str, reading: Reading) -> Iterator[Record | Reject
             for side in (element.find("{*}source"), element.find("{*}target"))
         ]
         reading.source.characters += sum(map(len, sides))
-        if all(sides):
+        target = element.find("{*}target")
+        if target is not None and (target.get("state") or "").startswith(("needs-translation", "new")):
+            yield Rejected(
+                given.name, number, "not translated yet", bad=False, characters=sum(map(len, sides))
+            )
+        elif all(sides):
             yield Pair(sides[0], sides[1], f"{given.name}:{number}")
         else:
             characters = sum(map(len, sides))

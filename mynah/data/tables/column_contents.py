@@ -49,6 +49,46 @@ def said(
     return None
 
 
+#: Words in a column's name that say what it holds, and those that do with a word for a message beside them.
+_ASKS = frozenset(
+    "question questions query inquiry enquiry pregunta preguntas frage fragen pergunta kundenfrage".split()
+)
+_REPLIES = frozenset(
+    "answer answers reply replies response responses respuesta respuestas antwort antworten reponse reponses resposta "
+    "resolution solution losung solucion".split()
+)
+_USERS, _AGENTS = (
+    frozenset("user customer client visitor human".split()),
+    frozenset("bot agent assistant support".split()),
+)
+_MESSAGES = frozenset("message msg text utterance input output said".split())
+_HAN_ASKS = re.compile("问题|問題|标准问|標準問|質問|提问|用户问|咨询")
+_HAN_REPLIES = re.compile("答案|回答|答复|回复|回覆|返信|解答|话术")
+_INTERNAL = frozenset("internal private note notes interno intern".split())
+
+
+def said_by_words(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]]
+) -> tuple[str | None, str | None]:
+    """Return the columns with what is asked and with what is answered, by words in longer names: "Customer Question".
+
+    Each holds sentences, and no other column is called so as well.
+    """
+    asks, replies = [], []
+    for column in columns:
+        words = {
+            normal_name(word)
+            for word in re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column))
+        }
+        if words & _INTERNAL or not is_worded(column, sample) or is_class(column, sample):
+            continue
+        if words & _REPLIES or (words & _AGENTS and words & _MESSAGES) or _HAN_REPLIES.search(column):
+            replies.append(column)
+        elif words & _ASKS or (words & _USERS and words & _MESSAGES) or _HAN_ASKS.search(column):
+            asks.append(column)
+    return (asks[0] if len(asks) == 1 else None), (replies[0] if len(replies) == 1 else None)
+
+
 def is_strong(column: str) -> bool:
     """Whether a column's name stands for what is said, and for no person or class as well."""
     return normal_name(column) not in _WEAK

@@ -21,6 +21,7 @@ from mynah.data.tables.column_contents import (
     longest_cell,
     normal_name,
     said,
+    said_by_words,
     telling_label,
 )
 from mynah.data.tables.header import NAMELESS
@@ -79,6 +80,10 @@ def guess_layout(
     found["text"] = text
     question = given.question or said("question", columns, sample)
     answer = given.answer or said("answer", columns, sample, question)
+    if not (question and answer) and not (given.text or given.label or given.speaker):
+        by_words = said_by_words(columns, sample)
+        question = question or by_words[0]
+        answer = answer or (by_words[1] if by_words[1] != question else None)
     found["question"], found["answer"] = question, answer
     for one, other in (("question", "answer"), ("answer", "question")):
         if getattr(given, one) and not found[other]:
@@ -118,7 +123,8 @@ def guess_layout(
     told = answer is not None and (is_prose(answer, sample) or (len(sample) < FEW and is_strong(answer)))
     if wanted is None and not (given.text or given.label or question) and answer and told:
         # What the answer is to stands under a title and as a text, where nothing is called a question.
-        asked = tuple(dict.fromkeys(c for c in (found["title"], text) if c and c != answer))
+        told_in = find("text", [column for column in columns if column != answer])
+        asked = tuple(dict.fromkeys(c for c in (found["title"], told_in) if c and c != answer))
         if asked:
             return Layout("pairs", question=asked, answer=answer)
     if given.text is None and not (given.label or found["label"] or given.speaker):
@@ -219,6 +225,8 @@ def _one_text_column(
     )
     if layout.reply_to and not layout.message_id:
         layout = replace(layout, reply_to=None)
+    if layout.reply_to and not layout.conversation and _names_conversations(layout, sample):
+        layout = replace(layout, conversation=layout.reply_to, reply_to=None)
     if layout.chat and not layout.time:  # nothing to cut it by
         layout = replace(layout, conversation=layout.conversation or layout.chat, chat=None)
     label = found["label"] or ""
@@ -254,6 +262,13 @@ def _one_text_column(
             return as_labelled
         return replace(as_text, otherwise=as_labelled, otherwise_flag=f"--label-column {beside}")
     return as_text
+
+
+def _names_conversations(layout: Layout, sample: Sequence[Mapping[str, str]]) -> bool:
+    """Whether what should name the message replied to is none of them, and comes again and again: a ticket's."""
+    above = [cell for row in sample if (cell := row.get(layout.reply_to or "", "").strip())]
+    ids = {row.get(layout.message_id or "", "").strip() for row in sample}
+    return len(above) > 2 and not ids & {*above} and 3 * len({*above}) <= 2 * len(above)
 
 
 def _class_beside(

@@ -32,6 +32,10 @@ _TEXT_TYPES = frozenset("text 文本 文字 1 message chat quote 引用回复 �
 _SYSTEM_TYPES = frozenset("system 系统通知 系统消息 系统 10000 notice revoke 撤回".split())
 
 
+#: What forums leave of a message that was taken back.
+_TAKEN_BACK = frozenset(("[removed]", "[deleted]", "[deleted by user]", "[ removed by reddit ]"))
+
+
 def rows_to_records(
     file: str,
     columns: Sequence[str],
@@ -204,6 +208,10 @@ def messages_to_records(
             source.others += row.reason == OTHERS
             source.notes += row.reason == NOTE
             yield row
+        elif row.cells[text].strip().lower() in _TAKEN_BACK:
+            source.media += 1
+            messages.leave_out(row)
+            yield Rejected(file, row.line, MEDIA, bad=False)
         elif row.cells[text].strip():
             if len(messages) == MOST:
                 yield from parts.thread(messages, last=False)
@@ -233,6 +241,10 @@ class _Parts:
             ConfigError: if the assistant that was given speaks in no part.
         """
         reading, config = self.reading, self.reading.config
+        if not self._asked and (column := messages.unread_times):
+            reading.source.warnings.append(
+                f"none of the times in {column} can be read: messages stay in their order and are not cut at silences"
+            )
         conversations, roles = build_conversations(
             messages,
             self.file,
@@ -280,7 +292,7 @@ def _row_to_record(file: str, row: Row, layout: Layout) -> Record | Rejected:
     if layout.kind == "labelled":
         parts = [row.cells[column].strip("\n") for column in (layout.title, layout.text) if column]
         text, label = "\n".join(part for part in parts if part.strip()), _label_of(row, layout)
-        if not text.strip() or not label:
+        if not text.strip() or label in ("", "-"):  # SNLI marks so what its readers did not agree on
             return Rejected(file, row.line, f"empty {'label' if text.strip() else 'text'}")
         return Labelled(text, label, place)
     options = [option for column in layout.choices if (option := row.cells[column].strip())]
