@@ -69,6 +69,9 @@ def _answered(value: Mapping[str, Any]) -> dict[str, Any] | None:
     if not isinstance(question, str):
         return None
     found: Any = None
+    several = next((value[k] for k in ("answer", "answers") if isinstance(value.get(k), list)), None)
+    if several and all(isinstance(one, str) for one in several):  # each says it, in other words
+        return {**value, "answer": several[0]} | ({"answers": None} if "answers" in value else {})
     for name, part in (("answers", "text"), ("answers_spans", "spans"), ("answer", "value")):
         inner = value.get(name)
         if isinstance(inner, dict) and part in inner:

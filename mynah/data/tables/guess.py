@@ -216,7 +216,9 @@ def _one_text_column(
         message_id=found["message_id"],
         reply_to=found["reply_to"],
         speaker=found["speaker"] if found["speaker"] != text else None,
-        direction=_direction(found["direction"], sample) or _role_column(found["speaker"], columns, sample),
+        direction=_direction(found["direction"], sample)
+        or _role_column(found["speaker"], columns, sample)
+        or _role_by_values(columns, sample),
         time=found["time"],
         type=given.type or _message_type(found["type"], sample),
         internal=_internal_column(columns, sample),
@@ -400,6 +402,20 @@ def _role_column(
         values = [value for row in sample if (value := row.get(column, "").strip().lower())]
         known = sum(value in ROLE_USERS | ROLE_ASSISTANTS for value in values)
         if values and known >= 0.8 * len(values) and len(set(values)) <= 12:
+            return column
+    return None
+
+
+#: Words for what a desk or an app says itself.
+_SYSTEMS = frozenset("system notification event app 系统 系统消息 通知".split())
+
+
+def _role_by_values(columns: Sequence[str], sample: Sequence[Mapping[str, str]]) -> str | None:
+    """Return the column that says in every row who speaks, by a word for a customer or for who answers them."""
+    for column in columns:
+        values = {row.get(column, "").strip().lower() for row in sample} - _SYSTEMS
+        both = values & ROLE_USERS and values & ROLE_ASSISTANTS
+        if both and values <= ROLE_USERS | ROLE_ASSISTANTS and len(sample) >= 2 * len(values):
             return column
     return None
 

@@ -171,12 +171,24 @@ def _pairs(columns: Sequence[str], sample: Sample) -> Layout | None:
     texts = texts if len(texts) == 2 else texts_among(columns, sample)
     if len(texts) != 2:
         return None
+    if (score := _likeness(columns, sample)) is not None:
+        return Layout("labelled", title=texts[0], text=texts[1], label=score)
     made = Layout("pairs", question=(texts[0],), answer=texts[1])
     if all(is_prose(c, sample) for c in texts):
         return made
     # A word and what it means, a name and a text: as good as a pair, or it is the second that counts.
     other = Layout("text", text=texts[1])
     return replace(made, otherwise=other, otherwise_flag=f"--rows-are text --text-column {texts[1]}")
+
+
+#: How alike two sentences are, from 0 to 5, as STS has it.
+_LIKENESS = re.compile(r"[0-5]\.\d{1,3}")
+
+
+def _likeness(columns: Sequence[str], sample: Sample) -> str | None:
+    """Return the column that says how alike two texts are."""
+    scored = (c for c in columns if (cells := _cells(c, sample)) and all(map(_LIKENESS.fullmatch, cells)))
+    return next(scored, None)
 
 
 def _cells(column: str, sample: Sample) -> list[str]:

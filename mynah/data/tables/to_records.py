@@ -15,7 +15,7 @@ from mynah.data.markup import is_html_text, plain_text
 from mynah.data.quoted import own_words, quotes, without_closing
 from mynah.data.records import Conversation, Document, Labelled, Message, Pair, Record, Rejected, merge_turns
 from mynah.data.sources import MARKS, Alternative, Reading, Row
-from mynah.data.tables.column_contents import normal_name
+from mynah.data.tables.column_contents import is_class, is_prose, mean, normal_name
 from mynah.data.tables.guess import ONES, guess_layout
 from mynah.data.tables.journals import find_journal
 from mynah.data.vocabulary import INTERNAL_COLUMNS
@@ -70,6 +70,7 @@ def rows_to_records(
         layout = _choose(file, layout, layout.otherwise, sample, reading)
     reading.source.layout = layout.describe()
     _note_use(layout, reading)
+    _warn_of_text_left_out(columns, sample, layout, reading)
     rows = _accounted(rows, columns, layout, reading)
     if layout.kind in ("messages", "pairs", "text"):
         rows = _plain(rows, layout, sample, reading)
@@ -150,6 +151,32 @@ def _shown(file: str, cells: Mapping[str, str], layout: Layout) -> str:
     return " -> ".join((*record.texts, *label))
 
 
+#: A column that is not used and holds this share of the text of one that is, is told.
+_AS_MUCH = 0.5
+
+
+def _warn_of_text_left_out(
+    columns: Sequence[str], sample: Sequence[Mapping[str, str]], layout: Layout, reading: Reading
+) -> None:
+    """Say which columns hold sentences as well and are not used: one of them may be what was asked."""
+    taken = max((mean(column, sample) for column in layout.said), default=0.0)
+    left = [
+        column
+        for column in columns
+        if column not in layout.columns
+        and mean(column, sample) >= _AS_MUCH * taken
+        and is_prose(column, sample)
+        and not is_class(column, sample)
+    ]
+    # Of two sentences of which one is wrong, that is left out on purpose.
+    wrong = layout.text is not None and normal_name(layout.text) == "sentencegood"
+    if left and not wrong and layout.kind in ("text", "labelled"):
+        reading.source.warnings.append(
+            f"{', '.join(left[:3])}: sentences too, and not used; if they belong together: --question-column NAME "
+            "--answer-column NAME"
+        )
+
+
 def _note_use(layout: Layout, reading: Reading) -> None:
     """Note which settings of columns a layout has a use for."""
     given, used = reading.config.columns, {"columns.rows_are"}
@@ -194,7 +221,7 @@ def messages_to_records(
     messages, parts = Messages(layout), _Parts(file, reading)
     for row in rows:
         source.rows += 1
-        if not isinstance(row, Rejected) and (what := _other_kind(row, layout.type)) is not None:
+        if not isinstance(row, Rejected) and (what := _other_kind(row, layout)) is not None:
             if what == MEDIA:
                 messages.leave_out(row)
             row = Rejected(file, row.line, what, bad=False, characters=len(row.cells[text]))
@@ -265,9 +292,11 @@ class _Parts:
         yield from conversations
 
 
-def _other_kind(row: Row, column: str | None) -> str | None:
+def _other_kind(row: Row, layout: Layout) -> str | None:
     """Return what a row is if a column says that it is no message with words."""
-    kind = row.cells[column].strip().lower() if column is not None else ""
+    if layout.direction and row.cells[layout.direction].strip().lower() in _SYSTEM_TYPES:
+        return APP
+    kind = row.cells[layout.type].strip().lower() if layout.type is not None else ""
     if not kind or kind in _TEXT_TYPES:
         return None
     return APP if kind in _SYSTEM_TYPES else MEDIA

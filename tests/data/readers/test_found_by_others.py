@@ -281,3 +281,37 @@ def test_units_that_wait_for_translation_are_no_pairs(tmp_path: Path) -> None:
     page = f"<?xml version='1.0'?><xliff version='1.2'><file><body>{units}</body></file></xliff>"
     found = read(tmp_path / "a.xlf", page)
     assert [r.target for r in found.records if isinstance(r, Pair)] == ["Bonjour 0", "Bonjour 2"]
+
+
+def test_who_speaks_is_told_by_the_words_of_a_column_whatever_it_is_called(tmp_path: Path) -> None:
+    rows = ["对话ID,客服,消息来源,消息内容"]
+    for n in range(4):
+        rows += [
+            f"{n},小美,系统,访客进入对话",
+            f"{n},小美,访客,快递什么时候到 {n}",
+            f"{n},小美,客服,预计明天送达 {n}",
+        ]
+    found = read(tmp_path / "a.csv", "\n".join(rows))
+    assert turns(found) == [("user", "快递什么时候到 0"), ("assistant", "预计明天送达 0")]
+    assert found.sources[0].system == 4
+
+
+def test_of_several_right_answers_one_is_taught(tmp_path: Path) -> None:
+    rows = [{"question": f"When was it, number {n}?", "answer": ["In 1972", "1972"]} for n in range(4)]
+    assert turns(read(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))))[1] == ("assistant", "In 1972")
+
+
+def test_sentences_with_a_score_of_likeness_are_no_conversation(tmp_path: Path) -> None:
+    rows = [
+        f"main\t{n:04}\t{n % 6}.{n % 10}00\tA man rides a horse number {n}.\tHe is on horse {n}."
+        for n in range(10)
+    ]
+    found = read(tmp_path / "a.tsv", "\n".join(rows))
+    assert all(isinstance(record, Labelled) for record in found.records)
+
+
+def test_sentences_that_are_not_used_are_told(tmp_path: Path) -> None:
+    rows = ["body,selftext,id"]
+    rows += [f"This is what the one says number {n}.,And here the other says {n} too.,{n}" for n in range(10)]
+    warned = read(tmp_path / "a.csv", "\n".join(rows)).sources[0].describe_warnings()
+    assert any("selftext: sentences too, and not used" in line for line in warned)
