@@ -1,0 +1,133 @@
+"""How well classes are told on published sets, beside the simple ways, in the same run.
+
+    python benchmarks/tasks.py DATA [--seeds 3] [--base smollm2] [--only NAME ...]
+
+DATA holds a folder a set (`cls_sms_spam`, ...). A set without a test part of its own gets one: a fifth of its rows,
+drawn by the seed. Rows to learn from whose text stands in the test part as well are taken out first and counted.
+`states` is left out of sets in a language that the base does not know. Macro-F1 and accuracy of the test part: the mean
+over seeds, and how far the seeds are apart.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from machine import describe
+
+from mynah.data.collect.collector import collect
+from mynah.data.records import Labelled
+from mynah.data.sources import CollectConfig
+from mynah.evaluate.classification import measure_classes
+from mynah.interop.bases import find_base
+from mynah.tune.classify.classifier import TextClassifier
+from mynah.tune.classify.config import ClassifyConfig, WayName
+from mynah.tune.classify.fitting import fit
+from mynah.tune.classify.labels import learnable
+from mynah.tune.classify.states import Reader
+
+#: Sets in English; those in Chinese.
+ENGLISH = ("cls_sms_spam", "cls_clinc150", "cls_snips", "cls_bitext_support_csv", "cls_movie_reviews")
+CHINESE = ("cls_chnsenticorp_htl", "cls_thucnews_titles")
+#: Tokens of a text that a base reads, and rows of a test part, at most: that a set takes minutes.
+LONGEST, TESTED = 96, 3000
+TEST_SHARE = 0.2
+WAYS: tuple[WayName, ...] = ("words", "ngrams", "states")
+
+
+def sets_in(folder: Path, name: str, seed: int) -> Iterator[tuple[str, list[Labelled], list[Labelled]]]:
+    """Yield name, rows to learn from and test rows of a set: whole, and with few rows a class."""
+    if name == "cls_clinc150":
+        value = json.loads((folder / "data_full.json").read_text(encoding="utf-8"))
+        train, test = ([Labelled(text, label) for text, label in value[part]] for part in ("train", "test"))
+        for count in (10, 100):
+            yield f"{name}, {count} a class", few(train, count, seed), test
+        return
+    rows = [row for row in collect([folder], CollectConfig()).records if isinstance(row, Labelled)]
+    rows = list({row.text: row for row in rows}.values())
+    order = np.random.default_rng(seed).permutation(len(rows))
+    cut = int(TEST_SHARE * len(rows))
+    yield name, [rows[i] for i in order[cut:]], [rows[i] for i in order[:cut]]
+
+
+def few(rows: Sequence[Labelled], count: int, seed: int) -> list[Labelled]:
+    """Draw so many rows of each class."""
+    draw = np.random.default_rng(seed)
+    by_class = defaultdict(list)
+    for row in rows:
+        by_class[row.label].append(row)
+    return [of[i] for of in by_class.values() for i in draw.permutation(len(of))[:count]]
+
+
+def measured(
+    train: Sequence[Labelled], test: Sequence[Labelled], reader: Reader | None, seed: int
+) -> Iterator[tuple[str, float, float, float]]:
+    """Yield way, macro-F1, accuracy and seconds on the test part, the most frequent class first."""
+    for way in WAYS:
+        if way == "states" and reader is None:
+            continue
+        begun = time.monotonic()
+        try:
+            fitted = fit(train, ClassifyConfig(way=way, outside=0), seed, reader, LONGEST)
+        except ValueError as error:  # too many classes for a model each
+            print(f"    {way}: {error}", flush=True)
+            continue
+        known = [row for row in test if row.label in fitted.labels.names]
+        right = fitted.labels.numbers(known)
+        if way == WAYS[0]:
+            shares = np.array(fitted.labels.counts, np.float64)
+            most = measure_classes(
+                fitted.labels.names, right, np.tile(shares / shares.sum(), (len(right), 1))
+            )
+            yield "majority", most["macro_f1"], most["accuracy"], 0.0
+        said = TextClassifier(fitted, reader).probabilities([row.text for row in known])
+        found = measure_classes(fitted.labels.names, right, said)
+        yield way, found["macro_f1"], found["accuracy"], time.monotonic() - begun
+
+
+def main() -> None:
+    """Print a table."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("data", type=Path)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--base", default="smollm2")
+    parser.add_argument("--only", nargs="*", default=[*ENGLISH, *CHINESE])
+    given = parser.parse_args()
+    print(describe())
+    reader = Reader.open(find_base(given.base), torch.device("cpu"))
+    for name in given.only:
+        scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
+        told: dict[str, str] = {}
+        for seed in range(given.seeds):
+            for title, train, test in sets_in(given.data / name, name, seed):
+                test = [test[i] for i in np.random.default_rng(seed).permutation(len(test))[:TESTED]]
+                held = {" ".join(row.text.lower().split()) for row in test}
+                kept = [row for row in train if " ".join(row.text.lower().split()) not in held]
+                kept, _ = learnable(kept)
+                told[title] = (
+                    f"{len(kept):,} rows, {len(train) - len(kept):,} taken out, {len(test):,} tested"
+                )
+                for way, f1, accuracy, seconds in measured(
+                    kept, test, reader if name in ENGLISH else None, seed
+                ):
+                    scores[title, way].append((f1, accuracy, seconds))
+        for title, line in told.items():
+            print(f"\n{title}: {line}")
+            for way in ("majority", *WAYS):
+                if found := scores.get((title, way)):
+                    f1, accuracy, seconds = (np.array(column) for column in zip(*found, strict=True))
+                    print(
+                        f"  {way:<10} macro-F1 {f1.mean():6.1%} (from {f1.min():.1%} to {f1.max():.1%})  "
+                        f"accuracy {accuracy.mean():6.1%}  {seconds.mean():6.0f} s",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()
