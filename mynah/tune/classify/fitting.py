@@ -103,26 +103,17 @@ def fit(
     made = Fitted(labels, "", longest=longest)
     features = {} if config.way == "ngrams" else _features(made, texts, reader, config, told)
     folds = _folds(numbers, seed)
-    scores: dict[tuple[str, bool], tuple[Tried, Floats]] = {}
-    for way, x in features.items():
-        begun = time.monotonic()
-        for balanced in _weightings(labels, config):
-            logits = _asked_linear(x, numbers, folds, len(labels), balanced)
-            scores[way, balanced] = _score(way, balanced, logits, numbers, folds, time.monotonic() - begun)
-    if config.way in ("auto", "ngrams") and len(labels) <= MOST_NGRAM_CLASSES:
-        begun = time.monotonic()
-        logits = _asked_ngrams(texts, numbers, folds, len(labels))
-        scores["ngrams", False] = _score("ngrams", False, logits, numbers, folds, time.monotonic() - begun)
+    scores = _compared(features, texts, numbers, folds, labels, config)
     if not scores:
         raise ConfigError(
             f"way = ngrams: {len(labels)} classes are more than {MOST_NGRAM_CLASSES}; leave it out"
         )
-    (made.way, balanced), made.reason = _best([tried for tried, _ in scores.values()])
     made.tried = [tried for tried, _ in scores.values()]
-    logits = scores[made.way, balanced][1]
+    (made.way, balanced), made.reason = _best(made.tried)
     made.asked = np.flatnonzero(folds >= 0)
-    made.temperature = _temperature(logits, numbers, made.asked)
-    made.said = softmax(logits[made.asked] / made.temperature)
+    logits = scores[made.way, balanced][1][made.asked]
+    made.temperature = fit_temperature(logits, numbers[made.asked])
+    made.said = softmax(logits / made.temperature)
     if labels.outside is None and config.outside:
         made.threshold = float(np.quantile(made.said.max(axis=1), config.outside))
     if made.way == "ngrams":
@@ -130,25 +121,58 @@ def fit(
     else:
         linear = Linear.fit(features[made.way], numbers, len(labels), balanced=balanced)
         made.linear = linear.with_temperature(made.temperature)
-    words = made.words
-    if made.way != "words" and words is not None and "words" in features:
-        alike = min(weighting for way, weighting in scores if way == "words")
-        alone = Linear.fit(features["words"], numbers, len(labels), balanced=alike)
-        alone = alone.with_temperature(_temperature(scores["words", alike][1], numbers, made.asked))
-        made.beside["words"] = lambda asked: alone(words(asked))
-    if made.way != "ngrams" and ("ngrams", False) in scores:
-        models = ClassNGrams.fit(texts, numbers, len(labels))
-        temperature = _temperature(scores["ngrams", False][1], numbers, made.asked)
-        made.beside["ngrams"] = lambda asked: softmax(models.logits(asked) / temperature)
-    if made.way != "states":
-        made.states = None
-    if made.way == "ngrams":
-        made.words = None
+    made.beside = _beside(made, features, texts, numbers, scores)
+    # What the other ways rest on is not kept.
+    made.words = made.words if made.way != "ngrams" else None
+    made.states = made.states if made.way == "states" else None
     return made
 
 
-def _temperature(logits: Floats, numbers: Integers, asked: Integers) -> float:
-    return fit_temperature(logits[asked], numbers[asked])
+#: (way, whether classes count alike) -> how it did, and its (N, K) logits of the rows that it was asked about
+Scores = dict[tuple[str, bool], tuple[Tried, Floats]]
+
+
+def _compared(
+    features: dict[str, Any],
+    texts: Sequence[str],
+    numbers: Integers,
+    folds: Integers,
+    labels: Labels,
+    config: ClassifyConfig,
+) -> Scores:
+    """Fit each way to all parts but one and ask it about that one."""
+    scores: Scores = {}
+    for way, x in features.items():
+        for balanced in _weightings(labels, config):
+            begun = time.monotonic()
+            logits = _asked_linear(x, numbers, folds, len(labels), balanced)
+            scores[way, balanced] = _score(way, balanced, logits, numbers, folds, time.monotonic() - begun)
+    if config.way in ("auto", "ngrams") and len(labels) <= MOST_NGRAM_CLASSES:
+        begun = time.monotonic()
+        logits = _asked_ngrams(texts, numbers, folds, len(labels))
+        scores["ngrams", False] = _score("ngrams", False, logits, numbers, folds, time.monotonic() - begun)
+    return scores
+
+
+def _beside(
+    made: Fitted, features: dict[str, Any], texts: Sequence[str], numbers: Integers, scores: Scores
+) -> dict[str, Callable[[Sequence[str]], Floats]]:
+    """Fit the simple ways that were not taken to all rows, to be measured beside the one that was."""
+    found: dict[str, Callable[[Sequence[str]], Floats]] = {}
+    count = len(made.labels)
+
+    def temperature(way: str, balanced: bool) -> float:
+        return fit_temperature(scores[way, balanced][1][made.asked], numbers[made.asked])
+
+    if made.way != "words" and made.words is not None and "words" in features:
+        words, balanced = made.words, min(weighting for way, weighting in scores if way == "words")
+        alone = Linear.fit(features["words"], numbers, count, balanced=balanced)
+        alone = alone.with_temperature(temperature("words", balanced))
+        found["words"] = lambda asked: alone(words(asked))
+    if made.way != "ngrams" and ("ngrams", False) in scores:
+        models, divisor = ClassNGrams.fit(texts, numbers, count), temperature("ngrams", False)
+        found["ngrams"] = lambda asked: softmax(models.logits(asked) / divisor)
+    return found
 
 
 def _features(
