@@ -44,7 +44,6 @@ class Classifier:
         """Use `from_pretrained`."""
         self.base, self.seed, self.device = base, seed, device
         self._fitted = fitted
-        self._rows: list[tuple[str, str]] = []
 
     @classmethod
     def from_pretrained(cls, source: str | Path = "auto", *, seed: int = 0, device: str = "auto") -> Self:
@@ -87,8 +86,7 @@ class Classifier:
             warnings.warn(f"left out: {len(rare):,} rows whose class has no other row", stacklevel=2)
         reader, name = self._reader(kept)
         fitted = fit(kept, config, self.seed, reader, config.longest)
-        self._fitted = TextClassifier(fitted, reader, name)
-        self._rows = [(row.text, row.label) for row in kept]
+        self._fitted = TextClassifier(fitted, reader, name, [(row.text, row.label) for row in kept])
         return self
 
     def predict(self, text: str) -> Prediction:
@@ -137,7 +135,7 @@ class Classifier:
             raise ArtifactError(f"{path}: holds something already; name a new folder")
         manifest = Manifest(SAVED, "", __version__, {}, {}, self.seed, {"classes": len(ready.labels)})
         with artifacts.new_directory(path, manifest) as partial:
-            ready.save(partial, self._rows)
+            ready.save(partial)
         return path
 
     def _ready(self) -> TextClassifier:

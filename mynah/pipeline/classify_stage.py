@@ -57,8 +57,8 @@ def _classify(build: Build, out: Path) -> Counts:
         )
     reader, base, longest, why = _reader(build, [*rows, *held_out])
     fitted = fit(rows, build.recipe.classify, build.recipe.seed, reader, longest, build.reporter.progress)
-    made = TextClassifier(fitted, reader, base)
-    made.save(out, [(row.text, row.label) for row in rows])
+    made = TextClassifier(fitted, reader, base, [(row.text, row.label) for row in rows])
+    made.save(out)
     known = [row for row in held_out if row.label in set(fitted.labels.names)]
     result: dict[str, Any] = {
         "labels": {"rows": len(rows), "rare": sorted({row.label for row in rare}), "rare_rows": len(rare)},

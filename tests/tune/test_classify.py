@@ -216,6 +216,8 @@ def test_a_classifier_learns_says_and_is_kept(tmp_path: Path, way: str) -> None:
     )
     with pytest.raises(ArtifactError, match="holds something"):
         model.save(tmp_path / "kept")
+    again.save(tmp_path / "copy")  # what was opened is kept as whole as what was learned
+    assert Classifier.from_pretrained(tmp_path / "copy").predict("the bed was warm").label == "good"
 
 
 def test_what_is_no_row_is_said() -> None:

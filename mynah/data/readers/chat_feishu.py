@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from mynah.data.layout import Layout
+from mynah.data.readers.chat_pages import gather, tell_layout
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, messages_to_records
@@ -40,27 +40,8 @@ def read_messages(
     name: str, items: Iterable[tuple[int, Any] | Rejected], reading: Reading
 ) -> Iterator[Record | Rejected]:
     """Yield the conversations of each chat: threads of replies, else cut at silences."""
-    reading.tell(
-        form="a chat app's export",
-        layout=f"threads of replies, else cut at {reading.config.gap_hours:g} hours of silence",
-    )
-    layout = Layout(
-        "messages",
-        text="text",
-        speaker="speaker",
-        time="time",
-        chat="chat",
-        thread="thread",
-        assistant=reading.config.columns.assistant,
-    )
-    messages: list[Any] = []
-    for item in items:
-        if isinstance(item, Rejected):
-            yield item
-        elif (found := messages_in(item[1])) is None:
-            yield Rejected(name, item[0], "no messages", bad=False)
-        else:
-            messages += found
+    layout, messages = tell_layout(reading), list[Any]()
+    yield from gather(name, items, messages_in, messages)
     messages.sort(key=lambda message: str(message.get("create_time") if isinstance(message, dict) else ""))
     rows = (_row(name, number, message) for number, message in enumerate(messages, start=1))
     yield from messages_to_records(name, rows, layout, reading)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from mynah.data.layout import Layout
 from mynah.data.markup import parse_html, tree_text
+from mynah.data.readers.chat_pages import gather, tell_layout
 from mynah.data.records import Record, Rejected
 from mynah.data.sources import Reading, Row
 from mynah.data.tables.to_records import APP, MEDIA, OTHERS, messages_to_records
@@ -35,27 +35,8 @@ def read_messages(
     name: str, items: Iterable[tuple[int, Any] | Rejected], reading: Reading
 ) -> Iterator[Record | Rejected]:
     """Yield the conversations: the replies to a post of a channel, of a chat what is cut at silences."""
-    reading.tell(
-        form="a chat app's export",
-        layout=f"threads of replies, else cut at {reading.config.gap_hours:g} hours of silence",
-    )
-    layout = Layout(
-        "messages",
-        text="text",
-        speaker="speaker",
-        time="time",
-        chat="chat",
-        thread="thread",
-        assistant=reading.config.columns.assistant,
-    )
-    messages: list[Any] = []
-    for item in items:
-        if isinstance(item, Rejected):
-            yield item
-        elif (found := messages_in(item[1])) is None:
-            yield Rejected(name, item[0], "no messages", bad=False)
-        else:
-            messages += found
+    layout, messages = tell_layout(reading), list[Any]()
+    yield from gather(name, items, messages_in, messages)
     # The newest comes first.
     messages.sort(key=lambda message: str(message.get("createdDateTime") if _is_message(message) else ""))
     answered = {

@@ -20,7 +20,7 @@ from mynah.tune.classify.linear import Floats, Linear, softmax
 from mynah.tune.classify.states import Reader, States
 from mynah.tune.classify.words import Words
 
-ABOUT, ROWS = "classifier.json", "rows.jsonl"
+ABOUT, ROWS = "classifier.json", "rows.json"
 #: Texts that are classified at once.
 AT_ONCE = 1024
 
@@ -50,10 +50,17 @@ class TextClassifier:
         fitted: what was learned.
         reader: of the base that it rests on, if it does.
         base: its name.
+        rows: texts and classes, from which n-gram models are counted again when they are opened.
     """
 
-    def __init__(self, fitted: Fitted, reader: Reader | None = None, base: str | None = None) -> None:
-        self.fitted, self.reader, self.base = fitted, reader, base
+    def __init__(
+        self,
+        fitted: Fitted,
+        reader: Reader | None = None,
+        base: str | None = None,
+        rows: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.fitted, self.reader, self.base, self.rows = fitted, reader, base, rows
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -94,13 +101,8 @@ class TextClassifier:
             features = joined(features, fitted.states.features(states))
         return fitted.linear.logits(features)
 
-    def save(self, folder: Path, rows: Sequence[tuple[str, str]] = ()) -> None:
-        """Write into a folder.
-
-        Args:
-            folder: is there.
-            rows: texts and classes that n-gram models are counted from again when they are opened.
-        """
+    def save(self, folder: Path) -> None:
+        """Write into a folder that is there."""
         fitted = self.fitted
         artifacts.write_json(
             folder / ABOUT,
@@ -117,7 +119,7 @@ class TextClassifier:
             },
         )
         if fitted.ngrams is not None:
-            artifacts.write_json(folder / ROWS, [list(row) for row in rows])
+            artifacts.write_json(folder / ROWS, [list(row) for row in self.rows])
             return
         assert fitted.linear is not None
         assert fitted.words is not None
@@ -149,7 +151,7 @@ class TextClassifier:
             known = {name: number for number, name in enumerate(labels.names)}
             numbers = np.array([known[label] for _, label in rows], np.int64)
             fitted.ngrams = ClassNGrams.fit([text for text, _ in rows], numbers, len(labels))
-            return cls(fitted)
+            return cls(fitted, rows=[(text, label) for text, label in rows])
         fitted.words, fitted.linear = Words.load(folder), Linear.load(folder, fitted.temperature)
         if fitted.way != "states":
             return cls(fitted)
