@@ -44,6 +44,9 @@ def test_labels_become_a_classifier_that_the_command_asks(
     texts.write_text("the bar was lovely\nthe bar was rude\n", encoding="utf-8")
     main(["classify", str(run), "--file", str(texts)])
     assert [line.split("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["good", "bad"]
+    with pytest.raises(SystemExit):
+        main(["generate", str(run)])
+    assert "does not talk; ask it: mynah classify" in capsys.readouterr().err
     # Nothing is done twice.
     main(["build", str(source), "--runs", str(tmp_path / "runs"), "--name", "r", "--base", "none"])
     assert "classify already done" in " ".join(capsys.readouterr().out.split())
