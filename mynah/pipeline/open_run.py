@@ -96,8 +96,8 @@ def finished_part(directory: Path) -> Path:
     paths, recipe = RunPaths(directory), recipe_of(directory)
     if (paths.classifier / artifacts.MANIFEST).is_file():
         raise ArtifactError(
-            f'{directory}: tells the classes of texts and does not talk; ask it: mynah classify {directory} "a text"; to '
-            "learn to talk from the same file: mynah build FILE --task chat"
+            f'{directory}: tells the classes of texts and does not talk; ask it: mynah classify {directory} "a text"; '
+            "to learn to talk from the same file: mynah build FILE --task chat"
         )
     talks = (paths.tuned / artifacts.MANIFEST).is_file()
     missing = {TUNE.name: not talks, PRIOR.name: recipe.prior.kind == "none"}
