@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from mynah.pipeline.build import build
     from mynah.pipeline.data_folders import clean, collect, split
     from mynah.pipeline.open_run import open_run
+    from mynah.translator import Translator
 
 __version__ = "0.1.0"
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "MynahError",
     "Reply",
     "Source",
+    "Translator",
     "__version__",
     "build",
     "clean",
@@ -40,6 +42,7 @@ _HOMES = {
     "MynahError": "mynah.errors",
     "Reply": "mynah.answers.bot",
     "Source": "mynah.answers.bot",
+    "Translator": "mynah.translator",
     "build": "mynah.pipeline.build",
     "clean": "mynah.pipeline.data_folders",
     "collect": "mynah.pipeline.data_folders",

@@ -166,17 +166,20 @@ class GPT3:
         path = Path(directory).resolve()
         if path.exists() and not (path.is_dir() and (is_saved(path) or not any(path.iterdir()))):
             raise ArtifactError(f"{path}: holds something that save did not write; name a new folder")
-        settings = {
-            "sampling": self.sampling.model_dump(mode="json"),
-            "clean": self.cleaning.model_dump(mode="json"),
-        }
-        manifest = Manifest(SAVED, "", __version__, settings, {}, self.seed, {"talks": self.talks})
+        manifest = Manifest(SAVED, "", __version__, self._settings(), {}, self.seed, {"talks": self.talks})
         with artifacts.new_directory(path, manifest) as partial:
             tokenizer.save(partial)
             save_model(model, partial)
             if isinstance(model.prior, NGramPrior):
                 model.prior.save(partial / PRIOR)
         return path
+
+    def _settings(self) -> dict[str, Any]:
+        """Return what is kept beside the weights."""
+        return {
+            "sampling": self.sampling.model_dump(mode="json"),
+            "clean": self.cleaning.model_dump(mode="json"),
+        }
 
     def export(self, directory: str | Path) -> Path:
         """Write model and tokenizer as a new directory that `transformers` reads.

@@ -88,6 +88,16 @@ class RunPaths:
         """The folder of the records of a part, "train" or "held_out"."""
         return self.stage("split") / part
 
+    @property
+    def pairs(self) -> Path:
+        """The folder of pairs as a translator is asked and answers."""
+        return self.stage("pairs")
+
+    @property
+    def translated(self) -> Path:
+        """The folder of how well a translator does."""
+        return self.stage("translate")
+
     def tokens_of(self, part: str) -> Path:
         """The token shards of a part."""
         return self.stage("tokens") / f"{part}.safetensors"

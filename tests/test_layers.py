@@ -19,7 +19,7 @@ LAYERS = {
     "tune": 4, "evaluate": 4,
     "answers": 5, "explain": 5, "privacy": 5,
     "serve": 6,
-    "report": 7, "pipeline": 8, "api": 9, "classifier": 9, "cli": 10, "__main__": 11,
+    "report": 7, "pipeline": 8, "api": 9, "classifier": 9, "translator": 10, "cli": 11, "__main__": 12,
 }  # fmt: skip
 #: Packages of one number that may import each other, with the reason.
 WITHIN = {
@@ -121,10 +121,14 @@ PACKAGES = sorted(
 )
 
 
+#: Those whose parts know nothing of each other.
+APART = {"mynah.tune"}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_parts_of_a_package_do_not_import_each_other_in_a_circle(package: str) -> None:
     graph, circle = parts_of(package), ""
-    assert len(graph) > 5
+    assert len(graph) > 5 if package not in APART else not graph
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

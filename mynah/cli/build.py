@@ -14,6 +14,8 @@ from mynah.cli.flags import CleanFlags, InputFlags, as_source, given
 from mynah.config import merge, parse_assignment
 from mynah.errors import ConfigError
 
+#: As `mynah.pipeline.recipe.Recipe.task`.
+TaskName = Literal["auto", "chat", "classify", "translate", "generate"]
 _DIAL = Group("How long, how large", sort_key=1)
 _MORE = Group("More", sort_key=4)
 
@@ -33,8 +35,8 @@ class Flags:
     "A TOML recipe; flags override it. The resolved one is saved in the run."
     runs: Annotated[Path, Parameter(group=_DIAL)] = Path("runs")
     "Folder for runs."
-    task: Annotated[Literal["auto", "chat", "classify"] | None, Parameter(group=_DIAL)] = None
-    "What is learned: chat (to reply, or go on with text), classify (the class of a text); default: as the data are."
+    task: Annotated[TaskName | None, Parameter(group=_DIAL)] = None
+    "What is learned: chat, classify, translate or generate (to go on with text). Default: auto, as the data are."
     base: Annotated[str | None, Parameter(group=_DIAL)] = None
     "Start from: a name of mynah base list, a Hugging Face directory, or none. Default: auto, the best that is here."
     system: Annotated[str | None, Parameter(group=_DIAL)] = None
@@ -83,8 +85,9 @@ def build(
 ) -> None:
     """Turn files of text or chat into a model, with an honest report: runs/NAME/.
 
-    Texts with classes become a classifier (--task says otherwise), all else a model that talks or writes.
-    Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, answers, evaluate, report.
+    Texts with classes become a classifier, texts in pairs a translator (--task says otherwise), all else a model that
+    talks or writes. Runs collect, clean, split, tokenizer, n-gram baseline, pretrain, fine-tune, answers, evaluate,
+    report.
     What is done already is not done again; a build cut off anywhere goes on where it was.
 
     Parameters

@@ -37,6 +37,14 @@ mynah classify runs/reviews "The room was cold and loud."
 mynah classify runs/reviews --file new.txt --json > out.jsonl
 cat new.txt | mynah classify runs/reviews""",
     ),
+    "translate": (
+        "mynah.cli.translate:translate",
+        "Translate texts, by a run that learned it from pairs.",
+        """mynah build pairs.tsv --minutes 15
+mynah translate runs/pairs "A man is reading a book."
+mynah translate runs/pairs --file letters.txt --glossary terms.csv > letters.de.txt
+echo "Ein Hund schläft." | mynah translate runs/pairs --to en""",
+    ),
     "train": (
         "mynah.cli.train:train",
         "Train a model from token shards by a recipe, by one process or many.",

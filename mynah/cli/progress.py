@@ -194,11 +194,26 @@ def _told_of_classes(result: dict[str, Any], directory: Path) -> Iterator[str]:
     yield f'classify   mynah classify {directory} "a text"'
 
 
+def _told_of_pairs(result: dict[str, Any], directory: Path) -> Iterator[str]:
+    """Say how well a translator translates, and how to ask it."""
+    for found in result["directions"]:
+        model, lexicon, way = found["model"], found["beside"]["lexicon"], found["direction"]
+        if model["bleu"] <= lexicon["bleu"]:
+            yield (
+                f"{way['source']} to {way['target']}: no better than word by word; give it more --minutes or pairs"
+            )
+    if not result["directions"]:
+        yield "no pair was held out: nothing could be measured"
+    yield f"report     {RunPaths(directory).report}"
+    yield f'translate  mynah translate {directory} "a text"'
+
+
 def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
-    if "labels" in result:
-        for line in _told_of_classes(result, directory):
-            console.print(line, highlight=False, markup=False, soft_wrap=True)
-        return
+    for key, told in (("labels", _told_of_classes), ("directions", _told_of_pairs)):
+        if key in result:
+            for line in told(result, directory):
+                console.print(line, highlight=False, markup=False, soft_wrap=True)
+            return
     verdict = result["verdict"]
     on_replies = verdict.get("on") == "replies"  # evaluations of earlier versions do not say
     of = " of replies" if on_replies else ""

@@ -90,10 +90,16 @@ def chat(run: Path, *, answers: Answers = Answers(), sampling: Sampling = Sampli
     """
     from mynah.pipeline.open_answers import can_answer
     from mynah.pipeline.open_run import find_run
+    from mynah.pipeline.open_translator import way_of
 
+    directory = find_run(run)
+    if way_of(directory).directions and answers.answers != "network":
+        raise ConfigError(
+            f'{run}: translates and does not talk; ask it: mynah translate {run} "a text"; to learn to talk from the '
+            "same file: mynah build FILE --task chat"
+        )
     opened = sampling.open(run)
     terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    directory = find_run(run)
     if opened.talks and answers.answers != "network" and can_answer(directory):
         _answer(directory, opened, answers, terminal, drawn=sampling != Sampling(device=sampling.device))
         return

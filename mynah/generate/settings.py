@@ -26,3 +26,14 @@ class SamplingConfig(Config):
     )
     max_tokens: int = Field(128, ge=1, description="longest reply, tokens")
     seed: int | None = Field(None, ge=0, lt=1 << 63, description="None: another reply each time")
+
+
+class BeamConfig(Config):
+    """How widely the likeliest continuation is sought."""
+
+    width: int = Field(
+        4, ge=1, le=64, description="hypotheses that are kept; 1: always the most likely token"
+    )
+    length_penalty: float = Field(
+        1.0, ge=0, description="alpha: above 0, long continuations are not held against their length"
+    )

@@ -161,6 +161,6 @@ ANSWERS = Stage(
     },
     files=question_file,
     say=_say,
-    wanted=lambda build: "tune" in build.made,
+    wanted=lambda build: build.task == "chat" and "tune" in build.made,
     seeded=True,
 )

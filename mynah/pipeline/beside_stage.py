@@ -129,5 +129,5 @@ BESIDE = Stage(
     settings=lambda build: {"beside": list(build.recipe.evaluate.beside), "max_tokens": build.scored_tokens},
     files=_hashes,
     say=_say,
-    wanted=lambda build: bool(build.recipe.evaluate.beside),
+    wanted=lambda build: build.task != "translate" and bool(build.recipe.evaluate.beside),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,24 @@ from mynah.pipeline.beside_stage import BESIDE, check_beside
 from mynah.pipeline.classify_stage import CLASSIFY, EVALUATION, is_classified
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
-from mynah.pipeline.recipe import AUTO, NONE, Recipe, to_toml
+from mynah.pipeline.recipe import AUTO, NONE, Recipe, Task, to_toml
 from mynah.pipeline.stage import Build, Stage
 from mynah.pipeline.token_stages import NGRAM, PRIOR, TOKENIZER, TOKENS
+from mynah.pipeline.translate_stage import EVALUATION as TRANSLATED
+from mynah.pipeline.translate_stage import PAIRS, TRANSLATE, is_paired
 from mynah.report.class_report import write_class_report
+from mynah.report.pair_report import write_pair_report
 from mynah.report.run_report import write_report
 from mynah.stages import Reporter, RunPaths, Silent, Stages
 from mynah.tokenizer.tokenizer import Tokenizer
 
-#: The stages of every task, in order; then those of classification, and those of a network that talks or writes.
+#: The stages of every task, in order; then those of classification, and those of a network that talks, translates or
+#: writes.
 _DATA = (COLLECT, CLEAN, SPLIT)
 _CLASSES: tuple[Stage, ...] = (CLASSIFY,)
 _NETWORK: tuple[Stage, ...] = (
     BASE,
+    PAIRS,
     TOKENIZER,
     TOKENS,
     NGRAM,
@@ -43,6 +48,7 @@ _NETWORK: tuple[Stage, ...] = (
     PLAN,
     PRETRAIN,
     TUNE,
+    TRANSLATE,
     ANSWERS,
     EVALUATE,
     BESIDE,
@@ -100,7 +106,9 @@ def build(
             made = Build(sources, recipe, stages, ask)
             last = names.index(until)
             _run(made, STAGES[: min(last, len(_DATA) - 1) + 1])
-            classifies = last >= len(_DATA) and _classifies(made)
+            if last >= len(_DATA):
+                made.task = _task_of(made)
+            classifies = made.task == "classify"
             for stage in _NETWORK if classifies else _CLASSES:  # what another task left here
                 stages.remove(stage.name)
             wanted = _CLASSES if classifies else _NETWORK
@@ -113,30 +121,41 @@ def build(
                 shutil.rmtree(directory, ignore_errors=True)
             raise
         paths = RunPaths(directory)
-        if classifies:
-            if stages.ran or not paths.report.is_file():
-                write_class_report(paths, stages.timings())
-            measured: dict[str, Any] = artifacts.read_json(paths.classifier / EVALUATION)
-            return measured
-        if names.index(until) < names.index(EVALUATE.name):
+        page, measured = _PAGES.get(made.task, (write_report, lambda paths: paths.evaluation))
+        if made.task != "classify" and names.index(until) < names.index(EVALUATE.name):
             return {}
         if stages.ran or not paths.report.is_file():
-            write_report(paths, stages.timings())
-        evaluation: dict[str, Any] = artifacts.read_json(paths.evaluation)
+            page(paths, stages.timings())
+        evaluation: dict[str, Any] = artifacts.read_json(measured(paths))
         return evaluation
 
 
-def _classifies(made: Build) -> bool:
-    """Whether the task is to tell classes apart, as the recipe says or the records are."""
+#: Of tasks whose result is not a network that is measured as a language model: their report, and where its figures are.
+_PAGES: dict[
+    str, tuple[Callable[[RunPaths, dict[str, dict[str, Any]]], None], Callable[[RunPaths], Path]]
+] = {
+    "classify": (write_class_report, lambda paths: paths.classifier / EVALUATION),
+    "translate": (write_pair_report, lambda paths: paths.translated / TRANSLATED),
+}
+
+
+def _task_of(made: Build) -> Task:
+    """Return what is to be learned, as the recipe says or the records are."""
     task = made.recipe.task
     if task != "auto":
-        return task == "classify"
+        return task
     if not made.recipe.plan.replies:  # all text is to be learned
-        return False
+        return "generate"
     records = list(itertools.islice(read_records(made.paths.records_of("train")), LOOKED_AT))
-    if found := is_classified(records):
+    if is_classified(records):
         made.reporter.note("texts with classes: learning to tell them (--task chat learns to write them)")
-    return found
+        return "classify"
+    if is_paired(records):
+        made.reporter.note(
+            "texts in pairs: learning to translate (--task chat takes them for questions and replies)"
+        )
+        return "translate"
+    return "chat"  # where nobody replies, there is nothing to fine-tune on, and the model goes on with text
 
 
 def _run(made: Build, stages: Sequence[Stage]) -> None:

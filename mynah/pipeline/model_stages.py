@@ -23,6 +23,7 @@ from mynah.model.weights import load_model, new_model, save_model
 from mynah.pipeline.answer_stage import question_file, read_at_most
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.budget import ADAPTER_TOKENS, Plan, make_plan, shape_for
+from mynah.plan.pairs import plan_pairs
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.times import Ahead
 from mynah.train.config import TrainConfig
@@ -52,8 +53,10 @@ def _ahead(build: Build) -> Ahead:
     """Return what the build does besides training."""
     recipe = build.recipe.evaluate
     held_out = len(build.texts[1].tokens)
+    if build.task == "translate":
+        return Ahead(held_out, 0, _translated_tokens(build))
     replies, answered = recipe.samples, 0
-    if build.recipe.plan.replies:
+    if build.replies:
         answered = 2 * read_at_most(build)
         if recipe.questions is not None:
             questions = len(read_questions(Path(recipe.questions)))
@@ -72,6 +75,16 @@ def _ahead(build: Build) -> Ahead:
     return Ahead(held_out, scored, drawn, answered)
 
 
+def _translated_tokens(build: Build) -> int:
+    """Return about how many tokens measuring a translator draws: those of each hypothesis, and greedily again."""
+    _, held_out = build.texts
+    settings, pairs = build.recipe.translate, max(1, len(held_out))
+    said = float(held_out.reply.sum()) / pairs
+    directions = 2 if settings.directions == "both" else 1
+    translated = min(directions * settings.measured, pairs)
+    return int(said * translated * (settings.beam.width + 1))
+
+
 def _plan(build: Build, out: Path) -> Counts:
     recipe = build.recipe
     total = 60 * (recipe.plan.minutes or DEFAULT_MINUTES)
@@ -79,6 +92,18 @@ def _plan(build: Build, out: Path) -> Counts:
     data, _ = build.texts  # with a prior, made here for the first time: part of what is spent
     spent = seconds_so_far(build) + time.monotonic() - begun
     available = available_memory(build.device)
+    if build.task == "translate" and build.base is None:
+        plan = plan_pairs(
+            recipe.plan,
+            data,
+            build.tokenizer.vocab_size,
+            seconds=max(2.0, total - spent),
+            device=build.device,
+            seed=recipe.seed,
+            ahead=_ahead(build),
+            available=available,
+        )
+        return _planned(build, plan, spent, total, out)
     held = _held(build, available)
     base = build.base_model(held)
     trained = TrainedCount.of(base) if base is not None else None
@@ -86,7 +111,7 @@ def _plan(build: Build, out: Path) -> Counts:
         recipe.plan,
         data,
         build.tokenizer.vocab_size,
-        has_replies=recipe.plan.replies and bool(data.reply.any()),
+        has_replies=build.replies and bool(data.reply.any()),
         base=base,
         seconds=max(2.0, total - spent),
         device=build.device,
@@ -99,6 +124,16 @@ def _plan(build: Build, out: Path) -> Counts:
     for config in (plan.pretrain, plan.tune):
         if config is not None:
             check_memory(recipe.plan.size, plan.model, config, available, trained=trained)
+    if held is not None:
+        plan.held = held.name
+        if held.bits is not None:
+            gigabytes = held.bytes_of(plan.model) / 1e9
+            plan.reasons.append(f"the weights of the base are held as {held.name}: {gigabytes:.1f} GB")
+    return _planned(build, plan, spent, total, out)
+
+
+def _planned(build: Build, plan: Plan, spent: float, total: float, out: Path) -> Counts:
+    """Write a plan, unless it takes far more than the seconds that the build was given."""
     if plan.seconds is not None and spent + plan.seconds > TOLERANCE * total:
         needed = math.ceil((spent + plan.seconds) / 6) / 10
         steps = sum(config.steps for config in (plan.pretrain, plan.tune) if config is not None)
@@ -112,11 +147,6 @@ def _plan(build: Build, out: Path) -> Counts:
                 else "choose a smaller model"
             )
         )
-    if held is not None:
-        plan.held = held.name
-        if held.bits is not None:
-            gigabytes = held.bytes_of(plan.model) / 1e9
-            plan.reasons.append(f"the weights of the base are held as {held.name}: {gigabytes:.1f} GB")
     artifacts.write_json(out / build.paths.plan.name, plan.to_json())
     return {}
 
@@ -160,7 +190,7 @@ def _pretrain(build: Build, out: Path) -> Counts:
     data, held_out = build.texts
     plan = plan_of(build)
     model = build.base_model(_held_of(build, plan)) or new_model(plan.model, build.recipe.seed)
-    if plan.pretrain is None:  # the base as it is, for comparison
+    if plan.pretrain is None:  # the base as it is, for comparison; of a translator, random weights
         return _keep(build, model, None, out)
     done = pretrain(model.to(build.device), data, held_out, plan.pretrain, _session(build, "pretrain", out))
     return _keep(build, model, done, out)
@@ -185,8 +215,7 @@ def _tune(build: Build, out: Path) -> Counts:
 def _keep(build: Build, model: Transformer, done: Progress | None, out: Path) -> Counts:
     """Write a trained model, or its adapter alone; return the counts of the manifest."""
     if not build.adapts:
-        assert done is not None
-        return keep(model, done, out)
+        return keep(model, done or Progress(), out)
     assert build.base is not None
     lora = next(iter(adapted(model).values())).config
     # By its name, or by a path that holds wherever the run is opened from.
@@ -214,7 +243,8 @@ def counts_of(done: Progress) -> Counts:
 def _say_trained(build: Build, manifest: Manifest) -> Iterator[str]:
     counts = manifest.counts
     if counts["steps"] == 0:
-        yield "left out: the base goes straight to the replies"
+        straight = "the translations" if build.task == "translate" else "the replies"
+        yield f"left out: {'the base goes ' if build.base else ''}straight to {straight}"
     if counts["best_loss"] is not None:
         early = ", stopped early" if counts["stopped_early"] else ""
         yield (
@@ -253,7 +283,7 @@ def _say_plan(build: Build, manifest: Manifest) -> Iterator[str]:
 
 
 def _say_no_replies(build: Build) -> Iterator[str]:
-    if build.recipe.plan.replies:
+    if build.replies:
         yield "no conversations: nothing to fine-tune, the model continues text"
 
 
@@ -317,5 +347,6 @@ EVALUATE = Stage(
         "sampling": build.recipe.sampling.model_dump(mode="json"),
     },
     files=question_file,
+    wanted=lambda build: build.task != "translate",
     seeded=True,
 )

@@ -20,7 +20,10 @@ from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
 from mynah.tune.classify.config import ClassifyConfig
+from mynah.tune.translate.config import TranslateConfig
 
+#: What a build makes.
+Task = Literal["chat", "classify", "translate", "generate"]
 #: Instead of a base's name: the best that is here, or random weights.
 AUTO, NONE = "auto", "none"
 
@@ -50,10 +53,10 @@ class Recipe(Config):
 
     seed: int = Field(0, ge=0, lt=1 << 40)
     device: str = "auto"
-    task: Literal["auto", "chat", "classify"] = Field(
+    task: Task | Literal["auto"] = Field(
         "auto",
-        description="what is learned: chat (replies, or to go on with text), classify (the class of a text), or as the "
-        "data are",
+        description="what is learned: chat (replies), classify (the class of a text), translate (one text of a pair "
+        "from the other), generate (to go on with text); auto: as the records are",
     )
     base: str = Field(
         AUTO,
@@ -84,6 +87,7 @@ class Recipe(Config):
     sampling: SamplingConfig = SamplingConfig()
     answers: AnswersConfig = AnswersConfig()
     classify: ClassifyConfig = ClassifyConfig()
+    translate: TranslateConfig = TranslateConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.sources import Ask
 from mynah.device import pick_device
-from mynah.pipeline.recipe import AUTO, NONE, Recipe
+from mynah.pipeline.recipe import AUTO, NONE, Recipe, Task
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.stages import Reporter, RunPaths, Stages
 from mynah.tokenizer.dataset import TokenSet
@@ -36,6 +36,8 @@ class Build:
     recipe: Recipe
     stages: Stages
     ask: Ask | None = None
+    #: what is learned, once the records have been seen
+    task: Task = "chat"
     #: of the stages done so far, by name
     made: dict[str, Manifest] = field(default_factory=dict)
 
@@ -48,6 +50,10 @@ class Build:
     def reporter(self) -> Reporter:
         """Who is told how it goes."""
         return self.stages.reporter
+
+    def records_of(self, part: str) -> Path:
+        """The folder of the records that a network learns from or is measured on, by the task."""
+        return self.paths.pairs / part if self.task == "translate" else self.paths.records_of(part)
 
     @cached_property
     def device(self) -> Any:
@@ -110,6 +116,11 @@ class Build:
         if self.base is None:
             return SCORED
         return min(SCORED, max(LEAST_SCORED, round(SCORED_A_MINUTE * self.minutes)))
+
+    @property
+    def replies(self) -> bool:
+        """Whether replies are to be learned where there are some, translations too; if not, all text is."""
+        return self.recipe.plan.replies and self.task != "generate"
 
     @property
     def minutes(self) -> float:

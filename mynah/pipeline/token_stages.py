@@ -34,7 +34,7 @@ def _tokenizer(build: Build, out: Path) -> Counts:
     else:
 
         def texts() -> Iterator[str]:
-            for record in read_records(build.paths.records_of("train")):
+            for record in read_records(build.records_of("train")):
                 yield from as_conversation(record).texts
 
         size = build.recipe.tokenizer.vocab_size or choose_vocab_size(
@@ -57,16 +57,16 @@ def _say_tokenizer(build: Build, manifest: Manifest) -> Iterator[str]:
 def _tokens(build: Build, out: Path) -> Counts:
     counts: Counts = {}
     for part in PARTS:
-        records = read_records(build.paths.records_of(part))
+        records = read_records(build.records_of(part))
         encoded = encode_to_file(records, build.tokenizer, out / build.paths.tokens_of(part).name)
         counts[part] = {
             "tokens": len(encoded.tokens),
             "replies": int(encoded.reply.sum()),
             "bytes": int(encoded.n_bytes[:, 0].sum()),
-            "refused": count_records(build.paths.records_of(part)) - len(encoded),
+            "refused": count_records(build.records_of(part)) - len(encoded),
         }
         if len(encoded.records_of("preference")):
-            worse = rejected_conversations(read_records(build.paths.records_of(part)))
+            worse = rejected_conversations(read_records(build.records_of(part)))
             encode_to_file(worse, build.tokenizer, out / build.paths.rejected_of(part).name)
     return counts
 
@@ -130,7 +130,7 @@ TOKENIZER = Stage(
     "tokenizer",
     "learning the vocabulary",
     _tokenizer,
-    needs=("split",),
+    needs=("split", "pairs"),
     settings=lambda build: {
         **build.recipe.tokenizer.model_dump(mode="json"),
         **({"system": build.recipe.system} if build.base is not None else {}),
@@ -138,7 +138,7 @@ TOKENIZER = Stage(
     say=_say_tokenizer,
     files=lambda build: build.base_hash,
 )
-TOKENS = Stage("tokens", "encoding", _tokens, needs=("split", "tokenizer"), say=_say_tokens)
+TOKENS = Stage("tokens", "encoding", _tokens, needs=("split", "pairs", "tokenizer"), say=_say_tokens)
 NGRAM = Stage(
     "ngram",
     "counting n-grams",

@@ -33,7 +33,7 @@ def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
         describe_answers(paths, _evaluation(paths).get("questions", {}).get("lookups")),
         _scores(paths),
         _questions(paths),
-        _curves(paths),
+        curves(paths),
         _samples(paths),
         _plan(paths),
         timings_table(timings),
@@ -167,8 +167,8 @@ def _questions(paths: RunPaths) -> str:
     )
 
 
-def _curves(paths: RunPaths) -> str:
-    """Draw loss against step for both phases."""
+def curves(paths: RunPaths) -> str:
+    """Return a drawing of loss against step for each phase that there was, as a section."""
     drawn = ""
     for stage in ("pretrain", "tune"):
         path = paths.stage(stage) / "metrics.jsonl"
@@ -202,11 +202,15 @@ def _samples(paths: RunPaths) -> str:
 
 
 def _plan(paths: RunPaths) -> str:
-    plan = artifacts.read_json(paths.plan)
-    items = "".join(f"<li>{html.escape(reason)}" for reason in plan["reasons"])
     parameters = _evaluation(paths)["parameters"]
     text = _w("parameters", count=f"{parameters:,}")
-    return f"<h2>{_w('plan')}</h2><p>{text}</p><ul>{items}</ul>"
+    return f"<h2>{_w('plan')}</h2><p>{text}</p>{reasons(paths)}"
+
+
+def reasons(paths: RunPaths) -> str:
+    """Return why the model and its steps were chosen, as a list."""
+    plan = artifacts.read_json(paths.plan)
+    return f"<ul>{''.join(f'<li>{html.escape(reason)}' for reason in plan['reasons'])}</ul>"
 
 
 def timings_table(timings: dict[str, dict[str, Any]]) -> str:

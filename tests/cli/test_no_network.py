@@ -22,7 +22,7 @@ import pytest
 from conftest import TINY, write_chats
 from test_cli import mynah
 
-from mynah import Classifier
+from mynah import Classifier, Translator
 from mynah.cli.main import COMMANDS, main, make_app
 from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import preset
@@ -146,6 +146,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Place:
     to_hugging_face(new_model(config, 0), tokenizer, root / "model")
     rows = [(f"The room was {word} number {n}.", word) for n in range(20) for word in ("lovely", "cold")]
     Classifier.from_pretrained("none").train(rows).save(root / "classes")
+    pairs = Translator.from_pretrained("nano").train([("dog", "Hund"), ("cat", "Katze")] * 20, epochs=1)
+    pairs.save(root / "pairs")
     for arguments in (
         ("collect", root / "chats.csv", "-o", root / "records"),
         ("ngram", "train", root / "text.txt", "-o", root / "pens.ng"),
@@ -189,6 +191,7 @@ ROWS: dict[str, Row] = {
     "ngram info": lambda place, out: [[place / "pens.ng"]],
     "chat": lambda place, out: [[place.run]],
     "classify": lambda place, out: [[place / "classes", "The room was cold."]],
+    "translate": lambda place, out: [[place / "pairs", "dog"]],
     "teach": lambda place, out: [
         [place.run, "--question", "Do you sell skis?", "--reply", "Only in winter."]
     ],
