@@ -137,6 +137,16 @@ class RunPaths:
         return self.stage("tune")
 
     @property
+    def preferred(self) -> Path:
+        """The folder of the model that has learned from better and worse replies, if there are any."""
+        return self.stage("prefer")
+
+    @property
+    def talker(self) -> Path:
+        """The folder of the model that replies."""
+        return self.preferred if (self.preferred / artifacts.MANIFEST).is_file() else self.tuned
+
+    @property
     def answers(self) -> Path:
         """The folder of what the bot answers from."""
         return self.stage("answers")

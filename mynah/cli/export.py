@@ -99,7 +99,7 @@ def _export_adapter(run: Path, output: Path) -> None:
 
     open_run(run, torch.device("cpu"))  # finished, whole, and with the base that it was made from
     paths = RunPaths(run)
-    folder = paths.tuned if (paths.tuned / ABOUT).is_file() else paths.pretrained
+    folder = paths.talker if (paths.talker / ABOUT).is_file() else paths.pretrained
     if not (folder / ABOUT).is_file():
         raise ConfigError(
             f"{run}: no adapter in it; leave --adapter out, or build it with --base and without --full"

@@ -96,7 +96,7 @@ def evaluate_run(
     talker = base
     if tuned:
         del base, talker
-        talker = load_trained(paths.tuned, paths.prior, tokenizer.control.bos, device)
+        talker = load_trained(paths.talker, paths.prior, tokenizer.control.bos, device)
         said = score_network(talker, held_out, context)
         # Of a network from random weights, fine-tuning is on replies after all text: only they are to be better.
         everything = summarise(said, held_out) if straight else None

@@ -52,7 +52,7 @@ def read_at_most(build: Build) -> int:
 def _answers(build: Build, out: Path) -> Counts:
     paths, config = build.paths, build.recipe.answers
     index, contradicting = _index(paths.records_of("train"), out / INDEX)
-    model = load_trained(paths.tuned, paths.prior, build.tokenizer.control.bos, build.device)
+    model = load_trained(paths.talker, paths.prior, build.tokenizer.control.bos, build.device)
     weigher = Weigher(Finder(index, config.candidates), Scorer(model, build.tokenizer))
     held_out = list(exchanges_of(read_records(paths.records_of("held_out"))))
     questions = index.questions(evenly(len(index), QUESTIONS))
@@ -152,7 +152,7 @@ ANSWERS = Stage(
     "answers",
     "learning what it can answer",
     _answers,
-    needs=("split", "tokens", "prior", "pretrain", "tune"),
+    needs=("split", "tokens", "prior", "pretrain", "tune", "prefer"),
     settings=lambda build: {
         "answers": build.recipe.answers.model_dump(mode="json", exclude={"hand_over"}),
         "read": read_at_most(build),

@@ -22,7 +22,9 @@ from mynah.pipeline.base_stage import BASE
 from mynah.pipeline.beside_stage import BESIDE, check_beside
 from mynah.pipeline.classify_stage import CLASSIFY, EVALUATION, is_classified
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
-from mynah.pipeline.model_stages import EVALUATE, PLAN, PRETRAIN, TUNE
+from mynah.pipeline.model_stages import EVALUATE, PRETRAIN, TUNE
+from mynah.pipeline.plan_stage import PLAN
+from mynah.pipeline.prefer_stage import PREFER
 from mynah.pipeline.recipe import AUTO, NONE, Recipe, Task, to_toml
 from mynah.pipeline.stage import Build, Stage
 from mynah.pipeline.token_stages import NGRAM, PRIOR, TOKENIZER, TOKENS
@@ -48,6 +50,7 @@ _NETWORK: tuple[Stage, ...] = (
     PLAN,
     PRETRAIN,
     TUNE,
+    PREFER,
     TRANSLATE,
     ANSWERS,
     EVALUATE,

@@ -19,13 +19,14 @@ from mynah.interop.sources import check_has_weights
 from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
 from mynah.pipeline.model_stages import PRETRAIN, TUNE
+from mynah.pipeline.prefer_stage import PREFER
 from mynah.pipeline.recipe import Recipe, load_recipe
 from mynah.pipeline.token_stages import PRIOR, TOKENIZER, TOKENS
 from mynah.stages import TRAIN, RunPaths
 from mynah.tokenizer.tokenizer import Tokenizer
 
 #: The stages that a model needs to be opened, in order.
-_NEEDED = (TOKENIZER, TOKENS, PRIOR, PRETRAIN, TUNE)
+_NEEDED = (TOKENIZER, TOKENS, PRIOR, PRETRAIN, TUNE, PREFER)
 _GO_ON = "run the same mynah build again to go on"
 #: The stage that the manifest of a folder written by `GPT3.save` names.
 SAVED = "saved"
@@ -73,7 +74,7 @@ def open_run(
     tokenizer = Tokenizer.load(paths.tokenizer)
     held = Held(dtype) if dtype is not None else None
     model = load_trained(part, paths.prior, tokenizer.control.bos, device, held)
-    return Run(model, tokenizer, part == paths.tuned, recipe.sampling, recipe.clean)
+    return Run(model, tokenizer, part == paths.talker, recipe.sampling, recipe.clean)
 
 
 def recipe_of(directory: Path) -> Recipe:
@@ -100,7 +101,8 @@ def finished_part(directory: Path) -> Path:
             "to learn to talk from the same file: mynah build FILE --task chat"
         )
     talks = (paths.tuned / artifacts.MANIFEST).is_file()
-    missing = {TUNE.name: not talks, PRIOR.name: recipe.prior.kind == "none"}
+    prefers = (paths.preferred / artifacts.MANIFEST).is_file()
+    missing = {TUNE.name: not talks, PRIOR.name: recipe.prior.kind == "none", PREFER.name: not prefers}
     chain = [stage for stage in _NEEDED if not missing.get(stage.name)]
     outputs: dict[str, str] = {}
     for stage in chain:

@@ -20,6 +20,7 @@ from mynah.ngram.config import BaselineConfig, PriorConfig
 from mynah.plan.settings import PlanConfig
 from mynah.tokenizer.tokenizer import TokenizerConfig
 from mynah.tune.classify.config import ClassifyConfig
+from mynah.tune.preferences.config import PreferConfig
 from mynah.tune.translate.config import TranslateConfig
 
 #: What a build makes.
@@ -88,6 +89,7 @@ class Recipe(Config):
     answers: AnswersConfig = AnswersConfig()
     classify: ClassifyConfig = ClassifyConfig()
     translate: TranslateConfig = TranslateConfig()
+    prefer: PreferConfig = PreferConfig()
     evaluate: EvaluateConfig = EvaluateConfig()
 
     @model_validator(mode="after")

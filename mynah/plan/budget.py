@@ -79,6 +79,8 @@ class Plan:
     seconds: float | None = None
     #: how the weights beside an adapter are held (`mynah.interop.held.Held.name`); None: there is none
     held: str | None = None
+    #: on better and worse replies, after `tune`; None: there are none
+    prefer: TrainConfig | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the plan as plain values."""
@@ -89,6 +91,7 @@ class Plan:
             "reasons": self.reasons,
             "seconds": self.seconds,
             "held": self.held,
+            "prefer": self.prefer.model_dump(mode="json") if self.prefer else None,
         }
 
     @classmethod
@@ -98,9 +101,9 @@ class Plan:
         Raises:
             ConfigError: if a field is unknown or out of range.
         """
-        pretrain, tune = (
-            build_config(TrainConfig, value[phase], source) if value[phase] else None
-            for phase in ("pretrain", "tune")
+        pretrain, tune, prefer = (
+            build_config(TrainConfig, value[phase], source) if value.get(phase) else None
+            for phase in ("pretrain", "tune", "prefer")
         )
         return cls(
             build_config(ModelConfig, value["model"], source),
@@ -109,6 +112,7 @@ class Plan:
             value["reasons"],
             value.get("seconds"),
             value.get("held"),
+            prefer,
         )
 
 

@@ -33,6 +33,7 @@ def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
         describe_answers(paths, _evaluation(paths).get("questions", {}).get("lookups")),
         _scores(paths),
         _questions(paths),
+        _preferences(paths),
         curves(paths),
         _samples(paths),
         _plan(paths),
@@ -167,10 +168,27 @@ def _questions(paths: RunPaths) -> str:
     )
 
 
+def _preferences(paths: RunPaths) -> str:
+    """Say what was learned from pairs of replies, if there were any."""
+    path = paths.preferred / "evaluation.json"
+    if not path.is_file():
+        return ""
+    found = artifacts.read_json(path)
+    said = [_w("preferences_read", read=f"{found['read']:,}", pairs=f"{found['pairs']:,}")]
+    if held := found.get("held_out"):
+        shares = {key: f"{held[name]:.0%}" for key, name in _SHARES.items()}
+        said.append(_w("preferences_held_out", count=f"{held['count']:,}", **shares))
+    return f"<h2>{_w('preferences')}</h2>{''.join(f'<p>{line}</p>' for line in said)}"
+
+
+#: What the sentence on held-out pairs calls their measures.
+_SHARES = {"reward": "reward_accuracy", "after": "likelier_after", "before": "likelier_before"}
+
+
 def curves(paths: RunPaths) -> str:
     """Return a drawing of loss against step for each phase that there was, as a section."""
     drawn = ""
-    for stage in ("pretrain", "tune"):
+    for stage in ("pretrain", "tune", "prefer"):
         path = paths.stage(stage) / "metrics.jsonl"
         if not path.is_file():
             continue

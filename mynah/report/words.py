@@ -91,6 +91,18 @@ WORDS: dict[str, tuple[str, str]] = {
     "curves": ("Training", "训练"),
     "pretrain": ("On all text", "全部文本"),
     "tune": ("On replies", "仅回复"),
+    "prefer": ("On better and worse replies", "较好与较差的回复"),
+    "preferences": ("Better and worse replies", "较好与较差的回复"),
+    "preferences_read": (
+        "{read} of {pairs} pairs of better and worse replies were learned from, after the better ones.",
+        "先学习较好的回复，再从 {pairs} 对较好与较差的回复中学习了 {read} 对。",
+    ),
+    "preferences_held_out": (
+        "Of {count} pairs that were held out, the better reply gained more than the worse one in {reward}. It is the "
+        "likelier of the two, a token, in {after}; before, in {before}.",
+        "在 {count} 对留出的回复中，{reward} 的较好回复获得了更大的提升；"
+        "按每词元计，较好回复更可能的占 {after}，此前为 {before}。",
+    ),
     "samples": ("Samples", "示例"),
     "plan": ("Why this model", "模型的选择"),
     "parameters": ("{count} parameters.", "{count} 个参数。"),
