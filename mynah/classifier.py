@@ -29,6 +29,7 @@ from mynah.tune.classify.config import ClassifyConfig
 from mynah.tune.classify.fitting import fit
 from mynah.tune.classify.labels import learnable
 from mynah.tune.classify.states import Reader
+from mynah.tune.classify.tuned_head import Tuner
 
 #: What stands for a text and its class.
 Row = tuple[str, str] | Mapping[str, Any] | Labelled
@@ -68,11 +69,15 @@ class Classifier:
         find_base(str(source))
         return cls(str(source), None, seed, device)
 
-    def train(self, rows: Iterable[Row], **settings: Any) -> Self:
+    def train(
+        self, rows: Iterable[Row], *, minutes: float = 5.0, full: bool = False, **settings: Any
+    ) -> Self:
         """Learn from texts and their classes; what was learned before is replaced.
 
         Args:
             rows: (text, label) or {"text", "label"}.
+            minutes: about how long a head over the base may be tuned; 0: none is.
+            full: tune all weights of the layers below it, not an adapter.
             settings: of `ClassifyConfig`: way, balanced, outside, longest.
 
         Raises:
@@ -85,7 +90,10 @@ class Classifier:
         if rare:
             warnings.warn(f"left out: {len(rare):,} rows whose class has no other row", stacklevel=2)
         reader, name = self._reader(kept)
-        fitted = fit(kept, config, self.seed, reader, config.longest)
+        tuner = None
+        if name is not None and minutes and config.way in ("auto", "head"):
+            tuner = Tuner(name, pick_device(self.device), 60 * minutes, full)
+        fitted = fit(kept, config, self.seed, reader, config.longest, None, tuner)
         self._fitted = TextClassifier(fitted, reader, name, [(row.text, row.label) for row in kept])
         return self
 

@@ -25,10 +25,13 @@ from mynah.tune.classify.doubts import doubts
 from mynah.tune.classify.fitting import fit
 from mynah.tune.classify.labels import Labels, learnable
 from mynah.tune.classify.states import SHARE, Reader
+from mynah.tune.classify.tuned_head import Tuner
 
 EVALUATION, DOUBTS = "evaluation.json", "doubts.json"
 #: Share of the minutes that a base may read, and the fewest tokens of a text that are worth reading.
-READING_SHARE, LEAST_READ = 0.6, 16
+READING_SHARE, LEAST_READ = 0.3, 16
+#: Share of the minutes that a head may be tuned.
+TUNING_SHARE = 0.6
 #: A text has a token for so many bytes, about.
 BYTES_A_TOKEN = 4.0
 #: Records that are looked at for the language.
@@ -56,7 +59,15 @@ def _classify(build: Build, out: Path) -> Counts:
             "column the label? (--label-column NAME)"
         )
     reader, base, longest, why = _reader(build, [*rows, *held_out])
-    fitted = fit(rows, build.recipe.classify, build.recipe.seed, reader, longest, build.reporter.progress)
+    fitted = fit(
+        rows,
+        build.recipe.classify,
+        build.recipe.seed,
+        reader,
+        longest,
+        build.reporter.progress,
+        _tuner(build, base),
+    )
     made = TextClassifier(fitted, reader, base, [(row.text, row.label) for row in rows])
     made.save(out)
     known = [row for row in held_out if row.label in set(fitted.labels.names)]
@@ -73,6 +84,13 @@ def _classify(build: Build, out: Path) -> Counts:
     artifacts.write_json(out / EVALUATION, result)
     artifacts.write_json(out / DOUBTS, [doubt.to_json() for doubt in doubted])
     return {"classes": len(fitted.labels), "rows": len(rows), "doubted": len(doubted)}
+
+
+def _tuner(build: Build, base: str | None) -> Tuner | None:
+    """Return what tunes a head over the base in what the reading leaves of the minutes, if it is to be tuned."""
+    if base is None or build.recipe.classify.way not in ("auto", "head"):
+        return None
+    return Tuner(base, build.device, 60 * build.minutes * TUNING_SHARE, build.recipe.full)
 
 
 def _measured(made: TextClassifier, known: Sequence[Labelled]) -> dict[str, Any]:
@@ -177,6 +195,7 @@ def _say(build: Build, manifest: Manifest) -> Iterator[str]:
 WAYS = {
     "words": "words (TF-IDF and logistic regression)",
     "states": "states of the base beside words (logistic regression)",
+    "head": "a head and the layers of the base below it, tuned on the classes",
     "ngrams": "n-gram models of the classes",
 }
 
@@ -201,6 +220,7 @@ CLASSIFY = Stage(
         "classify": build.recipe.classify.model_dump(mode="json"),
         "minutes": build.recipe.plan.minutes,
         "base": build.recipe.base,
+        "full": build.recipe.full,
     },
     files=_files,
     say=_say,

@@ -16,8 +16,9 @@ from mynah.interop.bases import find_base
 from mynah.tune.classify.class_ngrams import ClassNGrams
 from mynah.tune.classify.fitting import Fitted, Tried, joined
 from mynah.tune.classify.labels import Labels
-from mynah.tune.classify.linear import Floats, Linear, softmax
+from mynah.tune.classify.linear import Floats, Linear, log_softmax, softmax
 from mynah.tune.classify.states import Reader, States
+from mynah.tune.classify.tuned_head import TunedHead
 from mynah.tune.classify.words import Words
 
 ABOUT, ROWS = "classifier.json", "rows.json"
@@ -91,6 +92,15 @@ class TextClassifier:
         fitted = self.fitted
         if fitted.ngrams is not None:
             return fitted.ngrams.logits(texts)
+        if fitted.head is not None:
+            said = fitted.head.log_probs(texts)
+            if fitted.mix == 1:
+                return said
+            assert fitted.linear is not None
+            assert fitted.words is not None
+            return fitted.mix * said + (1 - fitted.mix) * log_softmax(
+                fitted.linear.logits(fitted.words(texts))
+            )
         assert fitted.linear is not None
         assert fitted.words is not None
         features = fitted.words(texts)
@@ -114,6 +124,7 @@ class TextClassifier:
                 "temperature": fitted.temperature,
                 "threshold": fitted.threshold,
                 "longest": fitted.longest,
+                "mix": fitted.mix,
                 "reason": fitted.reason,
                 "tried": [asdict(tried) for tried in fitted.tried],
             },
@@ -121,6 +132,10 @@ class TextClassifier:
         if fitted.ngrams is not None:
             artifacts.write_json(folder / ROWS, [list(row) for row in self.rows])
             return
+        if fitted.head is not None:
+            fitted.head.save(folder)
+            if fitted.mix == 1:
+                return
         assert fitted.linear is not None
         assert fitted.words is not None
         fitted.words.save(folder)
@@ -143,7 +158,7 @@ class TextClassifier:
             fitted.temperature, fitted.threshold = float(about["temperature"]), float(about["threshold"])
             fitted.longest, fitted.reason = about["longest"], about["reason"]
             fitted.tried = [Tried(**tried) for tried in about["tried"]]
-            base = about["base"]
+            base, fitted.mix = about["base"], float(about.get("mix", 1.0))
         except (KeyError, TypeError, ValueError):
             raise ArtifactError(f"{folder / ABOUT}: damaged: not what a classifier is read from") from None
         if fitted.way == "ngrams":
@@ -152,8 +167,12 @@ class TextClassifier:
             numbers = np.array([known[label] for _, label in rows], np.int64)
             fitted.ngrams = ClassNGrams.fit([text for text, _ in rows], numbers, len(labels))
             return cls(fitted, rows=[(text, label) for text, label in rows])
+        if fitted.way == "head":
+            fitted.head = TunedHead.load(folder, device)
+            if fitted.mix == 1:
+                return cls(fitted, base=base)
         fitted.words, fitted.linear = Words.load(folder), Linear.load(folder, fitted.temperature)
         if fitted.way != "states":
-            return cls(fitted)
+            return cls(fitted, base=base if fitted.way == "head" else None)
         fitted.states = States.load(folder)
         return cls(fitted, Reader.open(find_base(base), device), base)

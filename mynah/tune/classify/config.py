@@ -8,14 +8,14 @@ from pydantic import Field
 
 from mynah.config import Config
 
-#: Words alone; the states of a base beside them; n-gram models of the classes.
-WayName = Literal["words", "states", "ngrams"]
+#: Words alone; the states of a base beside them; n-gram models of the classes; a base and a head tuned on them.
+WayName = Literal["words", "states", "ngrams", "head"]
 
 
 class ClassifyConfig(Config):
     """Settings of a classifier."""
 
-    way: Literal["auto", "words", "states", "ngrams"] = Field(
+    way: WayName | Literal["auto"] = Field(
         "auto", description="how texts are told apart; auto: as does best on rows that it has not seen"
     )
     balanced: bool | None = Field(

@@ -112,7 +112,7 @@ def softmax(logits: Floats) -> Floats:
 
 def log_loss(logits: Floats, numbers: npt.NDArray[np.int64], temperature: float) -> float:
     """Return the mean of -log p of the right class, in nats, of (N, K) logits."""
-    return float(-_log_softmax(logits / temperature)[np.arange(len(numbers)), numbers].mean())
+    return float(-log_softmax(logits / temperature)[np.arange(len(numbers)), numbers].mean())
 
 
 def fit_temperature(logits: Floats, numbers: npt.NDArray[np.int64]) -> float:
@@ -126,7 +126,7 @@ def fit_temperature(logits: Floats, numbers: npt.NDArray[np.int64]) -> float:
     each, doubt = np.arange(len(numbers)), 1 / (len(numbers) + 2)
 
     def loss(power: float) -> float:
-        said = _log_softmax(logits / np.exp(power))
+        said = log_softmax(logits / np.exp(power))
         right = said[each, numbers]
         others = (said.sum(axis=1) - right) / max(1, logits.shape[1] - 1)
         return float(-((1 - doubt) * right + doubt * others).mean())
@@ -134,7 +134,8 @@ def fit_temperature(logits: Floats, numbers: npt.NDArray[np.int64]) -> float:
     return float(np.exp(minimize_scalar(loss, bounds=(-5.0, 8.0), method="bounded").x))
 
 
-def _log_softmax(logits: Floats) -> Floats:
+def log_softmax(logits: Floats) -> Floats:
+    """Return log(exp(z) / sum exp(z)) over the last axis of (N, K)."""
     top = logits.max(axis=1, keepdims=True)
     result: Floats = logits - top - np.log(np.exp(logits - top).sum(axis=1, keepdims=True))
     return result
