@@ -6,7 +6,7 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Group, Parameter
 
@@ -16,6 +16,9 @@ from mynah.errors import ConfigError
 
 #: As `mynah.pipeline.recipe.Recipe.task`.
 TaskName = Literal["auto", "chat", "classify", "translate", "generate"]
+if TYPE_CHECKING:
+    from mynah.pipeline.recipe import Recipe
+
 _DIAL = Group("How long, how large", sort_key=1)
 _MORE = Group("More", sort_key=4)
 
@@ -95,7 +98,7 @@ def build(
     sources: str
         Files and folders: tables, JSON, exports of chat apps, text; docs/sources.md lists all kinds.
     """
-    _run(sources, flags, reading, cleaning, {}, "")
+    run_from(sources, flags, *settle(sources, flags, reading, cleaning, {}, ""))
 
 
 def pretrain(
@@ -113,43 +116,73 @@ def pretrain(
     sources: str
         Files and folders: tables, JSON, exports of chat apps, text; docs/sources.md lists all kinds.
     """
-    _run(sources, flags, reading, cleaning, {"plan": {"replies": False}}, "-base")
+    run_from(
+        sources, flags, *settle(sources, flags, reading, cleaning, {"plan": {"replies": False}}, "-base")
+    )
 
 
-def _run(
+def settle(
     sources: tuple[str, ...],
     flags: Flags,
     reading: InputFlags,
     cleaning: CleanFlags,
     more: dict[str, Any],
     ending: str,
-) -> None:
+) -> tuple[Recipe, Path]:
+    """Return the recipe of a build, and the directory of its run.
+
+    Args:
+        sources: as given.
+        flags: of the build.
+        reading: flags.
+        cleaning: flags.
+        more: keys that the command itself sets.
+        ending: of the run's name, where it has none.
+
+    Raises:
+        ConfigError: if there is no input, a flag makes no sense, or the name is none.
+    """
     from mynah.pipeline.recipe import load_recipe
 
     values = {**flags.to_recipe(), "collect": reading.to_recipe(), "clean": cleaning.to_recipe()}
     chosen = merge(given(values), more)
     for assignment in flags.set_:
         chosen = merge(chosen, parse_assignment(assignment))
+    files = sources_of(sources, flags)
     if flags.sample is not None:
-        sources, chosen = _sample(flags.sample, sources, chosen)
-    if not sources:
+        chosen = merge(
+            {"evaluate": {"questions": str(files[0].parent / f"questions_{flags.sample}.jsonl")}}, chosen
+        )
+    if not files:
         raise ConfigError("no input given; for example: mynah build chats.csv")
     recipe = load_recipe(flags.recipe, chosen, exclusive=("minutes", "size"))
     default = f"sample-{flags.sample}" if flags.sample else PurePath(sources[0]).stem
     name = flags.name or default + ending
     if not re.fullmatch(r"[^/\\\0]{1,100}", name) or name in (".", ".."):
         raise ConfigError(f"--name {name!r}: expected a plain folder name")
-    directory = flags.runs / name
+    return recipe, flags.runs / name
 
+
+def run_from(sources: tuple[str, ...], flags: Flags, recipe: Recipe, directory: Path) -> None:
+    """Build with progress on the terminal.
+
+    Raises:
+        MynahError: as `build`.
+    """
     from mynah.cli.progress import run_build
 
-    run_build(list(map(as_source, sources)), recipe, directory, again=again(sys.argv[1:]))
+    run_build(sources_of(sources, flags), recipe, directory, again=again(sys.argv[1:]))
 
 
-def _sample(
-    language: str, sources: tuple[str, ...], chosen: dict[str, Any]
-) -> tuple[tuple[str, ...], dict[str, Any]]:
-    """Return the bundled log and its questions."""
+def sources_of(sources: tuple[str, ...], flags: Flags) -> list[Any]:
+    """Return what is read: files, folders and URLs as given, or the bundled log of a language.
+
+    Raises:
+        ConfigError: if there is no such log, or files beside it.
+    """
+    if flags.sample is None:
+        return list(map(as_source, sources))
+    language = flags.sample
     from importlib.resources import files as resources
 
     folder = Path(str(resources("mynah") / "samples"))
@@ -158,8 +191,7 @@ def _sample(
         known = sorted(p.stem.removeprefix("shop_") for p in folder.glob("shop_*.csv"))
         wrong = "takes no files" if sources else f"{language}: no such sample"
         raise ConfigError(f"--sample {wrong}; expected one of: {', '.join(known)}")
-    questions = {"evaluate": {"questions": str(folder / f"questions_{language}.jsonl")}}
-    return (str(path),), merge(questions, chosen)
+    return [path]
 
 
 def again(arguments: list[str]) -> str:

@@ -29,6 +29,15 @@ mynah build --sample en --minutes 3""",
         """mynah pretrain book.txt --minutes 10
 mynah pretrain chats.csv --minutes 3 --prior ngram""",
     ),
+    "tune": (
+        "mynah.cli.tune:tune",
+        "Fit a model to a task: chat, classify, translate or generate; or show what it would learn.",
+        """mynah tune chats.csv --task chat --base smollm2
+mynah tune reviews.csv --task classify --how full --minutes 15
+mynah tune pairs.tsv --task translate --minutes 15
+mynah tune letters/ --task generate
+mynah tune chats.csv --show 5""",
+    ),
     "classify": (
         "mynah.cli.classify:classify",
         "Say which class texts are of, by a run that learned it.",
@@ -202,7 +211,8 @@ mynah export runs/chats -o chats-onnx --onnx""",
         "mynah.cli.talk:generate",
         "Continue a text.",
         """mynah generate runs/book --prompt "It was a"
-mynah generate runs/book --prompt "It was a" --temperature 0 --max-tokens 40""",
+mynah generate runs/book --prompt "It was a" --temperature 0 --max-tokens 40
+mynah generate runs/letters --prompt "Dear Ann," --count 5 --no-copy 12""",
     ),
 }
 

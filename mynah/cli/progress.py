@@ -13,8 +13,10 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 
 from mynah import artifacts
 from mynah.cli.flags import ask_on_terminal
+from mynah.data.split.split import TRAIN as TRAIN_PART
 from mynah.pipeline.answer_stage import ABOUT
 from mynah.pipeline.build import STAGES, build
+from mynah.pipeline.plan_stage import PLAN
 from mynah.pipeline.recipe import Recipe
 from mynah.pipeline.train_job import Job
 from mynah.stages import TRAIN, RunPaths, Silent
@@ -121,6 +123,21 @@ def run_build(sources: list[Path | str], recipe: Recipe, directory: Path, *, aga
     finally:
         reporter.close()
     _summary(console, result, directory)
+
+
+def prepare(sources: list[Path | str], recipe: Recipe, directory: Path) -> Path:
+    """Do what comes before training, with progress on stderr; return the folder of the records that are learned from.
+
+    Raises:
+        MynahError: as `build`.
+    """
+    reporter = TerminalReporter(Console(file=sys.stderr, soft_wrap=True))
+    try:
+        build(sources, recipe, directory, reporter, ask_on_terminal(), until=PLAN.name)
+    finally:
+        reporter.close()
+    paths = RunPaths(directory)
+    return paths.pairs / TRAIN_PART if paths.pairs.is_dir() else paths.records_of(TRAIN_PART)
 
 
 def run_job(job: Job, output: Path, world: World) -> None:
@@ -241,4 +258,7 @@ def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
     for line in lines:
         console.print(line, highlight=False, markup=False)
     console.print(f"report     {directory / 'report.html'}", highlight=False, markup=False)
-    console.print(f"talk       mynah chat {directory}", highlight=False, markup=False)
+    ask = f"talk       mynah chat {directory}"
+    if "chat" not in result:
+        ask = f'write      mynah generate {directory} --prompt "It was"'
+    console.print(ask, highlight=False, markup=False)

@@ -232,20 +232,65 @@ def _converse(opened: Run, lines: Iterator[str]) -> None:
             )
 
 
-def generate(run: Path, *, prompt: str = "", sampling: Sampling = Sampling()) -> None:
+def generate(
+    run: Path,
+    *,
+    prompt: str = "",
+    count: Annotated[int, Parameter(name=("--count", "-n"))] = 1,
+    no_copy: int | None = None,
+    sampling: Sampling = Sampling(),
+) -> None:
     """Continue a text.
+
+    Of a run it is said on stderr how much the texts repeat, and how much of them is copied from what it has learned.
 
     Parameters
     ----------
     run: Path
         A run that mynah build made, or a Hugging Face directory.
     prompt: str
-        How the text begins.
+        How the text begins: its first line, or a title.
+    count: int
+        How many texts; with more than one, each ends in an empty line.
+    no_copy: int
+        Never copy so many tokens on end from the text that was learned.
     """
+    from mynah.evaluate.writing import COPIED, describe_writing, measure_writing
     from mynah.generate.chat import continue_text
+    from mynah.generate.copies import Runs
 
+    if count < 1:
+        raise ConfigError(f"--count {count}: expected 1 or more")
+    if no_copy is not None and no_copy < 2:
+        raise ConfigError(f"--no-copy {no_copy}: expected 2 or more")
+    learned = _learned(run)
+    if no_copy is not None and learned is None:
+        raise ConfigError(
+            f"--no-copy: {run} has no text that it learned beside it; expected a run of mynah build"
+        )
     opened = sampling.open(run, temperature=0.8)
-    print(prompt, end="", flush=True)
-    for piece in continue_text(opened.model, opened.tokenizer, prompt, opened.sampling):
-        print(piece, end="", flush=True)
-    print()
+    copies = Runs(learned, no_copy) if no_copy is not None and learned is not None else None
+    written = []
+    for number in range(count):
+        seed = opened.sampling.seed
+        config = opened.sampling.model_copy(update={"seed": seed + number if seed is not None else None})
+        text = ""
+        print(prompt, end="", flush=True)
+        for piece in continue_text(opened.model, opened.tokenizer, prompt, config, copies):
+            text += piece
+            print(piece, end="", flush=True)
+        print("\n" if count > 1 else "")
+        written.append(opened.tokenizer.encode(text))
+    if learned is not None:
+        told = describe_writing(measure_writing(written, Runs(learned, COPIED)))
+        print(f"({told})", file=sys.stderr)
+
+
+def _learned(run: Path) -> Any:
+    """Return the tokens that a run has learned from, (N,); None of what is no run."""
+    from mynah.pipeline.open_run import find_run
+    from mynah.stages import RunPaths
+    from mynah.tokenizer.dataset import TokenSet
+
+    path = RunPaths(find_run(run)).tokens_of("train")
+    return TokenSet.load(path).tokens if path.is_file() else None

@@ -24,7 +24,9 @@ from mynah.evaluate.replies import (
     read_questions,
     reply_to_all,
 )
+from mynah.evaluate.writing import COPIED, measure_writing
 from mynah.generate.chat import continue_text
+from mynah.generate.copies import Runs
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.trained import load_base, load_trained
 from mynah.model.transformer import Transformer
@@ -37,6 +39,8 @@ from mynah.tokenizer.tokenizer import Tokenizer
 ASKED = 100
 #: A prompt made of running text is this many characters long.
 PROMPT_CHARACTERS = 80
+#: Texts are written at this temperature where nothing else is said.
+WRITING = 0.8
 
 
 def evaluate_run(
@@ -103,6 +107,10 @@ def evaluate_run(
         result["chat"] = _parts(everything, summarise(said, held_out, replies_only=True))
     chosen = _chosen(paths.records_of("held_out"), samples, tuned)
     result["samples"] = _samples(talker, tokenizer, chosen, sampling, tuned)
+    if not tuned and chosen:
+        learned = Runs(TokenSet.load(paths.tokens_of("train")).tokens, COPIED)
+        written = [tokenizer.encode(sample["reply"]) for sample in result["samples"]]
+        result["writing"] = measure_writing(written, learned)
     if questions is not None and tuned:
         known = exchanges(list(map(as_conversation, read_records(paths.records_of("train")))))
         result["questions"] = ask(talker, tokenizer, read_questions(questions), known, sampling)
@@ -192,10 +200,12 @@ def _samples(
     """Answer (or continue) held-out prompts."""
     if not tuned:
         made = []
+        # Always the likeliest token goes round in circles: nobody writes so (Holtzman et al. 2020).
+        drawn = sampling if sampling.temperature else sampling.model_copy(update={"temperature": WRITING})
         for record in chosen:
             text = "".join(record.texts)
             prompt = text[:PROMPT_CHARACTERS]
-            reply = "".join(continue_text(model, tokenizer, prompt, sampling))
+            reply = "".join(continue_text(model, tokenizer, prompt, drawn))
             expected = text[PROMPT_CHARACTERS : 3 * PROMPT_CHARACTERS]
             made.append({"prompt": prompt, "reply": reply, "expected": expected})
         return made

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mynah.data.records import Message
+from mynah.generate.copies import Runs
 from mynah.generate.engine import Request, generate
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
@@ -35,7 +36,13 @@ def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
         yield held
 
 
-def text_request(model: Transformer, tokenizer: Tokenizer, prompt: str, config: SamplingConfig) -> Request:
+def text_request(
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompt: str,
+    config: SamplingConfig,
+    copies: Runs | None = None,
+) -> Request:
     """Return how a text goes on; one beyond the context loses its beginning, but not what begins every text."""
     room = room_for_prompt(model.config.context_length, config.max_tokens)
     ids = tokenizer.begin(prompt)
@@ -43,7 +50,7 @@ def text_request(model: Transformer, tokenizer: Tokenizer, prompt: str, config: 
     if len(ids) > room:
         ids = [*ids[:kept], *ids[len(ids) - max(0, room - kept) :]][:room]
     stop = tokenizer.template.stop_ids | {tokenizer.control.bos}  # the next text begins: this one is over
-    return Request(ids, config, stop, tokenizer.template.forbidden_ids - stop)
+    return Request(ids, config, stop, tokenizer.template.forbidden_ids - stop, copies=copies)
 
 
 def chat_request(
@@ -72,10 +79,22 @@ def chat_request(
 
 
 def continue_text(
-    model: Transformer, tokenizer: Tokenizer, prompt: str, config: SamplingConfig
+    model: Transformer,
+    tokenizer: Tokenizer,
+    prompt: str,
+    config: SamplingConfig,
+    copies: Runs | None = None,
 ) -> Iterator[str]:
-    """Yield the text that follows a prompt; a prompt beyond the context loses its beginning."""
-    request = text_request(model, tokenizer, prompt, config)
+    """Yield the text that follows a prompt; a prompt beyond the context loses its beginning.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: its own.
+        prompt: what the text begins with.
+        config: how it is drawn.
+        copies: runs that are not copied.
+    """
+    request = text_request(model, tokenizer, prompt, config, copies)
     ids = (drawn.token for drawn in generate(model, request))
     yield from until(tokenizer.stream(ids, request.prompt), config.stop)
 

@@ -9,6 +9,7 @@ from itertools import islice
 import torch
 
 from mynah.errors import ConfigError
+from mynah.generate.copies import Runs
 from mynah.generate.sampling import Drawn, Sampler
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
@@ -30,6 +31,8 @@ class Request:
     forbid: Collection[int] = ()
     #: give log-probabilities, and those of so many of the likeliest tokens; None: give none
     likeliest: int | None = None
+    #: a token that would copy a run of them is not drawn; None: any may be
+    copies: Runs | None = None
 
 
 @dataclass
@@ -89,7 +92,11 @@ def decode(
 
 def _begin(model: Transformer, number: int, request: Request) -> _Running:
     sampler = Sampler(
-        request.config, request.forbid, device=model.embed.weight.device, likeliest=request.likeliest
+        request.config,
+        request.forbid,
+        device=model.embed.weight.device,
+        likeliest=request.likeliest,
+        copies=request.copies,
     )
     return _Running(number, request, sampler, _room(model, request))
 

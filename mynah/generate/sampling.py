@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from mynah.errors import GenerationError
+from mynah.generate.copies import Runs
 from mynah.generate.settings import SamplingConfig
 
 #: Nearer to zero than this, division by the temperature would overflow.
@@ -39,6 +40,7 @@ class Sampler:
         *,
         device: torch.device = torch.device("cpu"),
         likeliest: int | None = None,
+        copies: Runs | None = None,
     ) -> None:
         """Prepare to draw.
 
@@ -47,8 +49,9 @@ class Sampler:
             forbid: ids that are never drawn.
             device: where the logits are.
             likeliest: give log-probabilities, and those of so many of the likeliest tokens; None: give none.
+            copies: no token is drawn that would copy a run of them, unless nothing else is left.
         """
-        self.config, self.likeliest = config, likeliest
+        self.config, self.likeliest, self.copies = config, likeliest, copies
         self.generator = torch.Generator(device=device)
         self.generator.seed() if config.seed is None else self.generator.manual_seed(config.seed)
         self._forbidden = torch.tensor(sorted(forbid), dtype=torch.int64, device=device)
@@ -59,12 +62,16 @@ class Sampler:
 
         Args:
             logits: (V,) float32; not changed.
-            seen: ids of the row so far, for the repetition penalty.
+            seen: ids of the row so far, for the repetition penalty and what would be copied.
 
         Raises:
             GenerationError: if no token can be drawn, as a logit is not a number or all tokens are forbidden.
         """
         allowed = logits.index_fill(0, self._forbidden, float("-inf")) if len(self._forbidden) else logits
+        if self.copies is not None and len(copied := self.copies.copies(seen)):
+            others = allowed.index_fill(0, torch.from_numpy(copied).to(allowed.device), float("-inf"))
+            if bool(torch.isfinite(others.max())):
+                allowed = others
         best = allowed.max()
         if not torch.isfinite(best):  # the maximum of what holds a NaN is NaN
             raise GenerationError(

@@ -115,7 +115,10 @@ def build(
             for stage in _NETWORK if classifies else _CLASSES:  # what another task left here
                 stages.remove(stage.name)
             wanted = _CLASSES if classifies else _NETWORK
-            _run(made, [stage for stage in wanted if names.index(stage.name) <= last])
+            whole = last == len(STAGES) - 1  # a stage of one task is the end of no other
+            _run(
+                made, [s for s in wanted if whole or (STAGES[last] in wanted and names.index(s.name) <= last)]
+            )
             if BESIDE.name not in made.made:  # what an earlier build compared, perhaps on other records
                 stages.remove(BESIDE.name)
         except BaseException:
@@ -125,7 +128,7 @@ def build(
             raise
         paths = RunPaths(directory)
         page, measured = _PAGES.get(made.task, (write_report, lambda paths: paths.evaluation))
-        if made.task != "classify" and names.index(until) < names.index(EVALUATE.name):
+        if CLASSIFY.name not in made.made and last < names.index(EVALUATE.name):
             return {}
         if stages.ran or not paths.report.is_file():
             page(paths, stages.timings())

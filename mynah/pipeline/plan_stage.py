@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import numpy as np
 from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.config import build_config
+from mynah.data.store import read_records
 from mynah.device import BASE_BYTES, USABLE, available_memory
 from mynah.errors import ConfigError
 from mynah.evaluate.replies import read_questions
@@ -29,6 +31,7 @@ from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.speed import products_speed
 from mynah.plan.times import Ahead
 from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.examples import encoded_records
 from mynah.train.config import TrainConfig
 from mynah.train.memory import check_memory, training_memory
 from mynah.train.rates import rates
@@ -42,6 +45,8 @@ MEASURED_OF_ADAPTER, MEASURING_OF_ADAPTER = 4096, 0.1
 #: Pairs of replies of a step, tokens of each reply with what comes before it at most, and the rate as a share of
 #: fine-tuning's: preferences are learned gently, or the replies fall apart (Rafailov et al. 2023, appendix B).
 PAIRS_A_STEP, LONGEST_PAIR, PREFER_RATE = 4, 512, 0.05
+#: Records longer than a row: beside the plan, and how many are named.
+LONG, LONG_SHOWN = "long.json", 40
 #: A reply in the evaluation is taken to have so many tokens, where it may be longer.
 TYPICAL_REPLY = 40
 
@@ -196,7 +201,37 @@ def _planned(build: Build, plan: Plan, spent: float, total: float, out: Path) ->
             )
         )
     artifacts.write_json(out / build.paths.plan.name, plan.to_json())
-    return {}
+    if plan.tune is None:
+        return {}
+    found = _long_rows(build, plan.tune)
+    artifacts.write_json(out / LONG, found)
+    return {"long": found["count"]}
+
+
+def _long_rows(build: Build, config: TrainConfig) -> dict[str, Any]:
+    """Return which records with replies are longer than a row, and what becomes of them."""
+    data, _ = build.texts
+    lengths = np.diff(data.starts)
+    replies = np.add.reduceat(data.reply, data.starts[:-1]) if len(data) else np.zeros(0)
+    # The token that ends a record is predicted and not read.
+    long = (lengths - 1 > config.context_length) & (replies > 0)
+    where = np.flatnonzero(long)
+    shown: list[dict[str, Any]] = []
+    if len(where):
+        wanted = set(where[:LONG_SHOWN].tolist())
+        records = encoded_records(read_records(build.records_of("train")), build.tokenizer)
+        for number, record in enumerate(itertools.islice(records, int(where[:LONG_SHOWN][-1]) + 1)):
+            if number in wanted:
+                shown.append(
+                    {"place": record.place, "tokens": int(lengths[number]), "counted": int(replies[number])}
+                )
+    return {
+        "count": len(where),
+        "records": len(data),
+        "context_length": config.context_length,
+        "choice": config.long,
+        "shown": shown,
+    }
 
 
 def _held(build: Build, available: int | None) -> Held | None:
@@ -242,7 +277,18 @@ def adapter_settings(build: Build) -> dict[str, Any]:
 
 
 def _say_plan(build: Build, manifest: Manifest) -> Iterator[str]:
-    yield from plan_of(build).reasons
+    plan = plan_of(build)
+    yield from plan.reasons
+    if (count := manifest.counts.get("long")) and plan.tune is not None:
+        becomes = {
+            "split": "learned in pieces that overlap (plan.tune.long: cut or drop)",
+            "cut": "their oldest turns are cut off",
+            "drop": "left out",
+        }[plan.tune.long]
+        yield (
+            f"{count:,} conversations are longer than the {plan.tune.context_length} tokens of a row: {becomes}; "
+            "the report has their lines"
+        )
 
 
 PLAN = Stage(

@@ -11,7 +11,7 @@ from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
 from mynah.report.pair_words import PAIR_WORDS
-from mynah.report.run_report import curves, reasons, timings_table
+from mynah.report.run_report import curves, long_rows, reasons, timings_table
 from mynah.report.style import page
 from mynah.report.words import WORDS
 from mynah.stages import RunPaths
@@ -30,6 +30,7 @@ def write_pair_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> No
         *(_verdict(result) for result in results),
         "" if results else f'<p class="verdict bad">{_w("not_measured")}</p>',
         *(_direction(result) for result in results),
+        long_rows(paths),
         curves(paths),
         f"<h2>{bilingual(WORDS['plan'])}</h2>{reasons(paths)}",
         f"<details><summary>{bilingual(WORDS['data_details'])}</summary>{described}</details>",

@@ -34,6 +34,7 @@ def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
         _scores(paths),
         _questions(paths),
         _preferences(paths),
+        long_rows(paths),
         curves(paths),
         _samples(paths),
         _plan(paths),
@@ -168,6 +169,25 @@ def _questions(paths: RunPaths) -> str:
     )
 
 
+def long_rows(paths: RunPaths) -> str:
+    """Return which conversations are longer than a row and what becomes of them, as a section; nothing if none is."""
+    path = paths.plan.parent / "long.json"
+    found: dict[str, Any] = artifacts.read_json(path) if path.is_file() else {"count": 0}
+    if not found["count"]:
+        return ""
+    said = _w(
+        f"long_{found['choice']}",
+        count=f"{found['count']:,}",
+        records=f"{found['records']:,}",
+        context=str(found["context_length"]),
+    )
+    rows = [
+        [html.escape(row["place"]), f"{row['tokens']:,}", f"{row['counted']:,}"] for row in found["shown"]
+    ]
+    shown = table([_w("place"), _w("tokens_of"), _w("counted")], rows)
+    return f"<h2>{_w('long')}</h2><p>{said}</p><details><summary>{_w('place')}</summary>{shown}</details>"
+
+
 def _preferences(paths: RunPaths) -> str:
     """Say what was learned from pairs of replies, if there were any."""
     path = paths.preferred / "evaluation.json"
@@ -216,7 +236,23 @@ def _samples(paths: RunPaths) -> str:
         for s in _evaluation(paths)["samples"]
     ]
     head = [_w("prompt"), _w("reply"), _w("expected")]
-    return f"<h2>{_w('samples')}</h2>{table(head, rows, words=3, kind='talk')}"
+    return f"<h2>{_w('samples')}</h2>{_writing(paths)}{table(head, rows, words=3, kind='talk')}"
+
+
+def _writing(paths: RunPaths) -> str:
+    """Say how varied and how copied the samples of a model are that goes on with text."""
+    found = _evaluation(paths).get("writing")
+    if not found:
+        return ""
+    distinct = ", ".join(f"distinct-{n} {share:.2f}" for n, share in found["distinct"].items())
+    said = _w(
+        "writing",
+        repetition=f"{found['repetition']:.0%}",
+        distinct=distinct,
+        copied=f"{found['copied']:.0%}",
+        longest=str(found["longest"]),
+    )
+    return f"<p>{said}</p>"
 
 
 def _plan(paths: RunPaths) -> str:

@@ -103,6 +103,34 @@ WORDS: dict[str, tuple[str, str]] = {
         "在 {count} 对留出的回复中，{reward} 的较好回复获得了更大的提升；"
         "按每词元计，较好回复更可能的占 {after}，此前为 {before}。",
     ),
+    "writing": (
+        "Of the runs of four tokens {repetition} stand in the same sample before; {distinct}. {copied} of the tokens "
+        "stand in a run of ten that the training text holds, at most {longest} on end (mynah generate --no-copy N "
+        "blocks such runs).",
+        "{repetition} 的四词元片段在同一样本中重复出现；{distinct}。{copied} 的词元处于训练文本中也有的连续十词元片段，"
+        "最长 {longest} 个（mynah generate --no-copy N 可阻止照抄）。",
+    ),
+    "long": ("Longer than a row", "超出上下文长度的记录"),
+    "long_split": (
+        "{count} of {records} records are longer than the {context} tokens of a row: they are learned in pieces that "
+        "overlap by half, and every reply counts once (plan.tune.long = split; cut or drop are the other choices).",
+        "{records} 条记录中有 {count} 条超过 {context} 个词元：切成重叠一半的片段学习，每条回复各计一次"
+        "（plan.tune.long = split；也可选 cut 或 drop）。",
+    ),
+    "long_cut": (
+        "{count} of {records} records are longer than the {context} tokens of a row: their oldest turns are cut off, "
+        "and replies among them are not learned (plan.tune.long = cut).",
+        "{records} 条记录中有 {count} 条超过 {context} 个词元：最早的对话轮被截去，"
+        "其中的回复不再学习（plan.tune.long = cut）。",
+    ),
+    "long_drop": (
+        "{count} of {records} records are longer than the {context} tokens of a row and are left out (plan.tune.long = "
+        "drop).",
+        "{records} 条记录中有 {count} 条超过 {context} 个词元，未使用（plan.tune.long = drop）。",
+    ),
+    "place": ("where", "位置"),
+    "tokens_of": ("tokens", "词元数"),
+    "counted": ("of replies", "其中回复"),
     "samples": ("Samples", "示例"),
     "plan": ("Why this model", "模型的选择"),
     "parameters": ("{count} parameters.", "{count} 个参数。"),

@@ -57,4 +57,7 @@ def _edges(total: int, context_length: int) -> range:
 def planned_context(run: Path) -> int | None:
     """Return the context that a run was planned with, or None if it has no plan yet."""
     path = run / "plan" / "plan.json"
-    return int(artifacts.read_json(path)["pretrain"]["context_length"]) if path.is_file() else None
+    if not path.is_file():
+        return None
+    plan = artifacts.read_json(path)
+    return int((plan["tune"] or plan["pretrain"])["context_length"])

@@ -63,6 +63,11 @@ class TrainConfig(Config):
     word_dropout: float = Field(
         0.0, ge=0, lt=1, description="fine-tuning: share of the user's tokens blanked out, anew each time"
     )
+    long: Literal["split", "cut", "drop"] = Field(
+        "split",
+        description="fine-tuning, a conversation longer than a row: split into pieces that overlap by half, so that "
+        "every reply is learned; cut to its end, without its oldest turns; or dropped",
+    )
     spread: bool = Field(
         False,
         description="fine-tuning: the first pass reads each different reply once, then each a second time, and so on",

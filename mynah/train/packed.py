@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ from mynah.tokenizer.template import HEARD, SAID
 from mynah.train.batches import TokenBatch, ramp_for
 from mynah.train.ramp import BatchRamp
 
+#: What becomes of a conversation that is longer than a row.
+LongRows = Literal["split", "cut", "drop"]
 #: Pieces that keep an order are packed into rows so many at once.
 PACKED_AT_ONCE = 256
 #: What stands once at the beginning of a row is what this share of conversations begin with, if it is so many tokens.
@@ -41,8 +43,8 @@ class Repeats:
 class PackedBatches:
     """Rows of whole conversations side by side, for fine-tuning: loss on replies alone.
 
-    Tokens see their own conversation only (the segments say so). A conversation longer than a row is cut into
-    pieces that overlap by half, so that every reply is learned once, and with context.
+    Tokens see their own conversation only (the segments say so). A conversation longer than a row is split into
+    pieces that overlap by half, so that every reply is learned once, and with context; or as `long` says.
 
     With `word_dropout`, that share of what others say is blanked out, anew each time (Bowman et al. 2016),
     so that a reply hangs on all words of a question and not on the few that came with it before.
@@ -61,13 +63,19 @@ class PackedBatches:
         word_dropout: float = 0.0,
         repeats: Repeats = Repeats(),
         share_prefix: bool = False,
+        long: LongRows = "split",
     ) -> None:
-        """Raises DataError if no record holds a reply."""
+        """Raises DataError if no record holds a reply, or none that is short enough where longer ones are dropped."""
         self.data, self.seed, self.context_length = data, seed, context_length
         self.ramp, self.word_dropout = ramp_for(batch_size), word_dropout
-        pieces = _pieces(data, context_length)
+        pieces = _pieces(data, context_length, long)
         if not len(pieces):
-            raise DataError("no conversation with a reply to learn from")
+            dropped = (
+                f" that fits into {context_length} tokens, and longer ones are dropped"
+                if long == "drop"
+                else ""
+            )
+            raise DataError(f"no conversation with a reply to learn from{dropped}")
         #: the beginning-of-text token, which stands nowhere inside a text, stands for a blank
         self.blank = int(data.tokens[0])
         pieces = pieces[np.random.default_rng(seed).permutation(len(pieces))]
@@ -138,8 +146,13 @@ class PackedBatches:
         return np.random.default_rng((self.seed, epoch)).permutation(self.rows)
 
 
-def _pieces(data: TokenSet, context_length: int) -> npt.NDArray[np.int64]:
+def _pieces(data: TokenSet, context_length: int, long: LongRows = "split") -> npt.NDArray[np.int64]:
     """Return every record cut so that each piece fits a row, if it holds a target; only replies are targets.
+
+    Args:
+        data: the conversations.
+        context_length: tokens of a row.
+        long: what becomes of a longer record (`TrainConfig.long`).
 
     Returns:
         (P, 3): the position of a piece's first token and of the one after its last, and from which position on what
@@ -148,6 +161,11 @@ def _pieces(data: TokenSet, context_length: int) -> npt.NDArray[np.int64]:
     pieces = []
     for begin, end in zip(data.starts[:-1].tolist(), (data.starts[1:] - 1).tolist(), strict=True):
         done = first = begin
+        if long != "split" and end - begin > context_length:
+            first = done = end - context_length
+            if long == "cut" and (data.part[first + 1 : end + 1] == SAID).any():
+                pieces.append((first, end, done))
+            continue
         while True:
             last = min(first + context_length, end)
             if (data.part[done + 1 : last + 1] == SAID).any():

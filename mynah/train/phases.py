@@ -100,7 +100,11 @@ def rows_of_replies(model: ModelConfig, data: TokenSet, config: TrainConfig) -> 
 
 def _of_training(config: TrainConfig) -> dict[str, Any]:
     """Return what holds for the rows that are learned from, and not for those that are measured on."""
-    return {"word_dropout": config.word_dropout, "repeats": Repeats(config.spread, config.known_after)}
+    return {
+        "word_dropout": config.word_dropout,
+        "repeats": Repeats(config.spread, config.known_after),
+        "long": config.long,
+    }
 
 
 def _train(

@@ -191,6 +191,7 @@ ROWS: dict[str, Row] = {
     "ngram info": lambda place, out: [[place / "pens.ng"]],
     "chat": lambda place, out: [[place.run]],
     "classify": lambda place, out: [[place / "classes", "The room was cold."]],
+    "tune": lambda place, out: [[place / "chats.csv", "--show", "1", "--runs", out, "--base", "none"]],
     "translate": lambda place, out: [[place / "pairs", "dog"]],
     "teach": lambda place, out: [
         [place.run, "--question", "Do you sell skis?", "--reply", "Only in winter."]
