@@ -20,6 +20,7 @@ from mynah.pipeline.base_stage import covers, languages_of
 from mynah.pipeline.recipe import AUTO, NONE
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.speed import reading_speed
+from mynah.tune.classify.augment import Paraphrase
 from mynah.tune.classify.classifier import TextClassifier
 from mynah.tune.classify.doubts import doubts
 from mynah.tune.classify.fitting import fit
@@ -67,6 +68,7 @@ def _classify(build: Build, out: Path) -> Counts:
         longest,
         build.reporter.progress,
         _tuner(build, base),
+        _paraphrase(build),
     )
     made = TextClassifier(fitted, reader, base, [(row.text, row.label) for row in rows])
     made.save(out)
@@ -91,6 +93,15 @@ def _tuner(build: Build, base: str | None) -> Tuner | None:
     if base is None or build.recipe.classify.way not in ("auto", "head"):
         return None
     return Tuner(base, build.device, 60 * build.minutes * TUNING_SHARE, build.recipe.full)
+
+
+def _paraphrase(build: Build) -> Paraphrase | None:
+    """Return what says texts in other words: a translator there and back, if one is named."""
+    if (run := build.recipe.classify.translator) is None:
+        return None
+    from mynah.pipeline.open_translator import there_and_back
+
+    return there_and_back(run, str(build.device))
 
 
 def _measured(made: TextClassifier, known: Sequence[Labelled]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mynah import artifacts
 from mynah.config import build_config
-from mynah.errors import ArtifactError
+from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.settings import BeamConfig
 from mynah.pipeline.open_run import find_run, is_saved, open_run, recipe_of
 from mynah.pipeline.translate_stage import DIRECTIONS, directions_in, glossary_of
@@ -86,3 +87,27 @@ def open_translator(directory: Path | str, device: str = "auto") -> tuple[PairTr
         )
     opened = open_run(directory, device)
     return PairTranslator(opened.model, opened.tokenizer, way.directions), way
+
+
+def there_and_back(run: Path | str, device: str = "auto") -> Callable[[Sequence[str]], list[str]]:
+    """Return what says texts in other words: they are translated, and the translations back (Sennrich et al. 2016).
+
+    Texts are taken to be in the language that the run's pairs begin with.
+
+    Raises:
+        ArtifactError: as `open_translator`.
+        ConfigError: if the run has not learned both directions.
+    """
+    opened, way = open_translator(run, device)
+    if len(opened.directions) != 2:
+        raise ConfigError(
+            f"{run}: translates one way only; there and back needs both: mynah build pairs.tsv --set "
+            "translate.directions=both"
+        )
+    there, back = opened.directions
+
+    def said_otherwise(texts: Sequence[str]) -> list[str]:
+        others = [found.text for found in opened.translate(texts, there, way.beam)]
+        return [found.text for found in opened.translate(others, back, way.beam)]
+
+    return said_otherwise

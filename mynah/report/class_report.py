@@ -70,6 +70,7 @@ def _ways(about: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     rows = []
     for tried in about["tried"]:
         name = _w(tried["way"]) + (_w("balanced") if tried["balanced"] else "")
+        name += _w("augmented") if tried.get("augmented") else ""
         measured = held.get(tried["way"]) if _is_measured(tried, about["tried"], about["way"]) else None
         figures = [f"{measured[key]:.1%}" for key in ("macro_f1", "accuracy")] if measured else ["", ""]
         loss = f"{measured['log_loss']:.3f}" if measured else ""

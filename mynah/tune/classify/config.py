@@ -21,6 +21,15 @@ class ClassifyConfig(Config):
     balanced: bool | None = Field(
         None, description="whether each class counts as much as any other; default: where that does better"
     )
+    augment: bool | None = Field(
+        None,
+        description="whether rows made from rows (words left out, swapped, misspelt, in other case) are learned too; "
+        "default: where that does better on rows that were not seen",
+    )
+    translator: str | None = Field(
+        None,
+        description="a run that translates both ways: rows are made by translating there and back, too",
+    )
     outside: float = Field(
         0.05,
         ge=0,

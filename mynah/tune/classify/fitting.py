@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from mynah.data.records import Labelled
 from mynah.errors import ConfigError
+from mynah.tune.classify.augment import Paraphrase, augmented
 from mynah.tune.classify.class_ngrams import ClassNGrams
 from mynah.tune.classify.config import ClassifyConfig
 from mynah.tune.classify.labels import Labels, folds_of
@@ -31,6 +32,8 @@ FOLDS, MANY, ASKED = 5, 8_000, 3_000
 WORTH = 0.005
 #: Classes that differ more than this in rows are tried with equal weights as well.
 UNEVEN = 3.0
+#: Of more rows than this, no rows are made unless that is asked for: it takes long and hardly helps.
+MOST_AUGMENTED = 5_000
 #: Shares of a tuned head beside words that are tried.
 MIXES = (1.0, 0.85, 0.7, 0.5)
 #: The n-gram models of more classes than this would take longer than they teach.
@@ -51,6 +54,8 @@ class Tried:
     #: -log p of the right class in nats, after the temperature
     log_loss: float
     seconds: float
+    #: whether rows made from rows were learned as well
+    augmented: bool = False
 
 
 @dataclass
@@ -89,6 +94,7 @@ def fit(
     longest: int | None = None,
     told: Told | None = None,
     tuner: Tuner | None = None,
+    paraphrase: Paraphrase | None = None,
 ) -> Fitted:
     """Fit to labelled texts.
 
@@ -100,6 +106,7 @@ def fit(
         longest: tokens of a text that it reads; None: all.
         told: is told what is being done and what share of it is done.
         tuner: of a head over a base; None: there is no base, or no time.
+        paraphrase: says texts in other words, for `augmented`; None: nobody does.
 
     Raises:
         DataError: if nothing can be learned from the classes (`Labels.of`).
@@ -121,6 +128,7 @@ def fit(
         )
     made.tried = [tried for tried, _ in scores.values()]
     (made.way, balanced), made.reason = _best(made.tried)
+    more = _augment(made, texts, numbers, folds, seed, balanced, features, scores, config, reader, paraphrase)
     made.asked = np.flatnonzero(folds >= 0)
     logits = scores[made.way, balanced][1][made.asked]
     made.temperature = fit_temperature(logits, numbers[made.asked])
@@ -132,13 +140,68 @@ def fit(
     if made.way == "ngrams":
         made.ngrams = ClassNGrams.fit(texts, numbers, len(labels))
     elif made.way != "head":
-        linear = Linear.fit(features[made.way], numbers, len(labels), balanced=balanced)
+        x, y = features[made.way], numbers
+        if more is not None:
+            x, y = more
+        linear = Linear.fit(x, y, len(labels), balanced=balanced)
         made.linear = linear.with_temperature(made.temperature)
     made.beside = _beside(made, features, texts, numbers, scores)
     # What the other ways rest on is not kept.
     made.words = made.words if made.way in ("words", "states") or made.mix < 1 else None
     made.states = made.states if made.way == "states" else None
     return made
+
+
+def _augment(
+    made: Fitted,
+    texts: Sequence[str],
+    numbers: Integers,
+    folds: Integers,
+    seed: int,
+    balanced: bool,
+    features: dict[str, Any],
+    scores: Scores,
+    config: ClassifyConfig,
+    reader: Reader | None,
+    paraphrase: Paraphrase | None,
+) -> tuple[Any, Integers] | None:
+    """Try the best linear way with rows made from rows; return features and classes to learn if that does better.
+
+    Of the rows that are asked about nothing is made that is learned.
+    """
+    from scipy.sparse import vstack
+
+    wanted = config.augment is True or (config.augment is None and len(texts) <= MOST_AUGMENTED)
+    if not wanted or made.way not in features or made.words is None:
+        return None
+    begun = time.monotonic()
+    said, of = augmented(texts, seed, paraphrase)
+    if not said:
+        return None
+    new, origin = made.words(said), np.array(of)
+    if made.way == "states":
+        assert reader is not None
+        assert made.states is not None
+        states = reader.states(reader.encode(said, made.longest), made.states.weight)
+        new = joined(new, made.states.features(states))
+    x = features[made.way]
+    logits = np.zeros((len(numbers), len(made.labels)))
+    for fold in range(folds.max() + 1):
+        mine = folds == fold
+        others = ~mine[origin]
+        given = vstack([x[~mine], new[others]]).tocsr()
+        right = np.concatenate([numbers[~mine], numbers[origin[others]]])
+        logits[mine] = Linear.fit(given, right, len(made.labels), balanced=balanced).logits(x[mine])
+    tried, _ = _score(made.way, balanced, logits, numbers, folds, time.monotonic() - begun)
+    tried = replace(tried, augmented=True)
+    before = scores[made.way, balanced][0]
+    made.tried.append(tried)
+    if config.augment is None and tried.macro_f1 < before.macro_f1 + WORTH:
+        made.reason += f"; with {len(said):,} rows made from these {tried.macro_f1:.1%}, left out"
+        return None
+    made.reason += f"; {tried.macro_f1:.1%} with {len(said):,} rows made from these, which are learned too"
+    scores[made.way, balanced] = tried, logits
+    return vstack([x, new]).tocsr(), np.concatenate([numbers, numbers[origin]])
 
 
 def _tune(
