@@ -34,7 +34,7 @@ from mynah.data.readers.given import Text, to_records
 from mynah.data.records import Record
 from mynah.device import available_memory, pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
-from mynah.evaluate.language_model import draw_order
+from mynah.evaluate.language_model import draw_order, score_network, summarise
 from mynah.generate.chat import ChatSession, continue_text
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.bases import find_base
@@ -152,6 +152,28 @@ class GPT3:
             SamplingConfig, {**self.sampling.model_dump(), "temperature": 0.8, **sampling}, "generate"
         )
         return "".join(continue_text(model, tokenizer, prompt, config))
+
+    def evaluate(self, texts: Iterable[Text]) -> dict[str, float]:
+        """Return how well texts are predicted that it should not have learned: bpb, perplexity, accuracy.
+
+        Of a model that talks, replies alone are measured, where there are some.
+
+        Args:
+            texts: as `train` takes them.
+
+        Raises:
+            ConfigError: if the model has not been trained.
+            DataError: if there is no text.
+        """
+        model, tokenizer = self._ready()
+        data = encode_records(to_records(texts), tokenizer)
+        if not len(data):
+            raise DataError("there is no text to measure on")
+        scores = score_network(model, data, model.config.context_length)
+        score = summarise(scores, data, replies_only=self.talks and bool(data.reply.any()))
+        if score is None:
+            raise DataError("there is no text to measure on: every row is empty")
+        return {"bpb": score.bpb, "perplexity": score.perplexity, "accuracy": score.accuracy}
 
     def save(self, directory: str | Path) -> Path:
         """Write model and tokenizer into a folder that `from_pretrained` and `mynah chat` open.

@@ -13,7 +13,7 @@ from pathlib import Path
 from mynah.data.collect.parallel_files import Unit
 from mynah.data.collect.together import find_units
 from mynah.data.readers.inputs import find_inputs
-from mynah.data.records import Labelled, Record, Rejected, kind_of
+from mynah.data.records import Labelled, Preference, Record, Rejected, kind_of
 from mynah.data.sources import GENERAL, Ask, CollectConfig, Reading, Source, flag_of, is_url, is_web
 from mynah.errors import ConfigError, DataError, MynahError
 
@@ -130,7 +130,7 @@ class Collector:
 
     def _unit(self, unit: Unit, source: Source) -> Iterator[Record | Rejected]:
         reading = Reading(self.config, source, self.ask, alone=not self.several)
-        items = unit.read(reading)
+        items = map(_if_usable, unit.read(reading))
         first = list(itertools.islice(items, FIRST_ROWS))
         source.unused = sorted(self.config.told - reading.used)
         if not self.several and (meant := [s for s in source.unused if s not in GENERAL]):
@@ -160,6 +160,15 @@ class Collector:
         source.unused = sorted(self.config.told - reading.used)
         source.rows = source.rows or units
         reading.close()
+
+
+def _if_usable(item: Record | Rejected) -> Record | Rejected:
+    """Refuse a preference that prefers nothing."""
+    if isinstance(item, Preference) and item.chosen.strip() == item.rejected.strip():
+        file, _, line = item.place.rpartition(":")
+        reason = "the better and the worse reply are the same"
+        return Rejected(file, int(line), reason) if line.isdecimal() else Rejected(item.place, 0, reason)
+    return item
 
 
 def check_settings(config: CollectConfig, sources: Sequence[Source]) -> None:

@@ -95,6 +95,17 @@ def test_preferences(tmp_path: Path) -> None:
     assert result.records == [Preference((Message("user", "a"),), "b", "z", "f.json:1")]
 
 
+def test_a_preference_that_prefers_nothing_is_refused_with_its_line(tmp_path: Path) -> None:
+    rows = [{"prompt": f"{n}?", "chosen": "yes", "rejected": "no" if n != 2 else " yes"} for n in range(5)]
+    found = read(tmp_path / "p.jsonl", "\n".join(map(json.dumps, rows)))
+    assert len(found.records) == 4
+    assert [(r.place, r.reason) for r in found.rejected] == [
+        ("p.jsonl:3", "the better and the worse reply are the same")
+    ]
+    with pytest.raises(DataError, match="1 of 1|the better and the worse reply are the same"):
+        read(tmp_path / "q.jsonl", json.dumps(rows[2]))
+
+
 def test_alpaca_joins_instruction_and_input(tmp_path: Path) -> None:
     rows = [
         {"instruction": "Add", "input": "1 2", "output": "3"},
