@@ -33,7 +33,7 @@ from machine import describe
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from mynah.answers.scoring import Scorer
+from mynah.generate.scoring import Scorer
 from mynah.data.preprocess import words
 from mynah.data.records import Message
 from mynah.data.store import read_records

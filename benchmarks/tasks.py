@@ -6,8 +6,8 @@ DATA holds a folder a set (`cls_sms_spam`, ...). A set without a test part of it
 drawn by the seed. Rows to learn from whose text stands in the test part as well are taken out first and counted.
 `states` is left out of sets in a language that the base does not know. Macro-F1 and accuracy of the test part: the mean
 over seeds, and how far the seeds are apart. `--head` tunes a head for so long, its trial on four fifths of the rows
-included. Of cls_clinc150 it is also told how well texts of no class are told from the others (area under the ROC curve of the
-surest class's probability, and how many of either kind are said to be of none).
+included. Of cls_clinc150 it is also told how well texts of no class are told from the others (area under the ROC curve
+of the surest class's probability, and how many of either kind are said to be of none).
 """
 
 from __future__ import annotations
@@ -120,7 +120,8 @@ def _tell_outside(way: str, inside: Any, outside: Any, threshold: float) -> None
     area = roc_auc_score([1] * len(inside) + [0] * len(outside), [*inside, *outside])
     print(
         f"    {way}: of no class or of one, ROC area {area:.1%}; said to be of none: "
-        f"{(outside < threshold).mean():.1%} of {len(outside):,} that are, {(inside < threshold).mean():.1%} of {len(inside):,} that are of one",
+        f"{(outside < threshold).mean():.1%} of {len(outside):,} that are, "
+        f"{(inside < threshold).mean():.1%} of {len(inside):,} that are of one",
         flush=True,
     )
 

@@ -26,7 +26,7 @@ from mynah.pipeline.base_stage import covers, languages_of
 from mynah.pipeline.open_classifier import open_classifier
 from mynah.tune.classify.classifier import Prediction, TextClassifier
 from mynah.tune.classify.config import ClassifyConfig
-from mynah.tune.classify.fitting import fit
+from mynah.tune.classify.fitting import TUNED, fit
 from mynah.tune.classify.labels import learnable
 from mynah.tune.classify.states import Reader
 from mynah.tune.classify.tuned_head import Tuner
@@ -91,7 +91,7 @@ class Classifier:
             warnings.warn(f"left out: {len(rare):,} rows whose class has no other row", stacklevel=2)
         reader, name = self._reader(kept)
         tuner = None
-        if name is not None and minutes and config.way in ("auto", "head"):
+        if name is not None and minutes and config.way in ("auto", *TUNED):
             tuner = Tuner(name, pick_device(self.device), 60 * minutes, full)
         fitted = fit(kept, config, self.seed, reader, config.longest, None, tuner)
         self._fitted = TextClassifier(fitted, reader, name, [(row.text, row.label) for row in kept])

@@ -15,8 +15,8 @@ from mynah.answers.agree import Agreement
 from mynah.answers.candidates import Candidate, Finder, View, views_of
 from mynah.answers.follow_up import fits
 from mynah.answers.parts import says_enough, sentences
-from mynah.answers.scoring import Likelihood, Scorer
 from mynah.data.records import Message
+from mynah.generate.scoring import Likelihood, Scorer
 from mynah.retrieval.features import Numbers, features_of
 from mynah.retrieval.sparse import K1
 

@@ -18,11 +18,11 @@ from mynah.answers.config import Mode
 from mynah.answers.contradictions import contradictions_of, outdated
 from mynah.answers.evidence import ALONE, JUDGED_BY, Weigher
 from mynah.answers.measure import measure
-from mynah.answers.scoring import Scorer
 from mynah.artifacts import Manifest
 from mynah.data.language import language_of
 from mynah.data.store import read_records
 from mynah.evaluate.replies import read_questions
+from mynah.generate.scoring import Scorer
 from mynah.interop.trained import load_trained
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.retrieval.exchanges import exchanges_of

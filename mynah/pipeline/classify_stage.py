@@ -23,7 +23,7 @@ from mynah.plan.speed import reading_speed
 from mynah.tune.classify.augment import Paraphrase
 from mynah.tune.classify.classifier import TextClassifier
 from mynah.tune.classify.doubts import doubts
-from mynah.tune.classify.fitting import fit
+from mynah.tune.classify.fitting import TUNED, fit
 from mynah.tune.classify.labels import Labels, learnable
 from mynah.tune.classify.states import SHARE, Reader
 from mynah.tune.classify.tuned_head import Tuner
@@ -90,7 +90,7 @@ def _classify(build: Build, out: Path) -> Counts:
 
 def _tuner(build: Build, base: str | None) -> Tuner | None:
     """Return what tunes a head over the base in what the reading leaves of the minutes, if it is to be tuned."""
-    if base is None or build.recipe.classify.way not in ("auto", "head"):
+    if base is None or build.recipe.classify.way not in ("auto", *TUNED):
         return None
     return Tuner(base, build.device, 60 * build.minutes * TUNING_SHARE, build.recipe.full)
 
@@ -206,6 +206,7 @@ def _say(build: Build, manifest: Manifest) -> Iterator[str]:
 WAYS = {
     "words": "words (TF-IDF and logistic regression)",
     "states": "states of the base beside words (logistic regression)",
+    "label_text": "a base that has learned to say the class",
     "head": "a head and the layers of the base below it, tuned on the classes",
     "ngrams": "n-gram models of the classes",
 }

@@ -12,12 +12,12 @@ from mynah.answers.candidates import Finder
 from mynah.answers.config import Mode
 from mynah.answers.evidence import Weigher
 from mynah.answers.judge import Judge
-from mynah.answers.scoring import Scorer
 from mynah.answers.teach import open_known
 from mynah.data.records import Message
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.chat import chat_request, until
 from mynah.generate.engine import generate
+from mynah.generate.scoring import Scorer
 from mynah.pipeline.answer_stage import ABOUT, INDEX
 from mynah.pipeline.open_run import Run, recipe_of
 from mynah.stages import RunPaths

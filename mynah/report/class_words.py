@@ -45,6 +45,7 @@ CLASS_WORDS: dict[str, tuple[str, str]] = {
     "words": ("words: TF-IDF and logistic regression", "词：TF-IDF 与逻辑回归"),
     "states": ("states of the base beside words", "基座模型状态加词"),
     "ngrams": ("n-gram models of the classes", "各类别的 n 元模型"),
+    "label_text": ("the label as text, said by the base", "由基座说出标签文本"),
     "head": ("a tuned head over the base", "在基座上微调的分类头"),
     "augmented": (", with rows made from rows", "，加入增广数据"),
     "balanced": (", classes of equal weight", "，各类权重相同"),

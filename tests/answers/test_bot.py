@@ -16,13 +16,13 @@ from mynah.answers.config import AnswersConfig, Mode
 from mynah.answers.evidence import ALONE, JUDGED_BY, RANKED_BY, Weigher
 from mynah.answers.judge import Inside, Judge, Logistic
 from mynah.answers.measure import measure
-from mynah.answers.scoring import Likelihood, Scorer
 from mynah.answers.sentences import HAND_OVER
 from mynah.data.clean.config import CleanConfig
 from mynah.data.personal.config import PersonalConfig
 from mynah.data.records import Message
 from mynah.errors import ArtifactError
 from mynah.evaluate.replies import Question
+from mynah.generate.scoring import Likelihood, Scorer
 from mynah.retrieval.exchanges import Exchange
 from mynah.retrieval.features import N_FEATURES, features_of
 from mynah.retrieval.index import ExchangeIndex

@@ -18,6 +18,7 @@ from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.tune.classify.config import ClassifyConfig
 from mynah.tune.classify.fitting import fit
 from mynah.tune.classify.head import Headed, TextBatches, batch_of, loss_of_classes
+from mynah.tune.classify.label_text import LabelText, shortened
 from mynah.tune.classify.labels import Labels
 from mynah.tune.classify.tuned_head import HeadSettings, TunedHead, Tuner
 
@@ -117,3 +118,38 @@ def test_more_time_is_spent_on_deeper_layers_first(base: str) -> None:
     assert plenty is not None
     assert (least.share, round(least.passes, 1)) == (1 / 3, 2.5)
     assert (plenty.share, plenty.passes) == (0.6, 6.0)
+
+
+def test_labels_are_said_and_only_they_are_compared(base: str, tmp_path: Path) -> None:
+    given = rows(80)
+    labels = Labels.of(given)
+    numbers, texts = labels.numbers(given), [row.text for row in given]
+    hardly, made = (
+        LabelText.learn(base, texts, numbers, labels.names, passes, seed=0, device=CPU)
+        for passes in (0.01, 12)
+    )
+    before, said = hardly.log_probs(texts), made.log_probs(texts)
+    np.testing.assert_allclose(np.exp(said).sum(1), 1, atol=1e-6)
+    every = np.arange(len(texts))
+    assert said[every, numbers].mean() > before[every, numbers].mean() + 0.01
+    made.save(tmp_path)
+    again = LabelText.load(tmp_path, CPU)
+    assert again.labels == labels.names
+    np.testing.assert_allclose(again.log_probs(texts[:1]), said[:1], atol=1e-4)
+
+
+def test_labels_as_text_are_chosen_where_they_are_asked_for(base: str, tmp_path: Path) -> None:
+    model = Classifier.from_pretrained(base).train(rows(), way="label_text")
+    assert model._ready().fitted.way == "label_text"
+    found = model.predict("the lift was dirty and the view was cold")
+    model.save(tmp_path / "kept")
+    again = Classifier.from_pretrained(tmp_path / "kept").predict("the lift was dirty and the view was cold")
+    assert (again.label, again.probability) == (found.label, pytest.approx(found.probability, abs=1e-4))
+    with pytest.raises(ConfigError, match="give more --minutes"):
+        fit(rows(), ClassifyConfig(way="label_text"), 0, tuner=Tuner(base, CPU, 1e-6))
+
+
+def test_long_texts_keep_their_beginning_and_end() -> None:
+    text = "".join(chr(ord("a") + n % 26) for n in range(2000))
+    assert shortened(text) == f"{text[:300]} … {text[-300:]}"
+    assert shortened("short") == "short"

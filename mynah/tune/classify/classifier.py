@@ -14,7 +14,10 @@ from mynah import artifacts
 from mynah.errors import ArtifactError
 from mynah.interop.bases import find_base
 from mynah.tune.classify.class_ngrams import ClassNGrams
-from mynah.tune.classify.fitting import Fitted, Tried, joined
+from mynah.tune.classify.features import joined
+from mynah.tune.classify.fitted import Fitted, Tried
+from mynah.tune.classify.fitting import TUNED
+from mynah.tune.classify.label_text import LabelText
 from mynah.tune.classify.labels import Labels
 from mynah.tune.classify.linear import Floats, Linear, log_softmax, softmax
 from mynah.tune.classify.states import Reader, States
@@ -92,8 +95,8 @@ class TextClassifier:
         fitted = self.fitted
         if fitted.ngrams is not None:
             return fitted.ngrams.logits(texts)
-        if fitted.head is not None:
-            said = fitted.head.log_probs(texts)
+        if (tuned := fitted.head or fitted.text) is not None:
+            said = tuned.log_probs(texts)
             if fitted.mix == 1:
                 return said
             assert fitted.linear is not None
@@ -132,8 +135,8 @@ class TextClassifier:
         if fitted.ngrams is not None:
             artifacts.write_json(folder / ROWS, [list(row) for row in self.rows])
             return
-        if fitted.head is not None:
-            fitted.head.save(folder)
+        if (tuned := fitted.head or fitted.text) is not None:
+            tuned.save(folder)
             if fitted.mix == 1:
                 return
         assert fitted.linear is not None
@@ -167,12 +170,15 @@ class TextClassifier:
             numbers = np.array([known[label] for _, label in rows], np.int64)
             fitted.ngrams = ClassNGrams.fit([text for text, _ in rows], numbers, len(labels))
             return cls(fitted, rows=[(text, label) for text, label in rows])
-        if fitted.way == "head":
-            fitted.head = TunedHead.load(folder, device)
+        if fitted.way in TUNED:
+            if fitted.way == "head":
+                fitted.head = TunedHead.load(folder, device)
+            else:
+                fitted.text = LabelText.load(folder, device)
             if fitted.mix == 1:
                 return cls(fitted, base=base)
         fitted.words, fitted.linear = Words.load(folder), Linear.load(folder, fitted.temperature)
         if fitted.way != "states":
-            return cls(fitted, base=base if fitted.way == "head" else None)
+            return cls(fitted, base=base if fitted.way in TUNED else None)
         fitted.states = States.load(folder)
         return cls(fitted, Reader.open(find_base(base), device), base)

@@ -8,8 +8,9 @@ from pydantic import Field
 
 from mynah.config import Config
 
-#: Words alone; the states of a base beside them; n-gram models of the classes; a base and a head tuned on them.
-WayName = Literal["words", "states", "ngrams", "head"]
+#: Words alone; the states of a base beside them; n-gram models of the classes; a base and a head tuned on them; a base
+#: that has learned to say them.
+WayName = Literal["words", "states", "ngrams", "head", "label_text"]
 
 
 class ClassifyConfig(Config):

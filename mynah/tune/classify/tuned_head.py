@@ -30,6 +30,7 @@ from mynah.train.loop import Session, Step, train
 from mynah.train.rates import rates
 from mynah.train.trained import trained_parameters
 from mynah.tune.classify.head import Headed, TextBatches, batch_of, loss_of_classes
+from mynah.tune.classify.label_text import tokens_a_row
 from mynah.tune.classify.linear import log_softmax
 
 Floats = npt.NDArray[np.float64]
@@ -225,14 +226,18 @@ class Tuner:
     #: train all weights of the layers, not an adapter
     full: bool = False
 
-    def settings(self, texts: Sequence[str]) -> HeadSettings | None:
+    def settings(self, texts: Sequence[str], of_time: float = 1.0) -> HeadSettings | None:
         """Return how deep and how long there is time to tune on texts; None: too short to teach anything.
 
         The deeper of `SHARES` is taken as soon as it can be made `LEAST_PASSES`.
+
+        Args:
+            texts: that are learned.
+            of_time: the share of the seconds that there are.
         """
         tokens = self._tokens(texts)
         for share in SHARES:
-            passes = self.seconds / (tokens * self._seconds_a_token(share) * (1 + TRIAL_SHARE))
+            passes = of_time * self.seconds / (tokens * self._seconds_a_token(share) * (1 + TRIAL_SHARE))
             if passes >= LEAST_PASSES:
                 return HeadSettings(share, min(MOST_PASSES, passes), self.full)
         return None
@@ -241,6 +246,21 @@ class Tuner:
         """Return how long the quickest head that teaches anything takes."""
         each = LEAST_PASSES * (1 + TRIAL_SHARE) * self._seconds_a_token(SHARES[-1])
         return self._tokens(texts) * each
+
+    def label_passes(self, texts: Sequence[str], label: str, of_time: float) -> tuple[float | None, float]:
+        """Return how many passes there is time for to learn to say labels, None if too few; and the minutes needed.
+
+        Args:
+            texts: that are learned.
+            label: one of typical length.
+            of_time: the share of the seconds that there are.
+        """
+        config = read_config(find_base(self.base))[1]
+        a_pass = len(texts) * tokens_a_row(self.base, texts, label)
+        a_pass *= (1 + TRIAL_SHARE) * 4 * config.n_params() / products_speed(self.device)
+        passes = of_time * self.seconds / a_pass
+        needed = LEAST_PASSES * a_pass / of_time / 60
+        return (min(MOST_PASSES, passes) if passes >= LEAST_PASSES else None), needed
 
     def _tokens(self, texts: Sequence[str]) -> float:
         tokenizer = Tokenizer.load(find_base(self.base))

@@ -102,7 +102,7 @@ def test_a_preference_that_prefers_nothing_is_refused_with_its_line(tmp_path: Pa
     assert [(r.place, r.reason) for r in found.rejected] == [
         ("p.jsonl:3", "the better and the worse reply are the same")
     ]
-    with pytest.raises(DataError, match="1 of 1|the better and the worse reply are the same"):
+    with pytest.raises(DataError, match="the better and the worse reply are the same"):
         read(tmp_path / "q.jsonl", json.dumps(rows[2]))
 
 
