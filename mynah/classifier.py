@@ -20,28 +20,36 @@ from mynah.config import build_config
 from mynah.data.records import Labelled
 from mynah.device import pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
-from mynah.evaluate.classification import measure_classes
+from mynah.evaluate.classification import measure_classes, measure_several
 from mynah.interop.bases import find_base, list_bases
 from mynah.pipeline.base_stage import covers, languages_of
 from mynah.pipeline.open_classifier import open_classifier
-from mynah.tune.classify.classifier import Prediction, TextClassifier
+from mynah.tune.classify.classifier import TextClassifier
 from mynah.tune.classify.config import ClassifyConfig
 from mynah.tune.classify.fitting import TUNED, fit
 from mynah.tune.classify.labels import learnable
+from mynah.tune.classify.prediction import Prediction
+from mynah.tune.classify.several import SeveralClassifier, fit_several
 from mynah.tune.classify.states import Reader
 from mynah.tune.classify.tuned_head import Tuner
 
 #: What stands for a text and its class.
-Row = tuple[str, str] | Mapping[str, Any] | Labelled
+Row = tuple[str, str | Sequence[str]] | Mapping[str, Any] | Labelled
+#: What was learned: of texts of one class each, or of several.
+Fitted = TextClassifier | SeveralClassifier
 #: The stage that the manifest of a saved classifier names.
 SAVED = "classifier"
+#: Stands between the classes of a text that is of several: no label holds it.
+BETWEEN = "\x1f"
 LOOKED_AT = 500
 
 
 class Classifier:
     """Tells the classes of texts: by their words, or by what a base makes of them, as does better on unseen rows."""
 
-    def __init__(self, base: str | None, fitted: TextClassifier | None, seed: int, device: str) -> None:
+    def __init__(
+        self, base: str | None, fitted: TextClassifier | SeveralClassifier | None, seed: int, device: str
+    ) -> None:
         """Use `from_pretrained`."""
         self.base, self.seed, self.device = base, seed, device
         self._fitted = fitted
@@ -75,7 +83,7 @@ class Classifier:
         """Learn from texts and their classes; what was learned before is replaced.
 
         Args:
-            rows: (text, label) or {"text", "label"}.
+            rows: (text, label) or {"text", "label"}; where a label is a list of classes, a text may be of several.
             minutes: about how long a head over the base may be tuned; 0: none is.
             full: tune all weights of the layers below it, not an adapter.
             settings: of `ClassifyConfig`: way, balanced, outside, longest.
@@ -85,8 +93,13 @@ class Classifier:
             ConfigError: if a setting is unknown.
         """
         config = build_config(ClassifyConfig, settings, "settings")
-        given = [_row(row, number) for number, row in enumerate(rows)]
-        kept, rare = learnable([row for row in given if row.text.strip()])
+        given = [row for number, one in enumerate(rows) if (row := _row(one, number)).text.strip()]
+        if any(BETWEEN in row.label for row in given):
+            reader, name = self._reader(given)
+            several = fit_several(given, BETWEEN, self.seed, reader, config.longest)
+            self._fitted = SeveralClassifier(several, reader, name)
+            return self
+        kept, rare = learnable(given)
         if rare:
             warnings.warn(f"left out: {len(rare):,} rows whose class has no other row", stacklevel=2)
         reader, name = self._reader(kept)
@@ -122,6 +135,11 @@ class Classifier:
         """
         ready = self._ready()
         given = [_row(row, number) for number, row in enumerate(rows)]
+        if isinstance(ready, SeveralClassifier):
+            if not given:
+                raise DataError("there are no rows to measure on")
+            right, said = ready.fitted.labels.matrix(given), ready.probabilities([row.text for row in given])
+            return measure_several(ready.labels, right, said, ready.fitted.thresholds)
         known = [row for row in given if row.label in set(ready.labels)]
         if not known:
             raise DataError(
@@ -146,7 +164,7 @@ class Classifier:
             ready.save(partial)
         return path
 
-    def _ready(self) -> TextClassifier:
+    def _ready(self) -> Fitted:
         if self._fitted is None:
             raise ConfigError("nothing was learned yet; call train first")
         return self._fitted
@@ -168,9 +186,16 @@ def _row(row: Row, number: int) -> Labelled:
     if isinstance(row, Labelled):
         return row
     if isinstance(row, Mapping) and isinstance(row.get("text"), str) and row.get("label") is not None:
-        return Labelled(row["text"], str(row["label"]), f"row {number}")
+        return Labelled(row["text"], _label(row["label"]), f"row {number}")
     if isinstance(row, tuple) and len(row) == 2 and isinstance(row[0], str):
-        return Labelled(row[0], str(row[1]), f"row {number}")
+        return Labelled(row[0], _label(row[1]), f"row {number}")
     raise DataError(
         f"row {number}: found {type(row).__name__}, expected (text, label) or {{'text', 'label'}}"
     )
+
+
+def _label(label: Any) -> str:
+    """Return a label; of several classes all of them, with `BETWEEN` before each, so that one alone is a list too."""
+    if isinstance(label, list | tuple | set | frozenset):
+        return "".join(f"{BETWEEN}{one}" for one in sorted(map(str, label)))
+    return str(label)

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from mynah.cli.lines import batches
 
 if TYPE_CHECKING:
-    from mynah.tune.classify.classifier import Prediction
+    from mynah.tune.classify.prediction import Prediction
 
 
 def classify(

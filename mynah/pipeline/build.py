@@ -20,7 +20,8 @@ from mynah.interop.huggingface import check_readable
 from mynah.pipeline.answer_stage import ANSWERS
 from mynah.pipeline.base_stage import BASE
 from mynah.pipeline.beside_stage import BESIDE, check_beside
-from mynah.pipeline.classify_stage import CLASSIFY, EVALUATION, is_classified
+from mynah.pipeline.classify_several import EVALUATION
+from mynah.pipeline.classify_stage import CLASSIFY, is_classified
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PRETRAIN, TUNE
 from mynah.pipeline.plan_stage import PLAN

@@ -13,10 +13,11 @@ from mynah.artifacts import Manifest
 from mynah.data.records import Labelled, Record
 from mynah.data.store import read_records
 from mynah.errors import DataError
-from mynah.evaluate.classification import measure_classes, mistakes
+from mynah.evaluate.classification import measure_classes, measure_order, mistakes
 from mynah.interop.bases import find_base, list_bases
 from mynah.interop.huggingface import hash_of_directory
 from mynah.pipeline.base_stage import covers, languages_of
+from mynah.pipeline.classify_several import DOUBTS, EVALUATION, classify_several
 from mynah.pipeline.recipe import AUTO, NONE
 from mynah.pipeline.stage import Build, Counts, Stage
 from mynah.plan.speed import reading_speed
@@ -25,10 +26,10 @@ from mynah.tune.classify.classifier import TextClassifier
 from mynah.tune.classify.doubts import doubts
 from mynah.tune.classify.fitting import TUNED, fit
 from mynah.tune.classify.labels import Labels, learnable
+from mynah.tune.classify.several import Several, separator_of
 from mynah.tune.classify.states import SHARE, Reader
 from mynah.tune.classify.tuned_head import Tuner
 
-EVALUATION, DOUBTS = "evaluation.json", "doubts.json"
 #: Share of the minutes that a base may read, and the fewest tokens of a text that are worth reading.
 READING_SHARE, LEAST_READ = 0.3, 16
 #: Share of the minutes that a head may be tuned.
@@ -53,6 +54,15 @@ def _rows(build: Build, part: str) -> list[Labelled]:
 
 def _classify(build: Build, out: Path) -> Counts:
     given, held_out = _rows(build, "train"), _rows(build, "held_out")
+    separator = (
+        separator_of([row.label for row in given]) if build.recipe.classify.several is not False else None
+    )
+    if separator is None and build.recipe.classify.several:
+        raise DataError(
+            "classify.several: no label is a list of classes that stand in others too; expected labels such as red|blue"
+        )
+    if separator is not None:
+        return classify_several(build, out, separator, given, held_out, _reader(build, [*given, *held_out]))
     rows, rare = learnable(given)
     if not rows:
         raise DataError(
@@ -108,6 +118,8 @@ def _measured(made: TextClassifier, known: Sequence[Labelled]) -> dict[str, Any]
     right, texts = made.fitted.labels.numbers(known), [row.text for row in known]
     probabilities = made.probabilities(texts)
     measured = measure_classes(made.labels, right, probabilities)
+    if (order := measure_order(made.labels, right, probabilities)) is not None:
+        measured["order"] = order
     beside = {"majority": _majority(made.fitted.labels, right)}
     for way, ask in made.fitted.beside.items():
         beside[way] = measure_classes(made.labels, right, ask(texts))
@@ -192,8 +204,10 @@ def longest_within(sizes: Sequence[int], tokens: float) -> int | None:
 def _say(build: Build, manifest: Manifest) -> Iterator[str]:
     folder = build.paths.classifier
     about, result = artifacts.read_json(folder / "classifier.json"), artifacts.read_json(folder / EVALUATION)
-    labels = Labels(tuple(about["labels"]), tuple(about["counts"]))
-    yield labels.describe()
+    if "several" in about:
+        yield Several(tuple(about["labels"]), tuple(about["counts"]), about["several"]).describe()
+    else:
+        yield Labels(tuple(about["labels"]), tuple(about["counts"])).describe()
     if rare := result["labels"]["rare_rows"]:
         yield f"left out: {rare:,} rows whose class has no other row"
     yield result["base"]

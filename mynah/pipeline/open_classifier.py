@@ -9,9 +9,10 @@ from mynah.device import pick_device
 from mynah.errors import ArtifactError
 from mynah.stages import RunPaths
 from mynah.tune.classify.classifier import TextClassifier
+from mynah.tune.classify.several import SeveralClassifier
 
 
-def open_classifier(directory: Path | str, device: str = "auto") -> TextClassifier:
+def open_classifier(directory: Path | str, device: str = "auto") -> TextClassifier | SeveralClassifier:
     """Open the classifier of a run, or a folder that `Classifier.save` wrote, every file checked against its hash.
 
     Raises:
@@ -28,4 +29,6 @@ def open_classifier(directory: Path | str, device: str = "auto") -> TextClassifi
             "mynah build reviews.csv --task classify"
         )
     artifacts.read_manifest(folder)
+    if "several" in artifacts.read_json(folder / "classifier.json"):
+        return SeveralClassifier.load(folder, pick_device(device))
     return TextClassifier.load(folder, pick_device(device))

@@ -81,13 +81,22 @@ def _ways(about: Mapping[str, Any], result: Mapping[str, Any]) -> str:
     head = [_w("way"), _w("unseen"), _w("held"), _w("accuracy"), _w("log_loss")]
     taken = _w("taken", way=CLASS_WORDS[about["way"]][0], reason=about["reason"], base=result["base"])
     surely = ""
-    if "held_out" in result:
+    if "ece" in result.get("held_out", {}):
         surely = "<p>" + _w(
             "surely",
             ece=f"{result['held_out']['ece']:.1%}",
             threshold=f"{about['threshold']:.0%}",
             share=f"{result['outside_share']:.1%}",
         )
+    if order := result.get("held_out", {}).get("order"):
+        surely += "<p>" + _w(
+            "order",
+            one_off=f"{order['one_off']:.1%}",
+            error=f"{order['mean_absolute_error']:.2f}",
+            kappa=f"{order['kappa']:.3f}",
+        )
+    if micro := result.get("held_out", {}).get("micro_f1"):
+        surely += "<p>" + _w("several", f1=f"{micro:.1%}")
     return f"<h2>{_w('ways')}</h2>{table(head, rows)}<p>{taken}</p>{surely}"
 
 
@@ -122,7 +131,7 @@ def _share(row: Mapping[str, Any], key: str) -> str:
 
 
 def _confused(about: Mapping[str, Any], result: Mapping[str, Any]) -> str:
-    if "held_out" not in result:
+    if "confusion" not in result.get("held_out", {}):
         return ""
     names = about["labels"]
     pairs = [

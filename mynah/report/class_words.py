@@ -56,6 +56,16 @@ CLASS_WORDS: dict[str, tuple[str, str]] = {
         "概率平均偏差 {ece}（ECE）。最高概率低于 {threshold} 的文本视为不属于任何类别；"
         "留出文本（均有类别）中有 {share} 如此。",
     ),
+    "order": (
+        "The classes are numbers: the median class said is {error} off on average, {one_off} are at most one class off "
+        "(quadratic weighted kappa {kappa}).",
+        "类别是数值：所判类别的中位数平均偏差 {error}，{one_off} 的文本最多相差一级（二次加权 kappa {kappa}）。",
+    ),
+    "several": (
+        "A text may be of several classes: accuracy counts texts all of whose classes are right; F1 over all that is "
+        "said (micro) is {f1}.",
+        "一条文本可属于多个类别：准确率只计所有类别都正确的文本；对全部判断计的 F1（微平均）为 {f1}。",
+    ),
     "confused": ("What is taken for what", "混淆情况"),
     "is": ("is", "实际"),
     "said": ("taken for", "判为"),

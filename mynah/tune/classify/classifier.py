@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from mynah.tune.classify.fitting import TUNED
 from mynah.tune.classify.label_text import LabelText
 from mynah.tune.classify.labels import Labels
 from mynah.tune.classify.linear import Floats, Linear, log_softmax, softmax
+from mynah.tune.classify.prediction import Prediction
 from mynah.tune.classify.states import Reader, States
 from mynah.tune.classify.tuned_head import TunedHead
 from mynah.tune.classify.words import Words
@@ -27,24 +27,6 @@ from mynah.tune.classify.words import Words
 ABOUT, ROWS = "classifier.json", "rows.json"
 #: Texts that are classified at once.
 AT_ONCE = 1024
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a text is taken for."""
-
-    #: the most probable class
-    label: str
-    #: how probable it is, 0 to 1
-    probability: float
-    #: False: it looks like none of the classes
-    inside: bool
-    #: of every class, the most probable first
-    probabilities: dict[str, float]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as `mynah classify --json` prints it."""
-        return asdict(self)
 
 
 class TextClassifier:

@@ -31,6 +31,11 @@ class ClassifyConfig(Config):
         None,
         description="a run that translates both ways: rows are made by translating there and back, too",
     )
+    several: bool | None = Field(
+        None,
+        description="whether a label is a list of classes (red|blue) and a text may be of several; default: where the "
+        "labels look so",
+    )
     outside: float = Field(
         0.05,
         ge=0,
