@@ -33,10 +33,10 @@ from machine import describe
 from scipy.sparse import csr_matrix
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from mynah.generate.scoring import Scorer
 from mynah.data.preprocess import words
 from mynah.data.records import Message
 from mynah.data.store import read_records
+from mynah.generate.scoring import Scorer
 from mynah.pipeline.open_run import Run, open_run
 from mynah.retrieval.exchanges import Exchange, exchanges_of
 from mynah.stages import RunPaths

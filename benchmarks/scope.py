@@ -27,8 +27,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline, make_union
 
-from mynah.generate.scoring import Scorer
 from mynah.data.records import Message
+from mynah.generate.scoring import Scorer
 from mynah.pipeline.open_answers import open_answers
 from mynah.pipeline.open_run import open_run
 

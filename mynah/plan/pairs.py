@@ -22,11 +22,15 @@ from mynah.train.config import TrainConfig
 from mynah.train.memory import check_memory
 from mynah.train.rates import rates
 
-#: Tokens of a step, and of a row at least.
-TOKENS_A_STEP, SHORTEST_ROW = 2048, 128
+#: Tokens of a step, of few pairs and of many, and of a row at least.
+TOKENS_A_STEP, OF_FEW, FEW, SHORTEST_ROW = 2048, 1024, 300_000, 128
 #: A larger model pays as soon as it makes so many passes over the pairs within the budget, and none makes more than so
 #: many (docs/log.md).
-PASSES_FOR_NEXT, MOST_PASSES = 4.0, 40.0
+PASSES_FOR_NEXT, MOST_PASSES = 6.0, 15.0
+#: From so many passes on words of the source are blanked out. Tables of tokens and of pairs of tokens learn by heart
+#: from the third pass on, and gain little before (docs/log.md).
+BLANKED_FROM, WORD_DROPOUT = 1.5, 0.1
+WITHOUT_TABLES = {"bigram_buckets": 0, "value_embeddings": False}
 #: Passes of a model of a size that was asked for, without minutes.
 PASSES_OF_SIZE = 10.0
 
@@ -79,6 +83,7 @@ def plan_pairs(
         "context_length": rows[1],
         "seed": seed,
         "eval_every": every,
+        "word_dropout": WORD_DROPOUT if steps > BLANKED_FROM * a_pass else 0.0,
         **rates(model, False),
         **config.tune,
     }
@@ -99,14 +104,15 @@ def _rows(data: TokenSet) -> tuple[int, int]:
     """Return (rows, tokens a row) of a step: rows long enough for nearly every pair."""
     lengths = np.diff(data.starts)
     long = float(np.quantile(lengths, 0.99)) if len(lengths) else SHORTEST_ROW
+    tokens = TOKENS_A_STEP if len(data.tokens) >= FEW else OF_FEW
     context = SHORTEST_ROW
-    while context < long and context < TOKENS_A_STEP // 2:
+    while context < long and context < tokens // 2:
         context *= 2
-    return TOKENS_A_STEP // context, context
+    return tokens // context, context
 
 
 def _candidate(name: str, config: PlanConfig, vocab_size: int, context: int) -> ModelConfig:
-    changes = {"context_length": context, **config.model}
+    changes = {"context_length": context, **WITHOUT_TABLES, **config.model}
     return build_config(ModelConfig, {**fields_of(name), "vocab_size": vocab_size, **changes}, "[plan.model]")
 
 
