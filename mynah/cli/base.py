@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -26,7 +27,8 @@ def add(
     Parameters
     ----------
     base: str
-        A name of mynah base list, a Hugging Face directory, a GGUF file, or OWNER/NAME[@revision] of the hub.
+        A name of mynah base list, a run of your own, a Hugging Face directory, a GGUF file, or OWNER/NAME[@revision] of
+        the hub.
     name: str
         What to call it. Default: as it is called where it came from.
     offline: bool
@@ -35,8 +37,13 @@ def add(
         Accept the terms of a base that is under its own; without this they are named, and nothing is fetched.
     """
     from mynah.interop.bases import add_base
+    from mynah.pipeline.run_as_base import as_directory, is_run
 
-    added = add_base(base, name=name, offline=offline, accept_terms=accept_terms)
+    if is_run(Path(base)):
+        with as_directory(Path(base)) as folder:
+            added = add_base(str(folder), name=name)
+    else:
+        added = add_base(base, name=name, offline=offline, accept_terms=accept_terms)
     _print(added)
     print(
         f"talk       mynah chat {added.name}"

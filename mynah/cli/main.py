@@ -73,6 +73,7 @@ torchrun --nproc-per-node 8 -m mynah.train recipe.toml -o runs/large""",
         "Fetch an open model once, check it, and keep it.",
         """mynah base add smollm2
 mynah base add model.gguf --name mine
+mynah base add runs/book
 mynah base add folder-with-config-and-safetensors
 mynah base add HuggingFaceTB/SmolLM2-360M-Instruct@main""",
     ),

@@ -52,6 +52,8 @@ def teach(
         print(f"taught     {_count(told.taught)}")
     if remove or remove_speaker:
         print(f"removed    {_count(told.removed)}")
+    if told.corrections is not None:
+        print(f"kept       what it said before, as a preference to learn from: {told.corrections}")
     print(f"answers    from {_count(told.known)}; talk: mynah chat {run}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,13 +19,15 @@ from mynah.data.records import Conversation, Message, Record
 from mynah.data.sources import CollectConfig
 from mynah.errors import ArtifactError, DataError
 from mynah.pipeline.answer_stage import INDEX
-from mynah.pipeline.open_answers import can_answer
-from mynah.pipeline.open_run import find_run, recipe_of
+from mynah.pipeline.open_answers import can_answer, open_answers
+from mynah.pipeline.open_run import find_run, open_run, recipe_of
 from mynah.retrieval.exchanges import exchanges_of
 from mynah.stages import RunPaths
 
 #: Where what is taught on the command line is said to stand.
 TAUGHT = "taught"
+#: Beside a run's stages: what it stated and should have said, a preference a line; mynah build reads it as any file.
+CORRECTIONS = "corrections.jsonl"
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Told:
     removed: int
     #: exchanges that are answered from now
     known: int
+    #: where corrections of what the bot stated before are kept as preferences; None: there was none now
+    corrections: Path | None = None
 
 
 def teach_run(
@@ -70,6 +75,7 @@ def teach_run(
     if sources:
         config = build_config(CollectConfig, reading or {}, "settings")
         records += collect(list(sources), config).records
+    corrected = [found for pair in pairs if (found := _corrected(directory, *pair)) is not None]
     cleaning = recipe.clean.model_copy(update={"duplicates": DuplicateConfig(exact=False)})
     exchanges = list(exchanges_of(clean(records, cleaning).records))
     if records and not exchanges:
@@ -81,7 +87,29 @@ def teach_run(
         _check_found(remove_speakers, {n for e in gone for n in e.names}, "nobody of that name takes part")
         what = read_taught(paths.taught).without(remove, remove_speakers).with_more(exchanges)
         known = write_known(paths.answers, paths.answers / INDEX, paths.taught, what)
-    return Told(len(exchanges), len(gone), known)
+        kept = paths.directory / CORRECTIONS
+        if gone:
+            _forget(kept, {exchange.reply for exchange in gone})
+        for row in corrected:
+            artifacts.append(kept, (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
+    return Told(len(exchanges), len(gone), known, kept if corrected else None)
+
+
+def _corrected(directory: Path, question: str, reply: str) -> dict[str, str] | None:
+    """Return what the bot says now beside what it is taught, as a preference; None if it states nothing else."""
+    said = open_answers(directory, open_run(directory)).reply(question)
+    if said.handed_over or said.kind not in ("log", "network") or said.text.strip() == reply.strip():
+        return None
+    return {"prompt": question, "chosen": reply, "rejected": said.text}
+
+
+def _forget(path: Path, replies: set[str]) -> None:
+    """Take corrections out that hold replies which are taken back."""
+    if not path.is_file():
+        return
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    left = [row for row in rows if not replies & {row["chosen"], row["rejected"]}]
+    artifacts.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in left))
 
 
 def _check_found(asked: Sequence[str], found: set[str], wrong: str) -> None:

@@ -15,6 +15,9 @@ from mynah.answers.teach import open_known
 from mynah.cli import progress
 from mynah.cli.main import main
 from mynah.cli.progress import TerminalReporter
+from mynah.data.collect.collector import collect
+from mynah.data.records import Preference
+from mynah.data.sources import CollectConfig
 from mynah.pipeline.answer_stage import INDEX
 from mynah.pipeline.teach import teach_run
 from mynah.stages import RunPaths
@@ -50,6 +53,24 @@ def test_what_is_taught_is_said_at_once_and_taken_back(
     main(["teach", str(run), "--remove", "taught:1"])
     assert "removed    1 exchange" in capsys.readouterr().out
     assert said(run, "do you sell skis\n", [], monkeypatch, capsys)[0] != "Only in winter."
+
+
+def test_what_it_said_before_is_kept_as_a_preference_until_it_is_taken_back(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, question = run / "corrections.jsonl", "Do you sell skis?"
+    main(["teach", str(run), "--question", question, "--reply", "Only in winter."])
+    before = kept.read_text(encoding="utf-8") if kept.is_file() else ""
+    assert "Only in winter." not in before.replace('"chosen": "Only in winter."', "")
+    capsys.readouterr()
+    main(["teach", str(run), "--question", question, "--reply", "All year round."])
+    assert "kept       what it said before" in capsys.readouterr().out
+    rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
+    assert rows[-1] == {"prompt": question, "chosen": "All year round.", "rejected": "Only in winter."}
+    found = collect([kept], CollectConfig()).records
+    assert isinstance(found[-1], Preference)
+    main(["teach", str(run), "--remove", "taught:1"])
+    assert "Only in winter." not in kept.read_text(encoding="utf-8")
 
 
 def test_a_file_is_taught_and_cleaned_as_the_log_was(
