@@ -6,13 +6,13 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mynah import __version__, artifacts
+from mynah import artifacts
 from mynah.report.class_words import CLASS_WORDS
 from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
 from mynah.report.run_report import timings_table
-from mynah.report.style import page
+from mynah.report.style import report_page
 from mynah.report.words import WORDS
 from mynah.stages import RunPaths
 
@@ -40,9 +40,7 @@ def write_class_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> N
         f"<details><summary>{bilingual(WORDS['data_details'])}</summary>{described}</details>",
         timings_table(timings),
     ]
-    name = html.escape(paths.directory.name)
-    body = f"<h1>{name}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>"
-    artifacts.write_text(paths.report, page(name, body))
+    artifacts.write_text(paths.report, report_page(paths.directory.name, sections))
 
 
 def _w(key: str, **values: Any) -> str:

@@ -6,13 +6,13 @@ import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mynah import __version__, artifacts
+from mynah import artifacts
 from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
 from mynah.report.pair_words import PAIR_WORDS
 from mynah.report.run_report import curves, long_rows, reasons, timings_table
-from mynah.report.style import page
+from mynah.report.style import report_page
 from mynah.report.words import WORDS
 from mynah.stages import RunPaths
 
@@ -36,9 +36,7 @@ def write_pair_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> No
         f"<details><summary>{bilingual(WORDS['data_details'])}</summary>{described}</details>",
         timings_table(timings),
     ]
-    name = html.escape(paths.directory.name)
-    body = f"<h1>{name}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>"
-    artifacts.write_text(paths.report, page(name, body))
+    artifacts.write_text(paths.report, report_page(paths.directory.name, sections))
 
 
 def _w(key: str, **values: Any) -> str:

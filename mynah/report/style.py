@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import html
+from collections.abc import Sequence
+
+from mynah import __version__
+
 STYLE = """
 body{font:16px/1.55 system-ui,"Noto Sans CJK SC",sans-serif;max-width:62rem;margin:2rem auto;
 padding:0 1rem;color:#1d2327;background:#fff}
@@ -35,3 +40,14 @@ def page(title: str, body: str) -> str:
         '<meta name=viewport content="width=device-width,initial-scale=1">'
         f'<style>{STYLE}</style><body><button onclick="{SWITCH}">English / 中文</button>{body}</body></html>\n'
     )
+
+
+def report_page(name: str, sections: Sequence[str]) -> str:
+    """Return the page of a run.
+
+    Args:
+        name: of the run, as plain text.
+        sections: HTML.
+    """
+    title = html.escape(name)
+    return page(title, f"<h1>{title}</h1>{''.join(sections)}<p><small>Mynah {__version__}</small></p>")
