@@ -56,12 +56,13 @@ def test_expectation_maximisation_by_hand() -> None:
     # Brown et al.'s idea in two pairs: "b" stands with both, so it takes "y", and "a" is left with "x".
     learned = Lexicon.learn([("a b", "x y"), ("b", "y")], rounds=10)
     assert learned.best == {"a": "x", "b": "y"}
-    assert learned.translate("B a, zebra") == "y x, zebra"
+    assert learned.translate("B a, Zebra") == "y x, Zebra"
+    assert Lexicon.learn([("The dog", "Der Hund"), ("the", "der"), ("a dog", "ein Hund")]).best["dog"] == "Hund"
     assert Lexicon.learn([]).translate("as it is") == "as it is"
 
 
 def test_words_of_chinese_are_its_characters() -> None:
-    assert words_of("我想 Go家。") == ["我", "想", "go", "家", "。"]
+    assert words_of("我想 Go家。") == ["我", "想", "Go", "家", "。"]
     assert join_words(["我", "想", "go", "home", "."]) == "我想go home."
 
 

@@ -22,8 +22,8 @@ ROUNDS = 5
 
 
 def words_of(text: str) -> list[str]:
-    """Return the words of a text in lower case; of Chinese and Japanese its characters."""
-    return _WORD.findall(text.lower())
+    """Return the words of a text; of Chinese and Japanese its characters."""
+    return _WORD.findall(text)
 
 
 class Lexicon:
@@ -46,7 +46,8 @@ class Lexicon:
         explains: list[npt.NDArray[np.int64]] = []
         total, explained = 0, 0
         for source, target in pairs:
-            s = np.array([0, *map(sources.number, words_of(source))], np.int64)  # 0: no word at all
+            # Sources in lower case, so that a word is one at the beginning of a sentence too; 0: no word at all.
+            s = np.array([0, *map(sources.number, words_of(source.lower()))], np.int64)
             t = np.array([targets.number(word) for word in words_of(target)], np.int64)
             links.append((s[None, :] << 32 | t[:, None]).reshape(-1))
             explains.append(explained + np.repeat(np.arange(len(t)), len(s)))
@@ -74,7 +75,7 @@ class Lexicon:
 
     def translate(self, text: str) -> str:
         """Return a text word by word; words that no pair has had stay as they are."""
-        return join_words([self.best.get(word, word) for word in words_of(text)])
+        return join_words([self.best.get(word.lower(), word) for word in words_of(text)])
 
 
 def join_words(words: Sequence[str]) -> str:
