@@ -57,7 +57,9 @@ def test_expectation_maximisation_by_hand() -> None:
     learned = Lexicon.learn([("a b", "x y"), ("b", "y")], rounds=10)
     assert learned.best == {"a": "x", "b": "y"}
     assert learned.translate("B a, Zebra") == "y x, Zebra"
-    assert Lexicon.learn([("The dog", "Der Hund"), ("the", "der"), ("a dog", "ein Hund")]).best["dog"] == "Hund"
+    assert (
+        Lexicon.learn([("The dog", "Der Hund"), ("the", "der"), ("a dog", "ein Hund")]).best["dog"] == "Hund"
+    )
     assert Lexicon.learn([]).translate("as it is") == "as it is"
 
 
