@@ -24,7 +24,7 @@ from mynah.interop.trained import ABOUT, ADAPTER, open_adapter, read_adapter_of
 from mynah.model.lora import LoRAConfig, adapted, adapter_size, adapters_off
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
-from mynah.pipeline import model_stages
+from mynah.pipeline import plan_stage
 from mynah.pipeline.open_run import open_run
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import encode_records
@@ -159,7 +159,7 @@ def test_the_memory_decides_how_a_base_is_held(
 ) -> None:
     """As free memory shrinks, the base is held in fewer bits, and at last the build is refused."""
     free = {"bytes": 0}
-    monkeypatch.setattr(model_stages, "available_memory", lambda device: free["bytes"])
+    monkeypatch.setattr(plan_stage, "available_memory", lambda device: free["bytes"])
     _, config = read_config(base)
     settings = rates(config, from_base=True, adapter=True)
     step = TrainConfig(steps=1, batch_size=4, context_length=64, **settings)

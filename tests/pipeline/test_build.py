@@ -206,7 +206,7 @@ def test_a_build_killed_anywhere_goes_on_to_the_same_result(tmp_path: Path) -> N
 def test_a_rebuild_plans_by_what_is_left_of_its_own_time(
     chats: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from mynah.pipeline import model_stages
+    from mynah.pipeline import plan_stage
     from mynah.plan import budget
 
     given: list[float] = []
@@ -216,7 +216,7 @@ def test_a_rebuild_plans_by_what_is_left_of_its_own_time(
         small = load_recipe(None, TINY).plan
         return budget.make_plan(small, *arguments, seconds=seconds, **more)
 
-    monkeypatch.setattr(model_stages, "make_plan", plan)
+    monkeypatch.setattr(plan_stage, "make_plan", plan)
     minutes = {"plan": {"minutes": 1.0, "size": None}}
     run([chats], tmp_path / "run", minutes)
     for path in (tmp_path / "run").glob("*/timing.json"):  # as if training had taken long
