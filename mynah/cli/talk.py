@@ -242,7 +242,7 @@ def generate(
 ) -> None:
     """Continue a text.
 
-    Of a run it is said on stderr how much the texts repeat, and how much of them is copied from what it has learned.
+    Of several texts by a run it is said on stderr how much they repeat, and how much is copied from what it has learned.
 
     Parameters
     ----------
@@ -281,7 +281,7 @@ def generate(
             print(piece, end="", flush=True)
         print("\n" if count > 1 else "")
         written.append(opened.tokenizer.encode(text))
-    if learned is not None:
+    if learned is not None and count > 1:
         told = describe_writing(measure_writing(written, Runs(learned, COPIED)))
         print(f"({told})", file=sys.stderr)
 
