@@ -242,7 +242,7 @@ def generate(
 ) -> None:
     """Continue a text.
 
-    Of several texts by a run it is said on stderr how much they repeat, and how much is copied from what it has learned.
+    Of several texts by a run it is said on stderr how much they repeat, and how much is copied from what it learned.
 
     Parameters
     ----------
