@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -138,6 +139,8 @@ class Classifier:
         if isinstance(ready, SeveralClassifier):
             if not given:
                 raise DataError("there are no rows to measure on")
+            between = ready.fitted.labels.separator
+            given = [replace(row, label=row.label.replace(BETWEEN, between)) for row in given]
             right, said = ready.fitted.labels.matrix(given), ready.probabilities([row.text for row in given])
             return measure_several(ready.labels, right, said, ready.fitted.thresholds)
         known = [row for row in given if row.label in set(ready.labels)]

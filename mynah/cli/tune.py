@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -72,10 +73,13 @@ def _show(sources: list[Any], recipe: Recipe, directory: Path, count: int) -> No
     from mynah.data.store import read_records
     from mynah.tokenizer.preview import planned_context, preview
 
-    folder = prepare(sources, recipe, directory)
-    for record in islice(read_records(folder), count):
-        if isinstance(record, Labelled):
-            print(f"{record.place}: {record.label}\n{record.text}")
-        else:
-            length = planned_context(directory) or 256
-            print(preview(record, directory, length, color=sys.stdout.isatty()))
+    # In a folder of its own: a run of that name, perhaps of another task, stays as it is.
+    with tempfile.TemporaryDirectory(prefix="mynah-show-") as place:
+        run = Path(place) / directory.name
+        folder = prepare(sources, recipe, run)
+        for record in islice(read_records(folder), count):
+            if isinstance(record, Labelled):
+                print(f"{record.place}: {record.label}\n{record.text}")
+            else:
+                length = planned_context(run) or 256
+                print(preview(record, run, length, color=sys.stdout.isatty()))

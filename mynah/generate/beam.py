@@ -98,7 +98,7 @@ def beam_search(
     for request in requests:
         _check(model, request)
     rows = min(MOST_ROWS, 4 * rows_at_once(model, min(longest, model.config.context_length)))
-    at_once = max(1, rows // config.width)
+    at_once = max(1, rows // max((_width(request, config) for request in requests), default=1))
     # Of about one length together: they end at about the same time.
     order = sorted(range(len(requests)), key=lambda n: len(requests[n].prompt))
     for first in range(0, len(order), at_once):
@@ -171,6 +171,12 @@ class _Candidate:
     met: int
 
 
+def _width(request: BeamRequest, config: BeamConfig) -> int:
+    """Return how many hypotheses live: with phrases two for each count of their tokens, or those that wait are lost."""
+    phrases = sum(map(len, request.phrases))
+    return max(config.width, 2 * (phrases + 1)) if phrases else config.width
+
+
 def _advance(search: _Search, log_probs: Tensor, config: BeamConfig, context_length: int) -> list[int]:
     """Take the best hypotheses one token further; those that end are done. Return the parent of each that lives.
 
@@ -180,11 +186,12 @@ def _advance(search: _Search, log_probs: Tensor, config: BeamConfig, context_len
         config: how many live.
         context_length: of the model.
     """
-    request, width = search.request, config.width
+    request, width = search.request, _width(search.request, config)
     length = len(search.live[0].tokens)
     room = min(request.max_tokens, context_length - len(request.prompt)) - length
-    if room == 0:  # as they are: what does not end in time
-        search.done += [one for one in search.live if not one.unsaid]
+    if room == 0:
+        # What does not end in time has not paid for an end: it stands in only where nothing has ended.
+        search.done = search.done or [one for one in search.live if not one.unsaid]
         search.live = []
         return []
     candidates = _candidates(search, log_probs, room, 2 * width)

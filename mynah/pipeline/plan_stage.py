@@ -268,7 +268,8 @@ def seconds_so_far(build: Build) -> float:
 def _plan_settings(build: Build) -> dict[str, Any]:
     frozen = {"frozen": build.recipe.frozen} if build.adapts else {}
     prefer = {"prefer": build.recipe.prefer.model_dump(mode="json")} if prefers(build) else {}
-    return {**build.recipe.plan.model_dump(mode="json"), **adapter_settings(build), **frozen, **prefer}
+    plan = {"task": build.task, **build.recipe.plan.model_dump(mode="json")}
+    return {**plan, **adapter_settings(build), **frozen, **prefer}
 
 
 def adapter_settings(build: Build) -> dict[str, Any]:

@@ -75,8 +75,9 @@ def teach_run(
     if sources:
         config = build_config(CollectConfig, reading or {}, "settings")
         records += collect(list(sources), config).records
-    corrected = [found for pair in pairs if (found := _corrected(directory, *pair)) is not None]
     cleaning = recipe.clean.model_copy(update={"duplicates": DuplicateConfig(exact=False)})
+    typed = clean(records[: len(pairs)], cleaning).records  # as they are kept everywhere else
+    corrected = [found for row in typed if (found := _corrected(directory, *row.texts)) is not None]
     exchanges = list(exchanges_of(clean(records, cleaning).records))
     if records and not exchanges:
         raise DataError("no reply found to teach; expected questions with replies, as mynah build reads them")
