@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from mynah.answers.bot import Reply, Source
-    from mynah.api import GPT3, GPT3ChatBot
+    from mynah.api import GPT3
+    from mynah.chatbot import GPT3ChatBot
     from mynah.classifier import Classifier
     from mynah.data.preprocess import preprocess, stop_words
     from mynah.errors import MynahError
@@ -38,7 +39,7 @@ __all__ = [
 _HOMES = {
     "Classifier": "mynah.classifier",
     "GPT3": "mynah.api",
-    "GPT3ChatBot": "mynah.api",
+    "GPT3ChatBot": "mynah.chatbot",
     "MynahError": "mynah.errors",
     "Reply": "mynah.answers.bot",
     "Source": "mynah.answers.bot",

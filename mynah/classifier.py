@@ -106,7 +106,8 @@ class Classifier:
         reader, name = self._reader(kept)
         tuner = None
         if name is not None and minutes and config.way in ("auto", *TUNED):
-            tuner = Tuner(name, pick_device(self.device), 60 * minutes, full)
+            base = str(Path(name).resolve()) if Path(name).is_dir() else name
+            tuner = Tuner(base, pick_device(self.device), 60 * minutes, full)
         fitted = fit(kept, config, self.seed, reader, config.longest, None, tuner)
         self._fitted = TextClassifier(fitted, reader, name, [(row.text, row.label) for row in kept])
         return self

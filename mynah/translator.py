@@ -59,7 +59,9 @@ class Translator(GPT3):
             ArtifactError: if the folder is damaged.
         """
         opened = super().from_pretrained(source, seed=seed, device=device)
-        if not isinstance(source, GPT3) and Path(source).is_dir():
+        if isinstance(source, Translator):
+            opened.way = source.way
+        elif not isinstance(source, GPT3) and Path(source).is_dir():
             opened.way = way_of(Path(source))
         return opened
 
@@ -113,7 +115,7 @@ class Translator(GPT3):
         direction = choose(made.directions, to)
         terms, given = self.way.terms(direction), changes.pop("glossary", None)
         if given is not None:
-            terms = read_glossary(Path(given)) if isinstance(given, str | Path) else Glossary(tuple(given))
+            terms = read_glossary(Path(given)) if isinstance(given, str | Path) else _terms(given)
         beam = build_config(BeamConfig, {**self.way.beam.model_dump(), **changes}, "translate")
         return [found.text for found in made.translate(texts, direction, beam, terms)]
 
@@ -151,3 +153,17 @@ def _pair(row: Row, number: int) -> Pair:
     raise DataError(
         f"row {number}: found {type(row).__name__}, expected (source, target) or {{'source', 'target'}}"
     )
+
+
+def _terms(given: Iterable[tuple[str, str]]) -> Glossary:
+    """Return terms as a glossary.
+
+    Raises:
+        ConfigError: if one of them is no pair of texts.
+    """
+    terms = tuple(tuple(term) for term in given)
+    if any(
+        len(term) != 2 or not all(isinstance(text, str) and text.strip() for text in term) for term in terms
+    ):
+        raise ConfigError("glossary: expected (term, translation) pairs, none of them empty, or a file")
+    return Glossary(tuple((source, target) for source, target in terms))

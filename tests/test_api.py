@@ -12,7 +12,7 @@ import torch
 from conftest import TINY
 
 import mynah
-from mynah import GPT3, GPT3ChatBot, api, build
+from mynah import GPT3, GPT3ChatBot, api, build, chatbot
 from mynah.config import merge
 from mynah.data.preprocess import join_words
 from mynah.data.readers.given import to_records
@@ -243,7 +243,7 @@ def test_the_only_reply_is_learned_and_not_held_out(monkeypatch: pytest.MonkeyPa
     def held(data: TokenSet) -> np.ndarray:
         return np.where(data.kind == 0, 0.0, 0.5)  # as if every conversation were drawn
 
-    monkeypatch.setattr(api, "tune", look)
+    monkeypatch.setattr(chatbot, "tune", look)
     monkeypatch.setattr(api, "draw_order", held)
     texts = [f"a text number {i}" for i in range(60)]
     GPT3ChatBot.from_pretrained("nano").train([*texts, ("who?", "me")], epochs=1)

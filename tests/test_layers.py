@@ -19,7 +19,7 @@ LAYERS = {
     "tune": 4, "evaluate": 4,
     "answers": 5, "explain": 5, "privacy": 5,
     "serve": 6,
-    "report": 7, "pipeline": 8, "api": 9, "classifier": 9, "translator": 10, "cli": 11, "__main__": 12,
+    "report": 7, "pipeline": 8, "api": 9, "classifier": 9, "translator": 10, "chatbot": 10, "cli": 11, "__main__": 12,
 }  # fmt: skip
 #: Packages of one number that may import each other, with the reason.
 WITHIN = {

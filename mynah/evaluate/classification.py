@@ -127,7 +127,7 @@ def measure_order(names: Sequence[str], right: Integers, probabilities: Floats) 
         values = np.array([float(name) for name in names])
     except ValueError:
         return None
-    if len(values) < 3:  # of two classes it is the accuracy
+    if len(values) < 3 or not np.isfinite(values).all():  # of two classes it is the accuracy
         return None
     order = np.argsort(values)
     ranks = np.empty(len(values), np.int64)
@@ -135,6 +135,8 @@ def measure_order(names: Sequence[str], right: Integers, probabilities: Floats) 
     below = probabilities[:, order].cumsum(axis=1)
     median = values[order][np.minimum((below < 0.5).sum(axis=1), len(values) - 1)]
     said = ranks[probabilities.argmax(axis=1)]
+    if len(np.unique([said, ranks[right]])) < 2:  # nothing varies that could agree
+        return None
     return {
         "mean_absolute_error": float(np.abs(median - values[right]).mean()),
         "kappa": float(

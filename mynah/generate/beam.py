@@ -171,6 +171,21 @@ class _Candidate:
     met: int
 
 
+def _is_over(search: _Search, config: BeamConfig, width: int, longest: int) -> bool:
+    """Whether what has ended is enough: as many as live; with phrases, none that lives may become better either.
+
+    Those that hurry to say all phrases end first, and badly. A log-probability only falls, and at best the penalty of
+    the longest divides it.
+    """
+    if len(search.done) < width:
+        return False
+    if not search.request.phrases or not search.live:
+        return True
+    alpha = config.length_penalty
+    best = max(one.score(alpha) for one in search.done)
+    return best >= max(one.log_prob for one in search.live) / length_penalty(longest, alpha)
+
+
 def _width(request: BeamRequest, config: BeamConfig) -> int:
     """Return how many hypotheses live: with phrases two for each count of their tokens, or those that wait are lost."""
     phrases = sum(map(len, request.phrases))
@@ -205,7 +220,9 @@ def _advance(search: _Search, log_probs: Tensor, config: BeamConfig, context_len
         elif rank < width:  # an end that would not have been kept is none
             search.done.append(candidate.next)
     chosen = going[:width] if not request.phrases else _spread(going, width)
-    search.live = [candidate.next for candidate in chosen] if len(search.done) < width else []
+    search.live = [candidate.next for candidate in chosen]
+    if _is_over(search, config, width, length + room):
+        search.live = []
     return [candidate.parent for candidate in chosen] if search.live else []
 
 

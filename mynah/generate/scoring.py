@@ -42,10 +42,11 @@ class Scorer:
     Args:
         model: in evaluation mode.
         tokenizer: and its template.
+        scored: tokens of a reply that are scored, its end among them, at most.
     """
 
-    def __init__(self, model: Transformer, tokenizer: Tokenizer) -> None:
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Transformer, tokenizer: Tokenizer, scored: int = SCORED_TOKENS) -> None:
+        self.model, self.tokenizer, self.scored = model, tokenizer, scored
         self._ids: dict[str, list[int]] = {}
 
     def score(
@@ -93,7 +94,7 @@ class Scorer:
             found[n] = [Likelihood(float(next(said).sum()), len(ids)) for ids in encoded[n]]
 
     def _prompt(self, history: Sequence[Message]) -> list[int]:
-        context = min(self.model.config.context_length - SCORED_TOKENS, HISTORY_TOKENS)
+        context = min(self.model.config.context_length - self.scored, HISTORY_TOKENS)
         return self.tokenizer.template.fit(history, max(2, context), 1, cut=True).ids
 
     def _encode(self, reply: str) -> list[int]:
@@ -107,7 +108,7 @@ class Scorer:
             ids = whole[len(template.prompt(asked)) :]
             ends = [at for at, token in enumerate(ids) if token in template.stop_ids]
             ids = ids[: ends[0] + 1] if ends else ids
-            self._ids[reply] = ids[:SCORED_TOKENS] or [*template.stop_ids][:1]
+            self._ids[reply] = ids[: self.scored] or [*template.stop_ids][:1]
         return self._ids[reply]
 
 

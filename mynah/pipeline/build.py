@@ -24,18 +24,20 @@ from mynah.pipeline.classify_several import EVALUATION
 from mynah.pipeline.classify_stage import CLASSIFY, is_classified
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
 from mynah.pipeline.model_stages import EVALUATE, PRETRAIN, TUNE
+from mynah.pipeline.pairs_stage import PAIRS, is_paired
 from mynah.pipeline.plan_stage import PLAN
 from mynah.pipeline.prefer_stage import PREFER
 from mynah.pipeline.recipe import AUTO, NONE, Recipe, Task, to_toml
 from mynah.pipeline.stage import Build, Stage
 from mynah.pipeline.token_stages import NGRAM, PRIOR, TOKENIZER, TOKENS
 from mynah.pipeline.translate_stage import EVALUATION as TRANSLATED
-from mynah.pipeline.translate_stage import PAIRS, TRANSLATE, is_paired
+from mynah.pipeline.translate_stage import TRANSLATE
 from mynah.report.class_report import write_class_report
 from mynah.report.pair_report import write_pair_report
 from mynah.report.run_report import write_report
 from mynah.stages import Reporter, RunPaths, Silent, Stages
 from mynah.tokenizer.tokenizer import Tokenizer
+from mynah.tune.translate.glossary import read_glossary
 
 #: The stages of every task, in order; then those of classification, and those of a network that talks, translates or
 #: writes.
@@ -104,6 +106,8 @@ def build(
         check_readable(base)
         Tokenizer.load(base)
     check_beside(recipe.evaluate.beside)
+    if recipe.translate.glossary is not None:
+        read_glossary(Path(recipe.translate.glossary))
     stages = Stages(directory, recipe.seed, reporter or Silent())
     with artifacts.locked(directory):
         try:
@@ -149,6 +153,8 @@ _PAGES: dict[
 def _task_of(made: Build) -> Task:
     """Return what is to be learned, as the recipe says or the records are."""
     task = made.recipe.task
+    if task == "translate" and made.recipe.prior.kind != "none":
+        raise ConfigError("--prior: a translator learns from pairs alone; leave it out, or say --task chat")
     if task != "auto":
         return task
     if not made.recipe.plan.replies:  # all text is to be learned
@@ -157,7 +163,7 @@ def _task_of(made: Build) -> Task:
     if is_classified(records):
         made.reporter.note("texts with classes: learning to tell them (--task chat learns to write them)")
         return "classify"
-    if is_paired(records):
+    if is_paired(records) and made.recipe.prior.kind == "none":
         made.reporter.note(
             "texts in pairs: learning to translate (--task chat takes them for questions and replies)"
         )

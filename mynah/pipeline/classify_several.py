@@ -12,7 +12,7 @@ from mynah import artifacts
 from mynah.data.records import Labelled
 from mynah.evaluate.classification import measure_several
 from mynah.pipeline.stage import Build, Counts
-from mynah.tune.classify.several import SeveralClassifier, fit_several
+from mynah.tune.classify.several import NONE, Several, SeveralClassifier, fit_several, parts_of
 from mynah.tune.classify.states import Reader
 
 EVALUATION, DOUBTS = "evaluation.json", "doubts.json"
@@ -43,9 +43,13 @@ def classify_several(
     made = SeveralClassifier(fitted, reader, base)
     made.save(out)
     result: dict[str, Any] = {
-        "labels": {"rows": len(rows), "rare": [], "rare_rows": 0},
+        "labels": {
+            "rows": len(rows),
+            "rare": list(fitted.labels.rare),
+            "rare_rows": _rows_of(rows, fitted.labels.rare, separator),
+        },
         "base": why,
-        "unknown": 0,
+        "unknown": _unknown(held_out, fitted.labels),
         "asked": 0,
         "doubted": 0,
     }
@@ -54,6 +58,18 @@ def classify_several(
     artifacts.write_json(out / EVALUATION, result)
     artifacts.write_json(out / DOUBTS, [])
     return {"classes": len(made.labels), "rows": len(rows), "doubted": 0}
+
+
+def _rows_of(rows: Sequence[Labelled], names: Sequence[str], separator: str) -> int:
+    """Return how many rows are of one of some classes."""
+    wanted = set(names)
+    return sum(bool(wanted & set(parts_of(row.label, separator))) for row in rows)
+
+
+def _unknown(rows: Sequence[Labelled], labels: Several) -> int:
+    """Return how many rows are of a class that is not known."""
+    known = {*labels.names, NONE}
+    return sum(bool(set(parts_of(row.label, labels.separator)) - known) for row in rows)
 
 
 def _measured(made: SeveralClassifier, held_out: Sequence[Labelled]) -> dict[str, Any]:

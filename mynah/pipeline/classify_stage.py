@@ -62,6 +62,9 @@ def _classify(build: Build, out: Path) -> Counts:
             "classify.several: no label is a list of classes that stand in others too; expected labels such as red|blue"
         )
     if separator is not None:
+        build.reporter.note(
+            "labels are lists of classes, several a text (--set classify.several=false takes each list for one class)"
+        )
         return classify_several(build, out, separator, given, held_out, _reader(build, [*given, *held_out]))
     rows, rare = learnable(given)
     if not rows:
@@ -102,7 +105,8 @@ def _tuner(build: Build, base: str | None) -> Tuner | None:
     """Return what tunes a head over the base in what the reading leaves of the minutes, if it is to be tuned."""
     if base is None or build.recipe.classify.way not in ("auto", *TUNED):
         return None
-    return Tuner(base, build.device, 60 * build.minutes * TUNING_SHARE, build.recipe.full)
+    kept = str(Path(base).resolve()) if Path(base).is_dir() else base
+    return Tuner(kept, build.device, 60 * build.minutes * TUNING_SHARE, build.recipe.full)
 
 
 def _paraphrase(build: Build) -> Paraphrase | None:
@@ -226,13 +230,22 @@ WAYS = {
 }
 
 
-def _files(build: Build) -> dict[str, str]:
-    base = build.recipe.base
-    if base == NONE:
+def _translator_file(build: Build) -> dict[str, str]:
+    """Return the hash of the translator that says texts in other words, if one is named."""
+    if (run := build.recipe.classify.translator) is None:
         return {}
+    from mynah.pipeline.open_run import find_run, finished_part
+
+    return {"translator": artifacts.sha256_of_file(finished_part(find_run(run)) / artifacts.MANIFEST)}
+
+
+def _files(build: Build) -> dict[str, str]:
+    base, found_files = build.recipe.base, _translator_file(build)
+    if base == NONE:
+        return found_files
     if base != AUTO:
-        return {"base": hash_of_directory(find_base(base))}
-    return {
+        return {**found_files, "base": hash_of_directory(find_base(base))}
+    return found_files | {
         found.name: artifacts.sha256_of_file(found.directory / artifacts.MANIFEST) for found in list_bases()
     }
 

@@ -19,6 +19,7 @@ from mynah.interop.sources import check_has_weights
 from mynah.interop.trained import load_trained
 from mynah.model.transformer import Transformer
 from mynah.pipeline.model_stages import PRETRAIN, TUNE
+from mynah.pipeline.pairs_stage import PAIRS
 from mynah.pipeline.prefer_stage import PREFER
 from mynah.pipeline.recipe import Recipe, load_recipe
 from mynah.pipeline.token_stages import PRIOR, TOKENIZER, TOKENS
@@ -26,7 +27,7 @@ from mynah.stages import TRAIN, RunPaths
 from mynah.tokenizer.tokenizer import Tokenizer
 
 #: The stages that a model needs to be opened, in order.
-_NEEDED = (TOKENIZER, TOKENS, PRIOR, PRETRAIN, TUNE, PREFER)
+_NEEDED = (PAIRS, TOKENIZER, TOKENS, PRIOR, PRETRAIN, TUNE, PREFER)
 _GO_ON = "run the same mynah build again to go on"
 #: The stage that the manifest of a folder written by `GPT3.save` names.
 SAVED = "saved"
@@ -102,7 +103,12 @@ def finished_part(directory: Path) -> Path:
         )
     talks = (paths.tuned / artifacts.MANIFEST).is_file()
     prefers = (paths.preferred / artifacts.MANIFEST).is_file()
-    missing = {TUNE.name: not talks, PRIOR.name: recipe.prior.kind == "none", PREFER.name: not prefers}
+    missing = {
+        PAIRS.name: not paths.pairs.is_dir(),
+        TUNE.name: not talks,
+        PRIOR.name: recipe.prior.kind == "none",
+        PREFER.name: not prefers,
+    }
     chain = [stage for stage in _NEEDED if not missing.get(stage.name)]
     outputs: dict[str, str] = {}
     for stage in chain:

@@ -12,7 +12,7 @@ from mynah.config import build_config
 from mynah.errors import ArtifactError, ConfigError
 from mynah.generate.settings import BeamConfig
 from mynah.pipeline.open_run import find_run, is_saved, open_run, recipe_of
-from mynah.pipeline.translate_stage import DIRECTIONS, directions_in, glossary_of
+from mynah.pipeline.pairs_stage import DIRECTIONS, directions_in, glossary_in
 from mynah.stages import RunPaths
 from mynah.tune.translate.directions import Direction
 from mynah.tune.translate.glossary import Glossary
@@ -58,7 +58,6 @@ def way_of(directory: Path) -> Way:
 
     Raises:
         ArtifactError: if it is a run, and damaged.
-        DataError: if its glossary cannot be read any more.
     """
     if is_saved(directory):
         settings = artifacts.read_manifest(directory, verify=False).settings
@@ -67,8 +66,11 @@ def way_of(directory: Path) -> Way:
     if not (folder / DIRECTIONS).is_file():
         return Way()
     artifacts.read_manifest(folder)
-    recipe = recipe_of(directory).translate
-    return Way(directions_in(folder), recipe.beam, glossary_of(recipe.glossary))
+    return Way(
+        directions_in(folder),
+        recipe_of(directory).translate.beam,
+        glossary_in(RunPaths(directory).translated),
+    )
 
 
 def open_translator(directory: Path | str, device: str = "auto") -> tuple[PairTranslator, Way]:
@@ -76,7 +78,6 @@ def open_translator(directory: Path | str, device: str = "auto") -> tuple[PairTr
 
     Raises:
         ArtifactError: if it has not, is not finished, or a file is missing or damaged.
-        DataError: if its glossary cannot be read any more.
     """
     directory = find_run(directory)
     way = way_of(directory)

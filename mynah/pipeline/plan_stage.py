@@ -140,7 +140,7 @@ def _plan(build: Build, out: Path) -> Counts:
             gigabytes = held.bytes_of(plan.model) / 1e9
             plan.reasons.append(f"the weights of the base are held as {held.name}: {gigabytes:.1f} GB")
     if plan.tune is not None and prefers(build):
-        plan.prefer = _plan_preferences(build, plan.model, plan.tune, whole - total)
+        plan.prefer = _plan_preferences(build, plan.model, plan.tune, whole - total, available, trained)
         plan.reasons.append(
             f"then {plan.prefer.steps:,} steps of {plan.prefer.batch_size} pairs of a better and a worse reply "
             f"({recipe.prefer.loss})"
@@ -155,8 +155,21 @@ def prefers(build: Build) -> bool:
     return wanted and build.replies and build.paths.rejected_of("train").is_file()
 
 
-def _plan_preferences(build: Build, model: ModelConfig, tune: TrainConfig, seconds: float) -> TrainConfig:
-    """Return how long is learned from pairs: the passes asked for, or as many steps as there is time for."""
+def _plan_preferences(
+    build: Build,
+    model: ModelConfig,
+    tune: TrainConfig,
+    seconds: float,
+    available: int | None,
+    trained: TrainedCount | None,
+) -> TrainConfig:
+    """Return how long is learned from pairs: the passes asked for, or as many steps as there is time for.
+
+    A step's pairs are taken in as many parts as the memory asks for.
+
+    Raises:
+        ConfigError: if not even one pair at a time fits.
+    """
     settings, pairs = build.recipe.prefer, TokenSet.load(build.paths.rejected_of("train"))
     context = min(model.context_length, LONGEST_PAIR)
     tokens = 2 * float(np.minimum(np.diff(pairs.starts), context).mean())
@@ -182,7 +195,20 @@ def _plan_preferences(build: Build, model: ModelConfig, tune: TrainConfig, secon
         "ends_with": "last",
         "eval_every": steps,
     }
-    return build_config(TrainConfig, {**values, **settings.train}, "[prefer.train]")
+    config = build_config(TrainConfig, {**values, **settings.train}, "[prefer.train]")
+    if "grad_accum_steps" in settings.train:
+        return config
+    for parts in range(1, config.batch_size + 1):
+        config = config.model_copy(update={"grad_accum_steps": parts})
+        rows = config.model_copy(update={"batch_size": 2 * config.batch_size})  # two replies of a pair
+        try:
+            check_memory(build.recipe.plan.size, model, rows, available, trained=trained)
+        except ConfigError:
+            if parts == config.batch_size:
+                raise
+        else:
+            break
+    return config
 
 
 def _planned(build: Build, plan: Plan, spent: float, total: float, out: Path) -> Counts:

@@ -90,26 +90,31 @@ def teach_run(
         known = write_known(paths.answers, paths.answers / INDEX, paths.taught, what)
         kept = paths.directory / CORRECTIONS
         if gone:
-            _forget(kept, {exchange.reply for exchange in gone})
+            _forget(kept, {exchange.reply for exchange in gone}, {exchange.place for exchange in gone})
         for row in corrected:
             artifacts.append(kept, (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
     return Told(len(exchanges), len(gone), known, kept if corrected else None)
 
 
-def _corrected(directory: Path, question: str, reply: str) -> dict[str, str] | None:
+def _corrected(directory: Path, question: str, reply: str) -> dict[str, Any] | None:
     """Return what the bot says now beside what it is taught, as a preference; None if it states nothing else."""
     said = open_answers(directory, open_run(directory)).reply(question)
     if said.handed_over or said.kind not in ("log", "network") or said.text.strip() == reply.strip():
         return None
-    return {"prompt": question, "chosen": reply, "rejected": said.text}
+    places = [source.place for source in said.sources]
+    return {"prompt": question, "chosen": reply, "rejected": said.text, "places": places}
 
 
-def _forget(path: Path, replies: set[str]) -> None:
-    """Take corrections out that hold replies which are taken back."""
+def _forget(path: Path, replies: set[str], places: set[str]) -> None:
+    """Take corrections out that hold replies which are taken back, or rest on where these stand."""
     if not path.is_file():
         return
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    left = [row for row in rows if not replies & {row["chosen"], row["rejected"]}]
+    left = [
+        row
+        for row in rows
+        if not replies & {row["chosen"], row["rejected"]} and not places & set(row["places"])
+    ]
     artifacts.write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in left))
 
 

@@ -66,7 +66,8 @@ def test_what_it_said_before_is_kept_as_a_preference_until_it_is_taken_back(
     main(["teach", str(run), "--question", question, "--reply", "All year round."])
     assert "kept       what it said before" in capsys.readouterr().out
     rows = [json.loads(line) for line in kept.read_text(encoding="utf-8").splitlines()]
-    assert rows[-1] == {"prompt": question, "chosen": "All year round.", "rejected": "Only in winter."}
+    told = {"prompt": question, "chosen": "All year round.", "rejected": "Only in winter."}
+    assert rows[-1] == {**told, "places": ["taught:1"]}
     found = collect([kept], CollectConfig()).records
     assert isinstance(found[-1], Preference)
     main(["teach", str(run), "--remove", "taught:1"])

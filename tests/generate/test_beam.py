@@ -103,3 +103,60 @@ def test_what_does_not_fit_is_refused() -> None:
         beam_search(model(), [BeamRequest(PROMPT, 2, (STOP,), (), [(0, 1, 2)])], BeamConfig())
     with pytest.raises(ConfigError, match="expected 1 to 15"):
         beam_search(model(), [BeamRequest((), 2, (STOP,))], BeamConfig())
+
+
+class Scripted:
+    """What `beam_search` asks of a decoder, with logits that follow from the last token of a row alone."""
+
+    def __init__(self, follows: dict[int, dict[int, float]], vocab: int) -> None:
+        table = torch.full((vocab, vocab), 1e-9)
+        for last, after in follows.items():
+            for token, probability in after.items():
+                table[last, token] = probability
+        self.table = table.log()
+
+
+def scripted(
+    monkeypatch: pytest.MonkeyPatch, follows: dict[int, dict[int, float]], vocab: int
+) -> Transformer:
+    """Return a model whose decoding state is scripted."""
+    made, rows = Scripted(follows, vocab), list[list[int]]()
+
+    class State:
+        def __init__(self, model: Transformer) -> None:
+            rows.clear()
+
+        def add(self, prompts: list[list[int]]) -> torch.Tensor:
+            rows.extend(list(prompt) for prompt in prompts)
+            return made.table[[row[-1] for row in rows]]
+
+        def keep(self, which: list[int]) -> None:
+            rows[:] = [list(rows[n]) for n in which]
+
+        def append(self, new: list[list[int]]) -> torch.Tensor:
+            for row, tokens in zip(rows, new, strict=True):
+                row += tokens
+            return made.table[[row[-1] for row in rows]]
+
+    monkeypatch.setattr("mynah.generate.beam.DecodingState", State)
+    return model()
+
+
+def test_what_never_ends_does_not_win_over_what_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    # 1 2 and the end, or 1 3 3 3 ... without one: a token of it costs less, and so the length penalty likes it.
+    follows = {0: {1: 1.0}, 1: {2: 0.5, 3: 0.5}, 2: {5: 0.6, 4: 0.4}, 3: {3: 0.999}, 4: {4: 0.999}}
+    made = scripted(monkeypatch, follows, VOCAB)
+    found = beam_search(made, [BeamRequest((0,), 12, (STOP,))], BeamConfig(width=2))[0]
+    assert found[0].tokens == (1, 2)
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_a_long_phrase_is_said_where_it_belongs_and_once(monkeypatch: pytest.MonkeyPatch, width: int) -> None:
+    # A sentence 1 .. 8 in which, after 5, the phrase 20 21 22 23 is a little less likely than 6.
+    vocab, end = 30, 29
+    chain = {n: {n + 1: 0.9, end: 0.01, 20: 0.001} for n in range(8)} | {8: {end: 0.9}}
+    chain |= {5: {6: 0.6, 20: 0.3}, 20: {21: 0.9}, 21: {22: 0.9}, 22: {23: 0.9}, 23: {6: 0.9, 1: 0.01}}
+    made = scripted(monkeypatch, chain, vocab)
+    request = BeamRequest((0,), 15, (end,), (), [(20, 21, 22, 23)])
+    found = beam_search(made, [request], BeamConfig(width=width))[0]
+    assert found[0].tokens == (1, 2, 3, 4, 5, 20, 21, 22, 23, 6, 7, 8)

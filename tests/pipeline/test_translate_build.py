@@ -65,6 +65,38 @@ def test_the_glossary_is_obeyed(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert found["terms"] == ["Stubentiger"]
 
 
+def test_the_glossary_of_a_build_goes_with_the_run_and_trains_nothing_again(
+    run: Path, tmp_path: Path
+) -> None:
+    terms = tmp_path / "terms.csv"
+    terms.write_text("cats,Stubentiger\n", encoding="utf-8")
+    before = (run / "tune" / "manifest.json").read_bytes()
+    recipe = {**SMALL, "translate": {**SMALL["translate"], "glossary": str(terms)}}  # type: ignore[dict-item]
+    build([run.parent / "pairs.tsv"], recipe, run)
+    terms.unlink()
+    assert (run / "tune" / "manifest.json").read_bytes() == before
+    model = Translator.from_pretrained(run)
+    assert "Stubentiger" in model.translate("we have two cats in the garden today")
+    assert Translator.from_pretrained(model).translate("we have two dogs in the garden today") == (
+        "wir haben heute zwei Hunde im Garten"
+    )
+    with pytest.raises(ConfigError, match="none of them empty"):
+        model.translate("we", glossary=[("", "x")])
+    with pytest.raises(DataError, match="no-such"):
+        build(
+            [run.parent / "pairs.tsv"],
+            {**SMALL, "translate": {"glossary": "no-such.csv"}},
+            tmp_path / "other",
+        )
+    assert not (tmp_path / "other").exists()
+
+
+def test_a_prior_is_refused(run: Path, tmp_path: Path) -> None:
+    recipe = {**SMALL, "task": "translate", "prior": {"kind": "ngram"}}
+    with pytest.raises(ConfigError, match="a translator learns from pairs alone"):
+        build([run.parent / "pairs.tsv"], recipe, tmp_path / "run")
+
+
 def test_lines_stay_lines_and_long_texts_are_translated_whole(run: Path) -> None:
     model = Translator.from_pretrained(run)
     line = "we have two cats in the garden today"

@@ -89,7 +89,9 @@ def test_only_the_last_reply_counts_and_a_long_prompt_loses_its_beginning() -> N
     assert [of.decode(ids.tolist()) for ids in said] == ["new warm", "large"]
     cut = both.batch(np.array([0]), 6)
     assert cut.tokens.shape[2] <= 6
-    assert of.decode(cut.targets[0, 0][cut.targets[0, 0] != IGNORE].tolist()).endswith("warm")
+    assert of.decode(cut.targets[0, 0][cut.targets[0, 0] != IGNORE].tolist()).startswith("new")
+    long = pairs(of, [Preference(talk, "new " * 60, "old " * 60, "a:1")]).batch(np.array([0]), 20)
+    assert (long.tokens.shape[2], int((long.targets[0, 0] != IGNORE).sum())) == (20, 11)
     halves = both.batch(np.array([0, 0, 0]), 48).split(2)
     assert [half.count for half in halves] == [2, 1]
     assert [half.count for half in batch.split(3)] == [1, 0, 0]

@@ -35,6 +35,8 @@ def rows(count: int = 120) -> list[Labelled]:
         (["red|blue", "blue", "red", "green|red", "none"] * 5, "|"),
         (["Rock, Paper", "Scissors", "Tools, other"] * 9, None),
         (["good", "bad"] * 9, None),
+        (["1,0", "1,5", "2,0", "2,5"] * 9, None),
+        (["Smith, John", "Smith, Ann", "Doe, John", "Doe, Ann"] * 9, None),
     ],
 )
 def test_lists_of_classes_are_told_from_classes(labels: list[str], separator: str | None) -> None:
@@ -53,6 +55,7 @@ def test_classes_are_counted_by_text() -> None:
         [False] * 2,
     ]
     assert parts_of(" a ,b,, c", ",") == ["a", "b", "c"]
+    assert found.rare == ("c",)
     with pytest.raises(DataError, match="of which 1 stand in 2 rows or more"):
         Several.of([*given[:2], Labelled("x", "c")], ", ")
 
@@ -63,6 +66,8 @@ def test_thresholds_are_where_f1_is_best() -> None:
     (threshold,) = best_thresholds(right, probabilities)
     assert 0.2 < threshold <= 0.3
     assert macro_f1(right, probabilities >= threshold) == pytest.approx(6 / 7)
+    alike = np.full((4, 1), 0.3)
+    assert best_thresholds(np.array([[1], [0], [0], [0]], bool), alike)[0] == pytest.approx(0.15)
     assert best_thresholds(np.zeros((3, 1), bool), np.ones((3, 1)))[0] == 0.5
 
 
@@ -80,6 +85,8 @@ def test_measures_by_hand() -> None:
     assert order is not None
     assert order["mean_absolute_error"] == pytest.approx(2 / 3)
     assert order["one_off"] == 1.0
+    assert measure_order(["1", "2", "nan"], np.array([0]), np.ones((1, 3)) / 3) is None
+    assert measure_order(["1", "2", "3"], np.array([1, 1]), np.eye(3)[[1, 1]]) is None
     assert measure_order(["good", "bad", "none"], np.array([0]), np.ones((1, 3)) / 3) is None
 
 
@@ -93,6 +100,9 @@ def test_by_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = json.loads(capsys.readouterr().out)
     assert set(found["label"].split("|")) == {"money", "food"}
     assert "A text may be of several classes" in (run / "report.html").read_text(encoding="utf-8")
+    opened = Classifier.from_pretrained(run)
+    held = [(row.text, row.label.split("|") if row.label != NONE else []) for row in rows()]
+    assert opened.evaluate(held)["accuracy"] > 0.8  # lists, whatever stands between the run's classes
     main(["classify", str(run), "here again today"])
     assert capsys.readouterr().out.startswith("none\t")
 

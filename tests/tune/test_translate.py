@@ -11,7 +11,7 @@ from mynah.errors import ConfigError, DataError
 from mynah.tune.translate.directions import as_conversations, choose, directions_of
 from mynah.tune.translate.glossary import Glossary, read_glossary
 from mynah.tune.translate.lexicon import Lexicon, join_words, words_of
-from mynah.tune.translate.translator import _CLAUSE, _SENTENCE, _WORD, _cut
+from mynah.tune.translate.translator import _CLAUSE, _SENTENCE, _WORD, _cut, _lines
 
 PAIRS = [
     Pair("The dog is sleeping in the garden.", "Der Hund schläft im Garten.", "a:1"),
@@ -106,3 +106,9 @@ def test_long_texts_are_cut_where_they_may_be() -> None:
     assert cut("abcdefgh", 3) == ["ab", "cd", "ef", "gh"]
     assert cut("你好。很好！走吧", 4) == ["你好。", "很好！", "走吧"]
     assert cut("", 3) == [""]
+
+
+def test_every_kind_of_line_end_stays_where_it_is() -> None:
+    text = "one\r\ntwo\u2028three\x0cfour\n"
+    assert _lines(text) == [("one", "\r\n"), ("two", "\u2028"), ("three", "\x0c"), ("four", "\n"), ("", "")]
+    assert _lines("") == [("", "")]

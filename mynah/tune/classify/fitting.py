@@ -126,6 +126,8 @@ def _augment(
     wanted = config.augment is True or (config.augment is None and len(texts) <= MOST_AUGMENTED)
     if not wanted or made.way not in features or made.words is None:
         return None
+    if made.way == "states" and config.augment is None:  # a base would read each text two times more
+        return None
     begun = time.monotonic()
     said, of = augmented(texts, seed, paraphrase)
     if not said:

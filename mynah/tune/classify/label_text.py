@@ -110,7 +110,9 @@ class LabelText:
 
     def log_probs(self, texts: Sequence[str]) -> Floats:
         """Return the log-probability of each class for each text, (N, K), of these classes alone."""
-        scorer = Scorer(self.model, self.tokenizer)
+        # All of each label, and what ends it: two may differ at their last word alone.
+        longest = max(len(self.tokenizer.encode(label)) for label in self.labels)
+        scorer = Scorer(self.model, self.tokenizer, longest + 8)
         histories = [[Message("user", shortened(text))] for text in texts]
         found = scorer.score(histories, [self.labels] * len(texts))
         return log_softmax(

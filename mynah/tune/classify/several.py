@@ -5,8 +5,9 @@ N texts, K classes, F features.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from mynah.tune.classify.words import Words
 Flags = npt.NDArray[np.bool_]
 #: What stands between the classes of a text.
 SEPARATORS = (", ", "|", ";", ",")
+WITHIN_NAMES = (", ", ",")
 #: Labels are lists if at least this share of them holds a separator, and most of their parts stand in several lists.
 LEAST_LISTS, REPEATED = 0.05, 0.6
 #: Parts that the rows are cut into to be asked about; a class with fewer texts is left out.
@@ -48,12 +50,24 @@ def separator_of(labels: Sequence[str]) -> str | None:
         lists = [label for label in distinct if separator in label]
         if not lists or sum(distinct[label] for label in lists) < LEAST_LISTS * len(labels):
             continue
+        if _is_number(lists, separator) or (separator in WITHIN_NAMES and not _differ(distinct, separator)):
+            continue
         parts = Counter(part for label in distinct for part in set(parts_of(label, separator)))
         inside = {part for label in lists for part in parts_of(label, separator)}
         repeated = sum(parts[part] > 1 for part in inside)
         if len(parts) < len(distinct) + 2 and repeated >= REPEATED * len(inside):
             return separator
     return None
+
+
+def _is_number(lists: Sequence[str], separator: str) -> bool:
+    """Whether labels are numbers with a decimal comma."""
+    return separator == "," and all(re.fullmatch(r"[+-]?\d+,\d+", label.strip()) for label in lists)
+
+
+def _differ(labels: Iterable[str], separator: str) -> bool:
+    """Whether labels hold different numbers of parts, as lists do and names such as "Smith, Ann" do not."""
+    return len({len(parts_of(label, separator)) for label in labels}) > 1
 
 
 def parts_of(label: str, separator: str) -> list[str]:
@@ -68,6 +82,8 @@ class Several:
     names: tuple[str, ...]
     counts: tuple[int, ...]
     separator: str
+    #: classes that too few texts are of
+    rare: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, rows: Sequence[Labelled], separator: str) -> Several:
@@ -86,7 +102,8 @@ class Several:
                 f"{len(rows):,} rows with lists of classes, of which {len(kept)} stand in {LEAST_ROWS} rows or more: "
                 "expected two classes; is another column the label? (--label-column NAME)"
             )
-        return cls(tuple(name for name, _ in kept), tuple(n for _, n in kept), separator)
+        rare = tuple(sorted(name for name, count in counted.items() if count < LEAST_ROWS))
+        return cls(tuple(name for name, _ in kept), tuple(n for _, n in kept), separator, rare)
 
     def matrix(self, rows: Sequence[Labelled]) -> Flags:
         """Return which classes each row is of, (N, K)."""
@@ -288,8 +305,11 @@ def best_thresholds(right: Flags, probabilities: Floats) -> Floats:
         order = np.argsort(-probabilities[:, k], kind="stable")
         hits = np.cumsum(right[order, k])
         f1 = 2 * hits / (np.arange(1, len(order) + 1) + max(1, right[:, k].sum()))
+        # Between equal probabilities there is no cut.
+        after = np.append(probabilities[order[1:], k], -1.0)
+        f1[probabilities[order, k] <= after] = -1.0
         at = int(f1.argmax())
-        below = probabilities[order[at + 1], k] if at + 1 < len(order) else 0.0
+        below = max(0.0, float(after[at]))
         if right[:, k].any():
             found[k] = (probabilities[order[at], k] + below) / 2
     return found

@@ -35,7 +35,7 @@ from mynah.tune.classify.linear import log_softmax
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-#: Texts of a step, tokens that are read at once without gradients, and of a text at most.
+#: Texts of a step, tokens that are read at once, and of a text at most.
 TEXTS_A_STEP, AT_ONCE, LONGEST = 32, 2048, 192
 #: Layers that are read, of all: the deeper ones tell more, and take longer; passes that teach anything, and that are
 #: enough (docs/log.md).
@@ -111,12 +111,15 @@ class TunedHead:
         if balanced:
             counts = np.bincount(numbers, minlength=classes)
             weights = (len(numbers) / (classes * counts[numbers])).astype(np.float32)
-        batches = TextBatches(made.encode(texts), made._before, numbers, weights, TEXTS_A_STEP, seed)
+        encoded = made.encode(texts)
+        longest = max(map(len, encoded), default=1) + len(made._before)
+        batches = TextBatches(encoded, made._before, numbers, weights, TEXTS_A_STEP, seed)
         steps = max(1, round(settings.passes * batches.a_pass))
         suited = rates(made.model.body.config, from_base=True, adapter=not settings.full)
         config = TrainConfig(
             steps=steps,
             batch_size=TEXTS_A_STEP,
+            grad_accum_steps=min(TEXTS_A_STEP, -(-TEXTS_A_STEP * longest // AT_ONCE)),
             eval_every=steps,
             seed=seed,
             **{**suited, "spike": 0.0, "schedule": "linear", "warmup": 0.06},

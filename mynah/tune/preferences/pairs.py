@@ -59,7 +59,7 @@ class ReplyPairs:
     def batch(
         self, which: npt.NDArray[np.intp], context_length: int, reference: Floats | None = None
     ) -> PairBatch:
-        """Return pairs as a batch; of a conversation that is too long, the end.
+        """Return pairs as a batch; of a prompt that is too long the end, of a reply the beginning.
 
         Args:
             which: (P,) of the pairs.
@@ -88,13 +88,16 @@ def _row(
     data: TokenSet, record: int, context_length: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the tokens of a conversation and the targets of its last reply."""
-    tokens, part = data.record(record)[-context_length - 1 :], data.record_part(record)[-context_length - 1 :]
+    tokens, part = data.record(record), data.record_part(record)
     said = part == SAID
-    before = np.flatnonzero(~said)
-    last = np.flatnonzero(said)
+    before, last = np.flatnonzero(~said), np.flatnonzero(said)
     # What was said before the last reply is part of the prompt, which both sides share.
     begin = int(before[before < last[-1]][-1]) + 1 if len(last) and len(before[before < last[-1]]) else 0
     said = said & (np.arange(len(said)) >= begin)
+    # The prompt keeps its end, in half of the row at least, and the reply its beginning.
+    room = context_length + 1
+    first = max(0, min(len(tokens) - room, begin - room // 2))
+    tokens, said = tokens[first : first + room], said[first : first + room]
     return tokens[:-1], np.where(said[1:], tokens[1:], IGNORE)
 
 

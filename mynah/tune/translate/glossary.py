@@ -57,6 +57,7 @@ def read_glossary(path: Path) -> Glossary:
         raise DataError(f"{path}: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise DataError(f"{path}: not valid UTF-8 text") from None
+    csv.field_size_limit(max(csv.field_size_limit(), 1 << 24))
     cut = "\t" if any("\t" in line for line in lines) else ","
     return Glossary(tuple(_terms(path, csv.reader(lines, delimiter=cut))))
 

@@ -23,6 +23,7 @@ WITHOUT_SPACES = frozenset(("zh", "ja", "th"))
 _SENTENCE = re.compile(r"(?<=[.!?])\s+|(?<=[。！？])\s*")
 _CLAUSE = re.compile(r"(?<=[,;:])\s+|(?<=[，；：、])\s*")
 _WORD = re.compile(r"\s+")
+_LINE_END = re.compile("(\r\n|[\r\n\v\f\x1c-\x1e\x85\u2028\u2029])")
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,17 @@ class PairTranslator:
             return len(piece) <= direction.longest and len(self.tokenizer.encode(piece)) <= half
 
         made: list[tuple[str, str]] = []
-        for line in text.splitlines(keepends=True) or [""]:
-            bare = line.rstrip("\r\n")
+        for bare, end in _lines(text):
             pieces = [piece for piece, _ in _cut(bare, fits, (_SENTENCE, _CLAUSE, _WORD))]
             made += [(piece, between) for piece in pieces[:-1]]
-            made.append((pieces[-1], line[len(bare) :]))
+            made.append((pieces[-1], end))
         return made
+
+
+def _lines(text: str) -> list[tuple[str, str]]:
+    """Return the lines of a text, each with what ends it."""
+    found = _LINE_END.split(text)
+    return list(zip(found[::2], [*found[1::2], ""], strict=True))
 
 
 def _cut(text: str, fits: Callable[[str], bool], at: Sequence[re.Pattern[str]]) -> list[tuple[str, str]]:
