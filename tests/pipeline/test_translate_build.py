@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,18 +62,36 @@ def test_the_glossary_is_obeyed(run: Path, tmp_path: Path, capsys: pytest.Captur
     terms.write_text("cats,Stubentiger\n", encoding="utf-8")
     main(["translate", str(run), "we have two cats in the garden today", "--glossary", str(terms), "--json"])
     found = json.loads(capsys.readouterr().out)
-    assert "Stubentiger" in found["text"]
+    assert found["text"] == "wir haben heute zwei Stubentiger im Garten"
     assert found["terms"] == ["Stubentiger"]
+
+
+def test_several_terms_stand_where_the_words_for_them_stood(run: Path) -> None:
+    model = Translator.from_pretrained(run)
+    line = "we have two cats in the garden today"
+
+    def said(*terms: tuple[str, str]) -> str:
+        return model.translate(line, glossary=terms)
+
+    assert said(("two cats", "ein Katzenpaar")) == "wir haben heute ein Katzenpaar im Garten"
+    assert (
+        said(("cats", "Stubentiger"), ("two", "ein paar")) == "wir haben heute ein paar Stubentiger im Garten"
+    )
+    # What it says by itself is not disturbed; where nothing hangs on the term, it is said all the same.
+    assert said(("cats", "Katzen")) == "wir haben heute zwei Katzen im Garten"
+    assert "Hof" in said(("garden", "Hof"))
 
 
 def test_the_glossary_of_a_build_goes_with_the_run_and_trains_nothing_again(
     run: Path, tmp_path: Path
 ) -> None:
+    # A copy: the others have no glossary.
+    source, run = run.parent / "pairs.tsv", shutil.copytree(run, tmp_path / "run")
     terms = tmp_path / "terms.csv"
     terms.write_text("cats,Stubentiger\n", encoding="utf-8")
     before = (run / "tune" / "manifest.json").read_bytes()
     recipe = {**SMALL, "translate": {**SMALL["translate"], "glossary": str(terms)}}  # type: ignore[dict-item]
-    build([run.parent / "pairs.tsv"], recipe, run)
+    build([source], recipe, run)
     terms.unlink()
     assert (run / "tune" / "manifest.json").read_bytes() == before
     model = Translator.from_pretrained(run)
@@ -83,11 +102,7 @@ def test_the_glossary_of_a_build_goes_with_the_run_and_trains_nothing_again(
     with pytest.raises(ConfigError, match="none of them empty"):
         model.translate("we", glossary=[("", "x")])
     with pytest.raises(DataError, match="no-such"):
-        build(
-            [run.parent / "pairs.tsv"],
-            {**SMALL, "translate": {"glossary": "no-such.csv"}},
-            tmp_path / "other",
-        )
+        build([source], {**SMALL, "translate": {"glossary": "no-such.csv"}}, tmp_path / "other")
     assert not (tmp_path / "other").exists()
 
 

@@ -70,11 +70,20 @@ def test_words_of_chinese_are_its_characters() -> None:
 
 def test_terms_are_found_as_whole_words_the_longer_first() -> None:
     terms = Glossary((("dog", "Hund"), ("dog house", "Hundehütte"), ("cat", "Katze"), ("狗", "dog")))
-    assert terms.wanted("The Dog  house and the cat") == ["Hundehütte", "Katze"]
-    assert terms.wanted("dogs concatenate") == []
-    assert terms.wanted("cat, dog, cat") == ["Katze", "Hund"]
-    assert terms.wanted("一只狗在睡觉") == ["dog"]
-    assert terms.flipped().wanted("ein Hund") == ["dog"]
+
+    def wanted(text: str, terms: Glossary = terms) -> list[str]:
+        return [term.target for term in terms.wanted(text)]
+
+    assert wanted("The Dog  house and the cat") == ["Hundehütte", "Katze"]
+    assert wanted("dogs concatenate") == []
+    assert wanted("cat, dog, cat") == ["Katze", "Hund"]
+    assert wanted("一只狗在睡觉") == ["dog"]
+    assert wanted("ein Hund", terms.flipped()) == ["dog"]
+    (one,) = terms.wanted("The Dog  house is red")
+    assert one.without == "The is red"
+    assert one.said_in("eine Hundehütte.")
+    assert not one.said_in("eine hundehütte")
+    assert not one.said_in("Hundehütten")
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,20 @@ UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3
 
 
 @dataclass(frozen=True)
+class Term:
+    """A term that stands in a text."""
+
+    #: what it is always translated to
+    target: str
+    #: the text without it
+    without: str
+
+    def said_in(self, translation: str) -> bool:
+        """Whether a translation holds it, as it is written."""
+        return _pattern(self.target, re.NOFLAG).search(translation) is not None
+
+
+@dataclass(frozen=True)
 class Glossary:
     """Terms and their translations."""
 
@@ -24,25 +38,26 @@ class Glossary:
         """Return the glossary of the other direction."""
         return Glossary(tuple((target, source) for source, target in self.terms))
 
-    def wanted(self, text: str) -> list[str]:
-        """Return the translations of the terms that stand in a text, upper or lower case, in their order there.
+    def wanted(self, text: str) -> list[Term]:
+        """Return the terms that stand in a text, upper or lower case, in their order there.
 
         Where terms overlap, the longer one counts; one that stands twice is wanted once.
         """
         free = text
-        found: list[tuple[int, str]] = []
+        found: dict[str, tuple[int, Term]] = {}
         for source, target in sorted(self.terms, key=lambda term: -len(term[0])):
             if (match := _pattern(source).search(free)) is not None:
-                found.append((match.start(), target))
+                term = Term(target, f"{text[: match.start()]}{text[match.end() :].lstrip()}")
+                found.setdefault(target, (match.start(), term))
                 free = _pattern(source).sub(lambda m: "\n" * len(m.group()), free)
-        return list(dict.fromkeys(target for _, target in sorted(found)))
+        return [term for _, term in sorted(found.values(), key=lambda one: one[0])]
 
 
-def _pattern(term: str) -> re.Pattern[str]:
+def _pattern(term: str, flags: re.RegexFlag = re.IGNORECASE) -> re.Pattern[str]:
     words = r"\s+".join(map(re.escape, term.split()))
     left = "" if UNSPACED.match(term[0]) or not term[0].isalnum() else r"(?<!\w)"
     right = "" if UNSPACED.match(term[-1]) or not term[-1].isalnum() else r"(?!\w)"
-    return re.compile(left + words + right, re.IGNORECASE)
+    return re.compile(left + words + right, flags)
 
 
 def read_glossary(path: Path) -> Glossary:

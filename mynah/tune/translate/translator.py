@@ -13,7 +13,8 @@ from mynah.generate.settings import BeamConfig
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.tune.translate.directions import Direction
-from mynah.tune.translate.glossary import UNSPACED, Glossary
+from mynah.tune.translate.glossary import UNSPACED, Glossary, Term
+from mynah.tune.translate.placed import Placer, Wanted
 
 #: A translation is at most so many times as long as its source, and so many tokens besides.
 LONGER, BESIDES = 2.0, 16
@@ -39,6 +40,15 @@ class Translation:
     def to_json(self) -> dict[str, Any]:
         """Return it as plain values."""
         return {"text": self.text, "confidence": round(self.confidence, 4), "terms": list(self.terms)}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A piece of a text that is translated by itself."""
+
+    text: str
+    #: of the glossary, those that stand in it
+    terms: Sequence[Term]
 
 
 class PairTranslator:
@@ -74,36 +84,79 @@ class PairTranslator:
             ConfigError: if the terms of one piece are longer than its translation may be.
         """
         cut = [self._pieces(text, direction) for text in texts]
-        wanted = [[glossary.wanted(piece) if piece.strip() else [] for piece, _ in pieces] for pieces in cut]
-        requests = [
-            self._request(piece, direction, terms)
-            for pieces, of in zip(cut, wanted, strict=True)
-            for (piece, _), terms in zip(pieces, of, strict=True)
-            if piece.strip()
+        asked = [
+            _Asked(piece, glossary.wanted(piece)) for pieces in cut for piece, _ in pieces if piece.strip()
         ]
-        found = iter(beam_search(self.model, requests, beam, told))
-        return [self._put_together(pieces, of, found) for pieces, of in zip(cut, wanted, strict=True)]
+        found = self._found(asked, direction, beam, told)
+        ready = iter(zip(asked, found, strict=True))
+        return [self._put_together(pieces, ready) for pieces in cut]
+
+    def _found(
+        self,
+        asked: Sequence[_Asked],
+        direction: Direction,
+        beam: BeamConfig,
+        told: Callable[[float], None] | None,
+    ) -> list[Hypothesis | None]:
+        """Return the likeliest translation of each piece that holds its terms."""
+        plain = beam_search(self.model, [self._request(one.text, direction) for one in asked], beam, told)
+        found: list[Hypothesis | None] = [ranked[0] if ranked else None for ranked in plain]
+        unclear = {}
+        for number, (one, ranked) in enumerate(zip(asked, plain, strict=True)):
+            texts = [self.tokenizer.decode(hypothesis.tokens) for hypothesis in ranked]
+            saying = [n for n, text in enumerate(texts) if all(term.said_in(text) for term in one.terms)]
+            if saying:
+                found[number] = ranked[saying[0]]
+            elif one.terms:
+                request = self._request(one.text, direction, one.terms)
+                placed = self._placed(one, request, ranked[0], direction) if ranked else None
+                if placed is None:
+                    unclear[number] = request
+                else:
+                    found[number] = placed
+        for number, ranked in zip(
+            unclear, beam_search(self.model, list(unclear.values()), beam), strict=True
+        ):
+            found[number] = ranked[0] if ranked else None
+        return found
+
+    def _placed(
+        self, one: _Asked, request: BeamRequest, plain: Hypothesis, direction: Direction
+    ) -> Hypothesis | None:
+        """Return a translation with the terms in the places of the model's own words; None if these are not clear."""
+        text = self.tokenizer.decode(plain.tokens)
+        missing = [
+            Wanted(tuple(phrase), tuple(self._request(term.without, direction).prompt))
+            for term, phrase in zip(one.terms, request.phrases, strict=True)
+            if not term.said_in(text)
+        ]
+        placed = Placer(self.model, self.tokenizer).place(request.prompt, plain, missing)
+        if placed is None or not all(
+            term.said_in(self.tokenizer.decode(placed.tokens)) for term in one.terms
+        ):
+            return None
+        return placed
 
     def _put_together(
         self,
         pieces: Sequence[tuple[str, str]],
-        terms: Sequence[list[str]],
-        found: Iterator[Sequence[Hypothesis]],
+        ready: Iterator[tuple[_Asked, Hypothesis | None]],
     ) -> Translation:
-        text, log_prob, count = "", 0.0, 0
+        text, log_prob, count, terms = "", 0.0, 0, list[str]()
         for piece, gap in pieces:
-            if piece.strip() and (ranked := next(found)):
-                text += self.tokenizer.decode(ranked[0].tokens).strip()
-                log_prob, count = log_prob + ranked[0].log_prob, count + len(ranked[0].tokens) + 1
+            if piece.strip():
+                asked, found = next(ready)
+                terms += [term.target for term in asked.terms]
+                if found is not None:
+                    text += self.tokenizer.decode(found.tokens).strip()
+                    log_prob, count = log_prob + found.log_prob, count + len(found.tokens) + 1
             text += gap
-        return Translation(
-            text, math.exp(log_prob / max(1, count)), tuple(term for of in terms for term in of)
-        )
+        return Translation(text, math.exp(log_prob / max(1, count)), tuple(terms))
 
-    def _request(self, text: str, direction: Direction, terms: Sequence[str]) -> BeamRequest:
+    def _request(self, text: str, direction: Direction, terms: Sequence[Term] = ()) -> BeamRequest:
         template = self.tokenizer.template
         prompt = template.prompt(direction.messages(text.strip()))
-        phrases = [self._phrase(term) for term in terms]
+        phrases = [self._phrase(term.target) for term in terms]
         room = math.ceil(LONGER * len(self.tokenizer.encode(text))) + BESIDES + sum(map(len, phrases))
         room = min(room, self.model.config.context_length - len(prompt))
         return BeamRequest(prompt, room, template.stop_ids, template.forbidden_ids, phrases)
