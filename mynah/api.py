@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import math
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
@@ -32,6 +32,7 @@ from mynah.device import available_memory, pick_device
 from mynah.errors import ArtifactError, ConfigError, DataError
 from mynah.evaluate.language_model import draw_order, score_network, summarise
 from mynah.generate.chat import continue_text
+from mynah.generate.outline import outlined
 from mynah.generate.settings import SamplingConfig
 from mynah.interop.bases import find_base
 from mynah.interop.huggingface import to_hugging_face
@@ -136,8 +137,13 @@ class GPT3:
         self._learn(pretrain, self._encode(to_records(texts)), epochs, learning_rate)
         return self
 
-    def generate(self, prompt: str = "", **sampling: Any) -> str:
-        """Return the text that follows a prompt; keywords are those of `SamplingConfig`.
+    def generate(self, prompt: str = "", outline: Sequence[str] = (), **sampling: Any) -> str:
+        """Return the text that follows a prompt.
+
+        Args:
+            prompt: how the text begins.
+            outline: points, each of which begins a part: "# Heading", or how a paragraph begins.
+            sampling: of `SamplingConfig`; of an outline, `max_tokens` are those of a part.
 
         Raises:
             ConfigError: if the model has not been trained, or a keyword is unknown.
@@ -146,6 +152,8 @@ class GPT3:
         config = build_config(
             SamplingConfig, {**self.sampling.model_dump(), "temperature": 0.8, **sampling}, "generate"
         )
+        if outline:
+            return "".join(outlined(model, tokenizer, prompt, outline, config)).strip()
         return "".join(continue_text(model, tokenizer, prompt, config))
 
     def evaluate(self, texts: Iterable[Text]) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from mynah.cli.lines import batches
 from mynah.errors import ConfigError, MynahError
 
 if TYPE_CHECKING:
@@ -238,9 +239,10 @@ def generate(
     prompt: str = "",
     count: Annotated[int, Parameter(name=("--count", "-n"))] = 1,
     no_copy: int | None = None,
+    outline: Path | None = None,
     sampling: Sampling = Sampling(),
 ) -> None:
-    """Continue a text.
+    """Continue a text, or write one along an outline.
 
     Of several texts by a run it is said on stderr how much they repeat, and how much is copied from what it learned.
 
@@ -254,11 +256,18 @@ def generate(
         How many texts; with more than one, each ends in an empty line.
     no_copy: int
         Never copy so many tokens on end from the text that was learned.
+    outline: Path
+        A file of points, one a line: "# Heading", or how a paragraph begins. Each gets --max-tokens at most.
     """
     from mynah.evaluate.writing import COPIED, describe_writing, measure_writing
     from mynah.generate.chat import continue_text
     from mynah.generate.copies import Runs
+    from mynah.generate.outline import outlined
 
+    lines = [line for some in batches((), outline) for line in some] if outline is not None else []
+    points = [line for line in lines if line.strip()]
+    if outline is not None and not points:
+        raise ConfigError(f"--outline {outline}: holds no points; expected one a line")
     if count < 1:
         raise ConfigError(f"--count {count}: expected 1 or more")
     if no_copy is not None and no_copy < 2:
@@ -276,7 +285,12 @@ def generate(
         config = opened.sampling.model_copy(update={"seed": seed + number if seed is not None else None})
         text = ""
         print(prompt, end="", flush=True)
-        for piece in continue_text(opened.model, opened.tokenizer, prompt, config, copies):
+        written_on = (
+            outlined(opened.model, opened.tokenizer, prompt, points, config, copies)
+            if points
+            else continue_text(opened.model, opened.tokenizer, prompt, config, copies)
+        )
+        for piece in written_on:
             text += piece
             print(piece, end="", flush=True)
         print("\n" if count > 1 else "")

@@ -65,6 +65,16 @@ def test_documents_are_written_on_with(tmp_path: Path, capsys: pytest.CaptureFix
     shown = capsys.readouterr()
     assert shown.out.count("Dear A") >= 2
     assert "copied from the training text 0%" in shown.err
+    outline = tmp_path / "outline.txt"
+    outline.write_text("# A letter\n\nDear A, the garden\n", encoding="utf-8")
+    main(["generate", str(run), "--outline", str(outline), "--max-tokens", "5", "--seed", "1"])
+    said = capsys.readouterr().out
+    assert said.startswith("# A letter\n\n")
+    assert "\n\nDear A, the garden" in said
+    outline.write_text("\n", encoding="utf-8")
+    with pytest.raises(SystemExit):
+        main(["generate", str(run), "--outline", str(outline)])
+    assert "holds no points; expected one a line" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
