@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from mynah import artifacts
 from mynah.artifacts import Manifest
 from mynah.data.records import Labelled, Record
 from mynah.data.store import read_records
-from mynah.errors import DataError
+from mynah.errors import ConfigError, DataError
 from mynah.evaluate.classification import measure_classes, measure_order, mistakes
 from mynah.interop.bases import find_base, list_bases
 from mynah.interop.huggingface import hash_of_directory
@@ -81,7 +82,7 @@ def _classify(build: Build, out: Path) -> Counts:
         longest,
         build.reporter.progress,
         _tuner(build, base),
-        _paraphrase(build),
+        _paraphrases(build, base, why),
     )
     made = TextClassifier(fitted, reader, base, [(row.text, row.label) for row in rows])
     made.save(out)
@@ -109,13 +110,25 @@ def _tuner(build: Build, base: str | None) -> Tuner | None:
     return Tuner(kept, build.device, 60 * build.minutes * TUNING_SHARE, build.recipe.full)
 
 
-def _paraphrase(build: Build) -> Paraphrase | None:
-    """Return what says texts in other words: a translator there and back, if one is named."""
-    if (run := build.recipe.classify.translator) is None:
-        return None
-    from mynah.pipeline.open_translator import there_and_back
+def _paraphrases(build: Build, base: str | None, why: str) -> list[Paraphrase]:
+    """Return what says texts in other words: a translator there and back if one is named, the base if it is asked.
 
-    return there_and_back(run, str(build.device))
+    Raises:
+        ConfigError: if the base is asked and there is none.
+    """
+    found: list[Paraphrase] = []
+    if (run := build.recipe.classify.translator) is not None:
+        from mynah.pipeline.open_translator import there_and_back
+
+        found.append(there_and_back(run, str(build.device)))
+    if build.recipe.classify.paraphrase:
+        if base is None:
+            raise ConfigError(f"classify.paraphrase: {why}; expected one, which says texts in other words")
+        from mynah.tune.classify.otherwise import Otherwise
+
+        tell = partial(build.reporter.progress, "saying texts in other words")
+        found.append(Otherwise.open(find_base(base), build.device, build.recipe.seed, tell))
+    return found
 
 
 def _measured(made: TextClassifier, known: Sequence[Labelled]) -> dict[str, Any]:
@@ -156,7 +169,8 @@ def _majority(labels: Labels, right: Any) -> dict[str, Any]:
 def _reader(build: Build, rows: Sequence[Labelled]) -> tuple[Reader | None, str | None, int | None, str]:
     """Return the base that reads texts, its name, how many tokens of each at most, and a sentence on it."""
     recipe = build.recipe
-    if recipe.base == NONE or recipe.classify.way in ("words", "ngrams"):
+    unread = recipe.classify.way in ("words", "ngrams") and not recipe.classify.paraphrase
+    if recipe.base == NONE or unread:
         return None, None, None, "no base reads the texts"
     name = recipe.base
     if name == AUTO:

@@ -10,9 +10,13 @@ from hypothesis import strategies as st
 from test_classify import rows
 
 from mynah.data.records import Labelled
+from mynah.model.config import ModelConfig
+from mynah.model.weights import new_model
+from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.tune.classify.augment import augmented, leave_out, misspell, recase, swap
 from mynah.tune.classify.config import ClassifyConfig
 from mynah.tune.classify.fitting import fit
+from mynah.tune.classify.otherwise import Otherwise
 
 words = st.lists(st.text("abcdefgh", min_size=1, max_size=7), min_size=1, max_size=12).map(" ".join)
 
@@ -41,8 +45,8 @@ def test_of_chinese_characters_are_words() -> None:
 
 def test_the_same_seed_makes_the_same_rows_and_each_names_its_own() -> None:
     texts = ["a room with a view", "the staff was kind", "x"]
-    made, of = augmented(texts, 3, lambda given: [f"{text}!" for text in given])
-    assert (made, of) == augmented(texts, 3, lambda given: [f"{text}!" for text in given])
+    made, of = augmented(texts, 3, [lambda given: [f"{text}!" for text in given]])
+    assert (made, of) == augmented(texts, 3, [lambda given: [f"{text}!" for text in given]])
     assert made[-3:] == ["a room with a view!", "the staff was kind!", "x!"]
     assert of[-3:] == [0, 1, 2]
     assert augmented(texts, 3)[0] == made[:-3]
@@ -68,5 +72,20 @@ def test_what_pays_is_learned_and_what_does_not_is_left_out_and_said() -> None:
         swapped = {**meanings, **{value: key for key, value in meanings.items()}}
         return [" ".join(swapped.get(word, word) for word in text.split()) for text in texts]
 
-    taught = fit(few, ClassifyConfig(way="words", augment=True), 0, paraphrase=other)
+    taught = fit(few, ClassifyConfig(way="words", augment=True), 0, paraphrases=[other])
     assert "which are learned too" in taught.reason
+
+
+def test_a_base_is_asked_for_short_texts_and_says_each_in_one_line() -> None:
+    texts = ["where is it", "wo " * 200, "房间很干净"]
+    tokenizer = Tokenizer.train(texts, 300)
+    model = new_model(
+        ModelConfig(vocab_size=tokenizer.vocab_size, context_length=256, n_layer=1, n_head=2, n_embd=16), 0
+    )
+    told: list[float] = []
+    said = Otherwise(model.eval(), tokenizer, 3, told.append)(texts)
+    assert said == Otherwise(model.eval(), tokenizer, 3)(texts)
+    assert said[1] == texts[1]
+    assert said[0] != texts[0]
+    assert not any("\n" in text for text in said)
+    assert told == [1.0]

@@ -19,14 +19,14 @@ Paraphrase = Callable[[Sequence[str]], list[str]]
 
 
 def augmented(
-    texts: Sequence[str], seed: int, paraphrase: Paraphrase | None = None
+    texts: Sequence[str], seed: int, paraphrases: Sequence[Paraphrase] = ()
 ) -> tuple[list[str], list[int]]:
     """Return changed texts, and of each the number of the text that it was made from.
 
     Args:
         texts: of at least one word each.
         seed: of all changes.
-        paraphrase: says texts in other words, in addition; None: nobody does.
+        paraphrases: each says the texts in other words, in addition.
     """
     made: list[str] = []
     of: list[int] = []
@@ -37,7 +37,7 @@ def augmented(
             if changed != text and changed.strip():
                 made.append(changed)
                 of.append(number)
-    if paraphrase is not None:
+    for paraphrase in paraphrases:
         for number, (said, text) in enumerate(zip(paraphrase(texts), texts, strict=True)):
             if said.strip() and said != text:
                 made.append(said)

@@ -31,6 +31,9 @@ class ClassifyConfig(Config):
         None,
         description="a run that translates both ways: rows are made by translating there and back, too",
     )
+    paraphrase: bool = Field(
+        False, description="whether the base says each text in other words: rows are made of that, too"
+    )
     several: bool | None = Field(
         None,
         description="whether a label is a list of classes (red|blue) and a text may be of several; default: where the "

@@ -46,7 +46,7 @@ def fit(
     longest: int | None = None,
     told: Told | None = None,
     tuner: Tuner | None = None,
-    paraphrase: Paraphrase | None = None,
+    paraphrases: Sequence[Paraphrase] = (),
 ) -> Fitted:
     """Fit to labelled texts.
 
@@ -58,7 +58,7 @@ def fit(
         longest: tokens of a text that it reads; None: all.
         told: is told what is being done and what share of it is done.
         tuner: of a head over a base; None: there is no base, or no time.
-        paraphrase: says texts in other words, for `augmented`; None: nobody does.
+        paraphrases: each says texts in other words, for `augmented`.
 
     Raises:
         DataError: if nothing can be learned from the classes (`Labels.of`).
@@ -80,7 +80,9 @@ def fit(
         )
     made.tried = [tried for tried, _ in scores.values()]
     (made.way, balanced), made.reason = _best(made.tried)
-    more = _augment(made, texts, numbers, folds, seed, balanced, features, scores, config, reader, paraphrase)
+    more = _augment(
+        made, texts, numbers, folds, seed, balanced, features, scores, config, reader, paraphrases
+    )
     made.asked = np.flatnonzero(folds >= 0)
     logits = scores[made.way, balanced][1][made.asked]
     made.temperature = fit_temperature(logits, numbers[made.asked])
@@ -115,7 +117,7 @@ def _augment(
     scores: Scores,
     config: ClassifyConfig,
     reader: Reader | None,
-    paraphrase: Paraphrase | None,
+    paraphrases: Sequence[Paraphrase],
 ) -> tuple[Any, Integers] | None:
     """Try the best linear way with rows made from rows; return features and classes to learn if that does better.
 
@@ -123,13 +125,14 @@ def _augment(
     """
     from scipy.sparse import vstack
 
-    wanted = config.augment is True or (config.augment is None and len(texts) <= MOST_AUGMENTED)
+    asked_for = config.augment is True or (config.augment is None and bool(paraphrases))
+    wanted = asked_for or (config.augment is None and len(texts) <= MOST_AUGMENTED)
     if not wanted or made.way not in features or made.words is None:
         return None
-    if made.way == "states" and config.augment is None:  # a base would read each text two times more
+    if made.way == "states" and not asked_for:  # a base would read each text two times more
         return None
     begun = time.monotonic()
-    said, of = augmented(texts, seed, paraphrase)
+    said, of = augmented(texts, seed, paraphrases)
     if not said:
         return None
     new, origin = made.words(said), np.array(of)
