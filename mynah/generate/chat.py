@@ -15,25 +15,47 @@ from mynah.tokenizer.template import room_for_prompt
 from mynah.tokenizer.tokenizer import Tokenizer
 
 
-def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
-    """Yield pieces of text up to the first of the texts that end it; what may be the beginning of one waits.
+class Until:
+    """Shows text up to the first of the texts that end it; what may be the beginning of one waits.
 
     The first is the one that is whole first, and of two that end together the longer one.
     """
-    held = ""
-    for piece in pieces:
-        held += piece
-        found = [(at + len(text), at) for text in stop if (at := held.find(text)) >= 0]
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        self.stop, self.stopped, self._held = stop, False, ""
+
+    def feed(self, piece: str) -> str:
+        """Take a piece; return what can be shown now. After one that ended it nothing more is shown."""
+        if self.stopped:
+            return ""
+        self._held += piece
+        found = [(at + len(text), at) for text in self.stop if (at := self._held.find(text)) >= 0]
         if found:  # the one that is whole first, wherever the pieces were cut
-            if shown := held[: min(found)[1]]:
-                yield shown
+            self.stopped = True
+            return self._held[: min(found)[1]]
+        held = self._held
+        waits = max(
+            (n for text in self.stop for n in range(1, len(text)) if held.endswith(text[:n])), default=0
+        )
+        shown, self._held = held[: len(held) - waits], held[len(held) - waits :]
+        return shown
+
+    def rest(self) -> str:
+        """Return what still waits, once nothing more comes."""
+        held, self._held = "" if self.stopped else self._held, ""
+        return held
+
+
+def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
+    """Yield pieces of text up to the first of the texts that end it, as `Until` shows them."""
+    shown = Until(stop)
+    for piece in pieces:
+        if text := shown.feed(piece):
+            yield text
+        if shown.stopped:
             return
-        waits = max((n for text in stop for n in range(1, len(text)) if held.endswith(text[:n])), default=0)
-        if shown := held[: len(held) - waits]:
-            yield shown
-            held = held[len(shown) :]
-    if held:
-        yield held
+    if text := shown.rest():
+        yield text
 
 
 def text_request(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,7 +10,7 @@ import torch
 
 from mynah.errors import ConfigError
 from mynah.generate.copies import Runs
-from mynah.generate.sampling import Drawn, Sampler
+from mynah.generate.sampling import Constraint, Drawn, Sampler
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
 from mynah.model.transformer import Transformer
@@ -33,6 +33,22 @@ class Request:
     likeliest: int | None = None
     #: a token that would copy a run of them is not drawn; None: any may be
     copies: Runs | None = None
+    #: is added to the logits of these tokens
+    bias: Mapping[int, float] | None = None
+    #: makes what says which tokens may come, anew for each time that it is decoded; None: any may
+    constraint: Callable[[], Constraint] | None = None
+
+    def sampler(self, device: torch.device) -> Sampler:
+        """Return what draws its tokens."""
+        return Sampler(
+            self.config,
+            self.forbid,
+            device=device,
+            likeliest=self.likeliest,
+            copies=self.copies,
+            bias=self.bias,
+            constraint=self.constraint() if self.constraint is not None else None,
+        )
 
 
 @dataclass
@@ -91,17 +107,15 @@ def decode(
 
 
 def _begin(model: Transformer, number: int, request: Request) -> _Running:
-    sampler = Sampler(
-        request.config,
-        request.forbid,
-        device=model.embed.weight.device,
-        likeliest=request.likeliest,
-        copies=request.copies,
-    )
-    return _Running(number, request, sampler, _room(model, request))
+    return _Running(number, request, request.sampler(model.embed.weight.device), room_for(model, request))
 
 
-def _room(model: Transformer, request: Request) -> int:
+def room_for(model: Transformer, request: Request) -> int:
+    """Return how many tokens may follow a prompt.
+
+    Raises:
+        ConfigError: if it is empty or leaves no room in the context.
+    """
     T, context = len(request.prompt), model.config.context_length
     if not 0 < T < context:
         raise ConfigError(f"the prompt has {T} tokens, expected 1 to {context - 1} (context {context})")
@@ -152,7 +166,7 @@ def generate_all(
     """
     results: list[list[int]] = [[] for _ in requests]
     # None of them may grow longer: the context of an open base is far longer than a reply ever gets.
-    longest = max((len(request.prompt) + _room(model, request) for request in requests), default=None)
+    longest = max((len(request.prompt) + room_for(model, request) for request in requests), default=None)
     for number, drawn in decode(model, requests, at_once or rows_at_once(model, longest)):
         results[number].append(drawn.token)
     return results

@@ -5,8 +5,10 @@ V vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -17,6 +19,16 @@ from mynah.generate.settings import SamplingConfig
 
 #: Nearer to zero than this, division by the temperature would overflow.
 _COLDEST = 1e-4
+
+
+class Constraint(Protocol):
+    """What says, token by token, which may come next."""
+
+    def apply(self, logits: Tensor) -> Tensor:
+        """Return (V,) logits in which tokens that may not come are -inf."""
+
+    def accept(self, token: int) -> None:
+        """Take note of the token that was drawn."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +53,8 @@ class Sampler:
         device: torch.device = torch.device("cpu"),
         likeliest: int | None = None,
         copies: Runs | None = None,
+        bias: Mapping[int, float] | None = None,
+        constraint: Constraint | None = None,
     ) -> None:
         """Prepare to draw.
 
@@ -50,8 +64,15 @@ class Sampler:
             device: where the logits are.
             likeliest: give log-probabilities, and those of so many of the likeliest tokens; None: give none.
             copies: no token is drawn that would copy a run of them, unless nothing else is left.
+            bias: is added to the logits of these tokens.
+            constraint: says which tokens may come.
         """
-        self.config, self.likeliest, self.copies = config, likeliest, copies
+        self.config, self.likeliest, self.copies, self.constraint = config, likeliest, copies, constraint
+        self._bias: tuple[Tensor, Tensor] | None = None
+        if bias:
+            ids, values = zip(*sorted(bias.items()), strict=True)
+            self._bias = torch.tensor(ids, device=device), torch.tensor(values, device=device)
+        self._drawn = Counter[int]()
         self.generator = torch.Generator(device=device)
         self.generator.seed() if config.seed is None else self.generator.manual_seed(config.seed)
         self._forbidden = torch.tensor(sorted(forbid), dtype=torch.int64, device=device)
@@ -72,6 +93,10 @@ class Sampler:
             others = allowed.index_fill(0, torch.from_numpy(copied).to(allowed.device), float("-inf"))
             if bool(torch.isfinite(others.max())):
                 allowed = others
+        if self._bias is not None:
+            allowed = allowed.index_add(0, *self._bias)
+        if self.constraint is not None:
+            allowed = self.constraint.apply(allowed)
         best = allowed.max()
         if not torch.isfinite(best):  # the maximum of what holds a NaN is NaN
             raise GenerationError(
@@ -79,6 +104,9 @@ class Sampler:
                 "training went wrong"
             )
         token = int(self._choose(self._penalised(allowed, seen)))
+        self._drawn[token] += 1
+        if self.constraint is not None:
+            self.constraint.accept(token)
         if self.likeliest is None:
             return Drawn(token)
         log_probs = logits.log_softmax(dim=-1)
@@ -88,7 +116,11 @@ class Sampler:
 
     def _penalised(self, logits: Tensor, seen: Sequence[int]) -> Tensor:
         """Make tokens of the row less likely (Keskar et al. 2019, section 4.1)."""
-        penalty = self.config.repetition_penalty
+        penalty, config = self.config.repetition_penalty, self.config
+        if self._drawn and (config.presence_penalty or config.frequency_penalty):
+            ids = torch.tensor(list(self._drawn), device=logits.device)
+            counts = torch.tensor(list(self._drawn.values()), dtype=logits.dtype, device=logits.device)
+            logits = logits.index_add(0, ids, -config.presence_penalty - config.frequency_penalty * counts)
         if penalty == 1 or not seen:
             return logits
         ids = torch.tensor(sorted(set(seen)), device=logits.device)

@@ -21,6 +21,10 @@ class SamplingConfig(Config):
     repetition_penalty: float = Field(
         1.0, gt=0, description="above 1: tokens that stand in the text already are less likely"
     )
+    presence_penalty: float = Field(
+        0.0, ge=-2, le=2, description="taken off the logits of tokens that were drawn before"
+    )
+    frequency_penalty: float = Field(0.0, ge=-2, le=2, description="the same, each time that they were drawn")
     stop: tuple[Annotated[str, Field(min_length=1)], ...] = Field(
         (), description="texts that end a reply and are not part of it"
     )

@@ -26,6 +26,20 @@ from mynah.model.transformer import Transformer
 _STEP = 128
 
 
+@dataclass(frozen=True)
+class KeptRow:
+    """A row that was copied out of a state."""
+
+    tokens: tuple[int, ...]
+    #: (L, 2, G, S, D) keys and values
+    store: Tensor
+
+    @property
+    def n_bytes(self) -> int:
+        """How much memory it takes."""
+        return self.store.numel() * self.store.element_size()
+
+
 class DecodingState:
     """Cached keys and values, tokens and prior of many rows.
 
@@ -120,6 +134,21 @@ class DecodingState:
         used = max(self.lengths, default=0)
         self._store[:, :, : len(rows), :, :used] = self._store[:, :, list(rows), :, :used]
         self._contexts = [self._contexts[row] for row in rows] if self._contexts else []
+
+    @torch.inference_mode()
+    def copy(self, row: int) -> KeptRow:
+        """Return a copy of what a row holds, to go on from later."""
+        length = len(self.tokens[row])
+        return KeptRow(tuple(self.tokens[row]), self._store[:, :, row, :, :length].clone())
+
+    @torch.inference_mode()
+    def restore(self, kept: KeptRow, length: int) -> None:
+        """Add a row behind those that are there, of the first `length` tokens that were kept."""
+        begin = len(self.tokens)
+        self._make_room(begin + 1, length)
+        self._store[:, :, begin, :, :length] = kept.store[:, :, :, :length]
+        self.tokens.append(list(kept.tokens[:length]))
+        self._contexts = [*(self._contexts or [None] * begin), None] if self.model.prior is not None else []
 
     def truncate(self, row: int, length: int) -> None:
         """Take back what was read of a row beyond so many tokens."""

@@ -1,0 +1,320 @@
+"""Many requests to a few models at once, from any thread: they join and leave between two steps of one worker.
+
+One thread computes for all, so that nothing waits for another thread's locks and what a request gets does not depend on
+timing: in turn it reads a piece of one waiting prompt, takes one decoding step of all running rows, and does one other
+piece of work that it was handed (continuous batching with chunked prefill: Yu et al. 2022, "Orca"; Agrawal et al. 2023,
+"Sarathi").
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor
+
+from mynah.errors import GenerationError, MynahError
+from mynah.generate.engine import CACHE_BYTES, Request, room_for, rows_at_once
+from mynah.generate.prefixes import Prefixes
+from mynah.generate.sampling import Drawn, Sampler
+from mynah.generate.state import DecodingState
+from mynah.model.transformer import Transformer
+
+#: Tokens of a waiting prompt that are read between two decoding steps of the others.
+CHUNK = 256
+#: Requests and other pieces of work that may wait.
+MOST_WAITING = 128
+
+Made = TypeVar("Made")
+
+
+class Busy(MynahError):
+    """As much waits as may wait: ask again later."""
+
+
+class Stopped(MynahError):
+    """The worker has been told to stop."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A request's last event."""
+
+    #: stop: a stop token; length: as long as it may be; cancelled: nobody listens any more
+    reason: Literal["stop", "length", "cancelled", "failed"]
+    #: of its prompt, tokens that were known from an earlier request
+    reused: int = 0
+    #: what went wrong
+    error: Exception | None = None
+
+
+@dataclass
+class Ticket:
+    """A request under way."""
+
+    request: Request
+    #: is told each token and then how it ended, by the worker's thread: it must not wait for anything
+    told: Callable[[Drawn | Ended], None]
+    sampler: Sampler
+    #: tokens that may still come
+    left: int
+    cancelled: bool = False
+    reused: int = 0
+
+    def cancel(self) -> None:
+        """Give it up: it is out before the next step."""
+        self.cancelled = True
+
+    def end(self, reason: Literal["stop", "length", "cancelled"]) -> None:
+        """Tell that it has ended."""
+        self.told(Ended(reason, self.reused))
+
+
+@dataclass
+class _Lane:
+    """What is asked of one model."""
+
+    model: Transformer
+    rows: int
+    prefixes: Prefixes
+    state: DecodingState = field(init=False)
+    waiting: deque[Ticket] = field(default_factory=deque)
+    #: what is decoded, in the order of the state's rows
+    running: list[Ticket] = field(default_factory=list)
+    #: (B, V) after what was read of each row
+    logits: Tensor = field(init=False)
+    #: whose prompt is being read, and what was read of it
+    reading: tuple[Ticket, DecodingState] | None = None
+
+    def __post_init__(self) -> None:
+        self.state = DecodingState(self.model)
+        self.logits = torch.empty(0)
+
+    @property
+    def busy(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.waiting or self.running or self.reading)
+
+    def step(self) -> None:
+        """Read a piece of a prompt, and decode one token of each running row."""
+        self._forget_cancelled()
+        self._read()
+        if self.running:
+            self._decode()
+
+    def _forget_cancelled(self) -> None:
+        for ticket in [ticket for ticket in self.waiting if ticket.cancelled]:
+            self.waiting.remove(ticket)
+            ticket.end("cancelled")
+        if self.reading is not None and self.reading[0].cancelled:
+            self.reading[0].end("cancelled")
+            self.reading = None
+        if any(ticket.cancelled for ticket in self.running):
+            going = [n for n, ticket in enumerate(self.running) if not ticket.cancelled]
+            for ticket in self.running:
+                if ticket.cancelled:
+                    ticket.end("cancelled")
+            self._keep(going)
+
+    def _keep(self, rows: list[int]) -> None:
+        self.running = [self.running[row] for row in rows]
+        self.logits = self.logits[rows]
+        self.state.keep(rows)
+
+    def _read(self) -> None:
+        """Read a piece of the prompt that is being read, or begin with the next one."""
+        if self.reading is None:
+            if not self.waiting or len(self.running) >= self.rows:
+                return
+            ticket, state = self.waiting.popleft(), DecodingState(self.model)
+            # One token is read in any case, for its logits.
+            ticket.reused = self.prefixes.put_into(state, ticket.request.prompt[:-1])
+            self.reading = ticket, state
+        ticket, state = self.reading
+        known = state.lengths[0] if len(state) else 0
+        piece = list(ticket.request.prompt[known : known + CHUNK])
+        try:
+            logits = state.append([piece]) if known else state.add([piece])
+        except (MynahError, RuntimeError) as error:
+            self.reading = None
+            ticket.told(Ended("failed", ticket.reused, error))
+            return
+        if known + len(piece) == len(ticket.request.prompt):
+            self.reading = None
+            kept = state.copy(0)
+            self.prefixes.keep(kept)
+            self.state.restore(kept, len(kept.tokens))
+            self.logits = torch.cat((self.logits, logits)) if self.running else logits
+            self.running.append(ticket)
+
+    def _decode(self) -> None:
+        going, drawn = [], []
+        for row, ticket in enumerate(self.running):
+            try:
+                token = ticket.sampler.draw(self.logits[row], self.state.tokens[row])
+            except GenerationError as error:
+                ticket.told(Ended("failed", ticket.reused, error))
+                continue
+            if token.token in ticket.request.stop:
+                self._done(row, ticket, "stop")
+                continue
+            ticket.left -= 1
+            ticket.told(token)
+            if ticket.left:
+                going.append(row)
+                drawn.append([token.token])
+            else:
+                self._done(row, ticket, "length")
+        if len(going) < len(self.running):
+            self.running = [self.running[row] for row in going]
+            self.state.keep(going)
+        self.logits = self.state.append(drawn) if going else self.logits[:0]
+
+    def _done(self, row: int, ticket: Ticket, reason: Literal["stop", "length"]) -> None:
+        self.prefixes.keep(self.state.copy(row))  # the next turn of the conversation goes on from here
+        ticket.end(reason)
+
+    def fail(self, error: Exception) -> None:
+        """End all that is under way, and begin anew."""
+        under_way = [*self.waiting, *self.running, *([self.reading[0]] if self.reading else [])]
+        self.waiting.clear()
+        self.running, self.reading, self.state = [], None, DecodingState(self.model)
+        for ticket in under_way:
+            ticket.told(Ended("failed", ticket.reused, error))
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a scheduler has to do just now."""
+
+    running: int
+    waiting: int
+    #: bytes of what is kept of earlier prompts
+    kept_bytes: int
+
+
+class Scheduler:
+    """The worker, and the way to it from other threads.
+
+    Args:
+        most_waiting: requests and other pieces of work that may wait; then `Busy` is raised.
+        rows: of a model that are decoded at once; None: as many as memory is set aside for.
+        kept_bytes: of each model, for what is kept of prompts, to go on from.
+    """
+
+    def __init__(
+        self, most_waiting: int = MOST_WAITING, rows: int | None = None, kept_bytes: int = CACHE_BYTES
+    ) -> None:
+        self.most_waiting, self._rows, self._kept_bytes = most_waiting, rows, kept_bytes
+        self._lanes: dict[int, _Lane] = {}
+        self._work: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._incoming: deque[tuple[Transformer, Ticket]] = deque()
+        self._lock = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="mynah-engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, model: Transformer, request: Request, told: Callable[[Drawn | Ended], None]) -> Ticket:
+        """Have a prompt gone on from.
+
+        Args:
+            model: in evaluation mode.
+            request: what is asked.
+            told: is told each token and, last, `Ended`, by the worker's thread: it must not wait for anything.
+
+        Raises:
+            ConfigError: if the prompt is empty or leaves no room in the context.
+            Busy: if too much waits.
+            Stopped: after `stop`.
+        """
+        room = room_for(model, request)
+        ticket = Ticket(request, told, request.sampler(model.embed.weight.device), room)
+        with self._lock:
+            self._check()
+            self._incoming.append((model, ticket))
+            self._lock.notify()
+        return ticket
+
+    def call(self, work: Callable[[], Made]) -> Future[Made]:
+        """Have something else computed between two steps; cancelling the future takes it out of the queue.
+
+        Raises:
+            Busy: if too much waits.
+            Stopped: after `stop`.
+        """
+        future: Future[Made] = Future()
+        with self._lock:
+            self._check()
+            self._work.append((work, future))
+            self._lock.notify()
+        return future
+
+    def load(self) -> Load:
+        """Return what there is to do."""
+        with self._lock:
+            lanes = list(self._lanes.values())
+            reading = sum(lane.reading is not None for lane in lanes)
+            waiting = sum(len(lane.waiting) for lane in lanes) + len(self._incoming) + len(self._work)
+            running = sum(len(lane.running) for lane in lanes) + reading
+            return Load(running, waiting, sum(lane.prefixes.n_bytes for lane in lanes))
+
+    def stop(self, seconds: float = 0.0) -> None:
+        """Take nothing more, finish what is under way for so long, give the rest up, and wait for the worker."""
+        with self._lock:
+            self._stopping = True
+            self._lock.notify()
+        self._thread.join(seconds)
+        with self._lock:
+            for lane in self._lanes.values():
+                for ticket in [*lane.waiting, *lane.running, *([lane.reading[0]] if lane.reading else [])]:
+                    ticket.cancel()
+            for _, ticket in self._incoming:
+                ticket.cancel()
+            for _, future in self._work:
+                future.cancel()
+        self._thread.join()
+
+    def _check(self) -> None:
+        if self._stopping:
+            raise Stopped("this service is about to stop")
+        waiting = (
+            sum(len(lane.waiting) for lane in self._lanes.values()) + len(self._incoming) + len(self._work)
+        )
+        if waiting >= self.most_waiting:
+            raise Busy(f"{waiting} requests wait already; ask again later")
+
+    def _run(self) -> None:
+        while self._take():
+            for lane in list(self._lanes.values()):
+                if lane.busy:
+                    try:
+                        lane.step()
+                    except Exception as error:  # whatever it is, the others must not wait for ever
+                        lane.fail(error)
+            if self._work:
+                work, future = self._work.popleft()
+                if future.set_running_or_notify_cancel():
+                    try:
+                        future.set_result(work())
+                    except Exception as error:
+                        future.set_exception(error)
+
+    def _take(self) -> bool:
+        """Wait for something to do; return whether there is, or will be."""
+        with self._lock:
+            while not (self._incoming or self._work or any(lane.busy for lane in self._lanes.values())):
+                if self._stopping:
+                    return False
+                self._lock.wait()
+            while self._incoming:
+                model, ticket = self._incoming.popleft()
+                if id(model) not in self._lanes:
+                    rows = self._rows or rows_at_once(model, min(model.config.context_length, 2048))
+                    self._lanes[id(model)] = _Lane(model, rows, Prefixes(self._kept_bytes))
+                self._lanes[id(model)].waiting.append(ticket)
+            return True
