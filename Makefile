@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint crash fuzz clean
+.PHONY: setup demo test lint crash fuzz page clean
 
 setup: .venv/ready
 
@@ -37,6 +37,13 @@ crash: setup
 
 fuzz: setup
 	$(BIN)/python benchmarks/fuzz_readers.py --mutants 1000
+
+# Fetches the page's two libraries anew and compares them with what is committed.
+PAGE := $(CURDIR)/mynah/serve/page/vendor
+page:
+	cd "$$(mktemp -d)" && npm pack --silent marked@18.2.1 dompurify@3.5.0 \
+		&& tar xzf marked-18.2.1.tgz && cmp package/lib/marked.esm.js $(PAGE)/marked.js && rm -r package \
+		&& tar xzf dompurify-3.5.0.tgz && cmp package/dist/purify.es.mjs $(PAGE)/purify.js
 
 lint: setup
 	$(BIN)/ruff check .

@@ -107,6 +107,21 @@ class RunPaths:
         return self.stage("tokens") / f"{part}-rejected.safetensors"
 
     @property
+    def corrections(self) -> Path:
+        """What the bot stated and should have said, a preference a line; `mynah build` reads it as any file."""
+        return self.directory / "corrections.jsonl"
+
+    @property
+    def feedback(self) -> Path:
+        """Replies that people found good or put right, a conversation a line, for `mynah teach`."""
+        return self.directory / "feedback.jsonl"
+
+    @property
+    def found_bad(self) -> Path:
+        """Questions whose reply people found bad, a line each, for `mynah unanswered`."""
+        return self.directory / "unanswered.jsonl"
+
+    @property
     def ngram_model(self) -> Path:
         """The n-gram model that every network is shown beside."""
         return self.stage("ngram") / "model.ng"

@@ -266,6 +266,35 @@ class AnswerSession:
         self._said.clear()
         self._options = ()
 
+    def resume(self, messages: Sequence[Message]) -> None:
+        """Take up a conversation that somebody else has kept, in place of the one so far.
+
+        Args:
+            messages: oldest first, what the user typed and what was replied; the last one is a reply.
+        """
+        self.reset()
+        for message in messages:
+            user = message.role == "user"
+            content = clean_text(message.content[-LONGEST:], self.clean) if user else message.content
+            self.history.append(Message(message.role, content))
+            if user:
+                self._said.append(message.content[-LONGEST:])
+
+    def reply_to(self, messages: Sequence[Message]) -> Reply:
+        """Return the reply to a conversation that somebody else keeps, the user's turn last.
+
+        A question back, which its answer may name by number, is found again from what was asked before it.
+        """
+        *before, asked = messages
+        self.resume(before)
+        told = len(before) > 1 and before[-1].role == "assistant" and before[-2].role == "user"
+        if told and any(pattern.match(asked.content[-LONGEST:]) for pattern in (_FIRST, _SECOND)):
+            earlier = AnswerSession(self.answerer, self.clean)
+            reply = earlier.reply_to(before[:-1])
+            if reply.text == before[-1].content:
+                self._options = reply.options
+        return self.reply(asked.content)
+
     def reply(self, typed: str) -> Reply:
         """Return the reply to what a user typed, and remember both."""
         text = clean_text(typed[-LONGEST:], self.clean)

@@ -54,6 +54,13 @@ mynah translate runs/pairs "A man is reading a book."
 mynah translate runs/pairs --file letters.txt --glossary terms.csv > letters.de.txt
 echo "Ein Hund schläft." | mynah translate runs/pairs --to en""",
     ),
+    "serve": (
+        "mynah.cli.serve:serve",
+        "Speak OpenAI's interface over HTTP for runs and bases.",
+        """mynah serve runs/demo
+mynah serve runs/shop runs/support smollm2 --port 8090
+mynah serve runs/shop --host 0.0.0.0 --key-file keys.txt --allow-host bot.example.org""",
+    ),
     "train": (
         "mynah.cli.train:train",
         "Train a model from token shards by a recipe, by one process or many.",

@@ -70,9 +70,16 @@ class Ticket:
         """Give it up: it is out before the next step."""
         self.cancelled = True
 
+    def tell(self, event: Drawn | Ended) -> None:
+        """Tell an event; who cannot listen any more is forgotten, and disturbs nobody else."""
+        try:
+            self.told(event)
+        except Exception:
+            self.cancelled = True
+
     def end(self, reason: Literal["stop", "length", "cancelled"]) -> None:
         """Tell that it has ended."""
-        self.told(Ended(reason, self.reused))
+        self.tell(Ended(reason, self.reused))
 
 
 @dataclass
@@ -142,7 +149,7 @@ class _Lane:
             logits = state.append([piece]) if known else state.add([piece])
         except (MynahError, RuntimeError) as error:
             self.reading = None
-            ticket.told(Ended("failed", ticket.reused, error))
+            ticket.tell(Ended("failed", ticket.reused, error))
             return
         if known + len(piece) == len(ticket.request.prompt):
             self.reading = None
@@ -158,13 +165,13 @@ class _Lane:
             try:
                 token = ticket.sampler.draw(self.logits[row], self.state.tokens[row])
             except GenerationError as error:
-                ticket.told(Ended("failed", ticket.reused, error))
+                ticket.tell(Ended("failed", ticket.reused, error))
                 continue
             if token.token in ticket.request.stop:
                 self._done(row, ticket, "stop")
                 continue
             ticket.left -= 1
-            ticket.told(token)
+            ticket.tell(token)
             if ticket.left:
                 going.append(row)
                 drawn.append([token.token])
@@ -185,7 +192,7 @@ class _Lane:
         self.waiting.clear()
         self.running, self.reading, self.state = [], None, DecodingState(self.model)
         for ticket in under_way:
-            ticket.told(Ended("failed", ticket.reused, error))
+            ticket.tell(Ended("failed", ticket.reused, error))
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,6 @@ from mynah.stages import RunPaths
 
 #: Where what is taught on the command line is said to stand.
 TAUGHT = "taught"
-#: Beside a run's stages: what it stated and should have said, a preference a line; mynah build reads it as any file.
-CORRECTIONS = "corrections.jsonl"
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ def teach_run(
         _check_found(remove_speakers, {n for e in gone for n in e.names}, "nobody of that name takes part")
         what = read_taught(paths.taught).without(remove, remove_speakers).with_more(exchanges)
         known = write_known(paths.answers, paths.answers / INDEX, paths.taught, what)
-        kept = paths.directory / CORRECTIONS
+        kept = paths.corrections
         if gone:
             _forget(kept, {exchange.reply for exchange in gone}, {exchange.place for exchange in gone})
         for row in corrected:

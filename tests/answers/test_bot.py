@@ -259,6 +259,26 @@ def test_what_was_asked_back_is_answered_by_the_one_that_is_named(
     assert session.reply("the second one").kind != "log"  # nothing is being asked any more
 
 
+def test_a_conversation_that_somebody_else_keeps_gets_the_same_replies(
+    weigher: Weigher, judged: tuple[Judge, float, dict], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = bot(weigher, judged)
+    turns: list[Message] = []
+    for asked in ("tell me about the express", "and what of that", "how about invoice please"):
+        turns.append(Message("user", asked))
+        reply = bot(weigher, judged).reply_to(turns)
+        assert reply == kept.reply(asked)
+        turns.append(Message("assistant", reply.text))
+    options = Reply("the parcel", 0.3), Reply("the invoice", 0.3)
+    asked_back = Reply("Do you mean this or that?", 0.3, kind="asked_back", options=options)
+    session = bot(weigher, judged)
+    monkeypatch.setattr(session.answerer, "decide", lambda *_: asked_back)
+    before = [Message("user", "parcel invoice"), Message("assistant", asked_back.text)]
+    assert session.reply_to([*before, Message("user", "the second one")]).text == "the invoice"
+    other = [before[0], Message("assistant", "Something else.")]
+    assert session.reply_to([*other, Message("user", "the second one")]) == asked_back
+
+
 def test_two_near_candidates_below_the_threshold_are_asked_back(
     weigher: Weigher, judged: tuple[Judge, float, dict]
 ) -> None:

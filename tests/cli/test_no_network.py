@@ -7,11 +7,14 @@ compiled library opens past Python's sockets is not seen.
 
 from __future__ import annotations
 
+import http.client
 import io
 import json
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +31,7 @@ from mynah.interop.huggingface import to_hugging_face
 from mynah.model.presets import preset
 from mynah.model.weights import new_model
 from mynah.pipeline.recipe import load_recipe, to_toml
+from mynah.serve.server import Service
 from mynah.tokenizer.tokenizer import Tokenizer
 
 #: The commands that may open a connection, if what they are given is somewhere else.
@@ -165,6 +169,7 @@ ROWS: dict[str, Row] = {
     "pretrain": lambda place, out: [
         [place / "chats.csv", "--recipe", place / "tiny.toml", "--runs", out, "--base", "none"]
     ],
+    "serve": lambda place, out: [[place.run, "--port", "0"]],
     "train": lambda place, out: [
         [place / "train.toml", "-o", out / "one"],
         [place / "train.toml", "-o", out / "two", "--processes", "2"],
@@ -200,6 +205,43 @@ ROWS: dict[str, Row] = {
     "export": lambda place, out: [["kept", "-o", out / "exported"]],
     "generate": lambda place, out: [[place.run, "--prompt", "Do you"]],
 }
+
+
+_run = Service.run
+
+
+def _asked_and_stopped(service: Service) -> None:
+    """Serve until a few requests have been answered."""
+
+    def get(method: str, path: str, body: str | None = None) -> bytes:
+        client = http.client.HTTPConnection("127.0.0.1", service.port, timeout=30)
+        client.request(method, path, body, {"Content-Type": "application/json"})
+        return client.getresponse().read()
+
+    def ask() -> None:
+        try:
+            while True:
+                try:
+                    (model,) = json.loads(get("GET", "/v1/models"))["data"]
+                    break
+                except ConnectionRefusedError:
+                    time.sleep(0.02)
+            messages = [{"role": "user", "content": "Do you send tents?"}]
+            for body in ({}, {"answers": "network"}):
+                said = get(
+                    "POST",
+                    "/v1/chat/completions",
+                    json.dumps({"model": model["id"], "messages": messages, **body}),
+                )
+                assert b"choices" in said
+            assert b"<main>" in get("GET", "/")
+        finally:
+            service.stop()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    _run(service)
+    asking.join()
 
 
 def commands_of(app: cyclopts.App, above: tuple[str, ...] = ()) -> set[str]:
@@ -241,6 +283,7 @@ def test_no_connection(
 ) -> None:
     monkeypatch.setattr("builtins.input", lambda _: "/quit")
     monkeypatch.setattr(sys, "stdin", io.StringIO("Do you send a tent to Bonn?\n"))
+    monkeypatch.setattr(Service, "run", _asked_and_stopped)
     for arguments in ROWS[command](place, tmp_path / "out"):
         code, _, err = mynah(*command.split(), *arguments, capsys=capsys)
         assert (code, guard.asked()) == (0, []), err

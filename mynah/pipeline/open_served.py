@@ -1,0 +1,77 @@
+"""Open runs and bases to be served."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from mynah.errors import ConfigError
+from mynah.ngram import NGramModel
+from mynah.ngram.prior import NGramPrior
+from mynah.pipeline.open_answers import can_answer, open_answers
+from mynah.pipeline.open_run import Run, find_run, open_run
+from mynah.pipeline.open_translator import way_of
+from mynah.serve.feedback import Feedback
+from mynah.serve.served import Models, Served
+from mynah.stages import RunPaths
+
+
+def open_served(
+    runs: Sequence[Path],
+    device: str = "auto",
+    note: Callable[[str], None] | None = None,
+    *,
+    keep_feedback: bool = True,
+) -> Models:
+    """Open what is to be served, every file checked against its hash.
+
+    Args:
+        runs: runs, bases by name, Hugging Face directories; each is served by its folder's name.
+        device: where the models are to be.
+        note: is told what a user should know.
+        keep_feedback: whether what people say of replies is kept beside the run.
+
+    Raises:
+        ArtifactError: if one is missing, not finished or damaged.
+        ConfigError: if two have one name, or one does not talk.
+    """
+    found: dict[str, Served] = {}
+    for run in runs:
+        directory = find_run(run)
+        name = directory.resolve().name
+        if name in found:
+            raise ConfigError(f"{run}: another run is served as {name} already; rename one of the folders")
+        if way_of(directory).directions:
+            raise ConfigError(f'{run}: translates and does not talk; ask it: mynah translate {run} "a text"')
+        opened = open_run(directory, device)
+        answers = None
+        if opened.talks and (directory / "recipe.toml").is_file() and can_answer(directory):
+            answers = open_answers(directory, opened, note=note)
+        found[name] = Served(
+            name,
+            opened.model,
+            opened.tokenizer,
+            opened.talks,
+            opened.sampling,
+            opened.clean,
+            int(directory.stat().st_mtime) or int(time.time()),
+            answers,
+            _ngram(directory, opened),
+            Feedback(directory) if answers is not None and keep_feedback else None,
+            report if (report := directory / "report.html").is_file() else None,
+        )
+    return Models(found.values())
+
+
+def _ngram(directory: Path, run: Run) -> NGramPrior | None:
+    """Return the n-gram model of a run, if it counts the same tokens as the network draws."""
+    if run.model.prior is not None:
+        return run.model.prior if isinstance(run.model.prior, NGramPrior) else None
+    path = RunPaths(directory).ngram_model
+    if not path.is_file():
+        return None
+    model = NGramModel.load(path)
+    return (
+        NGramPrior(model, run.tokenizer.control.bos) if model.vocab_size == run.tokenizer.vocab_size else None
+    )

@@ -1,0 +1,191 @@
+"""From what a client asks to what the engine is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mynah.data.records import Message
+from mynah.errors import ConfigError, DataError
+from mynah.generate.chat import chat_request, text_request
+from mynah.generate.engine import Request
+from mynah.generate.sampling import Constraint
+from mynah.generate.settings import SamplingConfig
+from mynah.serve.config import ServeConfig
+from mynah.serve.errors import ApiError
+from mynah.serve.schema import ChatAsked, ChatMessage, Sampled, TextAsked
+from mynah.serve.served import Served
+
+#: Settings of drawing that a request may change, by the same names.
+CHANGED = (
+    "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
+)  # fmt: skip
+
+
+def messages_of(asked: list[ChatMessage]) -> list[Message]:
+    """Return a conversation as it is rendered."""
+    return [
+        Message("system" if message.role == "developer" else message.role, message.text) for message in asked
+    ]
+
+
+def sampling_of(
+    asked: Sampled, served: Served, config: ServeConfig, most: int | None, choice: int
+) -> SamplingConfig:
+    """Return how a choice is drawn: as asked, and what is left out as the run's recipe has it.
+
+    Raises:
+        ApiError: if it asks for more tokens than it may.
+    """
+    if most is not None and most > config.max_tokens:
+        raise ApiError(
+            f"max_tokens: found {most}, expected at most {config.max_tokens}", 400, None, "max_tokens"
+        )
+    changed: dict[str, Any] = {
+        name: getattr(asked, name) for name in CHANGED if getattr(asked, name) is not None
+    }
+    changed["max_tokens"] = min(most or served.sampling.max_tokens, config.max_tokens)
+    changed["stop"] = (*served.sampling.stop, *asked.stops)
+    if (seed := asked.seed if asked.seed is not None else served.sampling.seed) is not None:
+        changed["seed"] = (seed + choice) % (1 << 63)
+    return served.sampling.model_copy(update=changed)
+
+
+def bias_of(asked: Sampled, served: Served) -> dict[int, float] | None:
+    """Return what is added to logits, by token id.
+
+    Raises:
+        ApiError: if a key is no token.
+    """
+    if not asked.logit_bias:
+        return None
+    V, found = served.model.config.vocab_size, {}
+    for key, value in asked.logit_bias.items():
+        if not key.isascii() or not key.isdigit() or len(key) > 9 or int(key) >= V:
+            raise ApiError(
+                f"logit_bias: expected token ids from 0 to {V - 1} as keys", 400, None, "logit_bias"
+            )
+        found[int(key)] = value
+    return found
+
+
+def constraint_of(asked: Sampled, served: Served) -> Callable[[], Constraint] | None:
+    """Return what keeps a text to a form, if one was asked for.
+
+    Raises:
+        ApiError: if two were, or it cannot be kept to.
+    """
+    form = asked.response_format if isinstance(asked, ChatAsked) else None
+    wants_json = form is not None and form.type != "text"
+    if wants_json and asked.regex is not None:
+        raise ApiError("found both response_format and regex; expected one of them", 400, None, "regex")
+    try:
+        if asked.regex is not None:
+            return served.grammars.regex(asked.regex)
+        if form is not None and form.type == "json_object":
+            return served.grammars.schema({"type": "object"})
+        if form is not None and form.json_schema is not None and form.type == "json_schema":
+            return served.grammars.schema(form.json_schema.schema_ or {})
+    except ConfigError as error:
+        raise ApiError(str(error), 400, None, "response_format" if wants_json else "regex") from None
+    return None
+
+
+def _further(request: Request, asked: Sampled, served: Served, likeliest: int | None) -> Request:
+    return Request(
+        request.prompt,
+        request.config,
+        request.stop,
+        request.forbid,
+        likeliest,
+        bias=bias_of(asked, served),
+        constraint=constraint_of(asked, served),
+    )
+
+
+def choices_of(asked: Sampled, config: ServeConfig, prompts: int = 1) -> int:
+    """Return how many choices a prompt gets.
+
+    Raises:
+        ApiError: if they are more than may be asked for.
+    """
+    count = asked.n or 1
+    if count * prompts > config.max_choices:
+        raise ApiError(
+            f"n: found {count * prompts} choices, expected at most {config.max_choices} of all prompts",
+            400,
+            None,
+            "n",
+        )
+    return count
+
+
+def chat_requests(
+    asked: ChatAsked, messages: list[Message], served: Served, config: ServeConfig
+) -> list[Request]:
+    """Return a request for each choice of a reply.
+
+    Raises:
+        ApiError: if the conversation cannot be said, does not fit, or something is asked for that cannot be had.
+    """
+    most = asked.max_completion_tokens or asked.max_tokens
+    likeliest = (asked.top_logprobs or 0) if asked.logprobs else None
+    found = []
+    for choice in range(choices_of(asked, config)):
+        sampling = sampling_of(asked, served, config, most, choice)
+        try:
+            request, _ = chat_request(served.model, served.tokenizer, messages, sampling)
+        except DataError as error:
+            raise ApiError(f"messages: {error}", 400, None, "messages") from None
+        except ConfigError as error:
+            raise ApiError(str(error), 400, "context_length_exceeded", "messages") from None
+        found.append(_further(request, asked, served, likeliest))
+    return found
+
+
+def text_requests(asked: TextAsked, served: Served, config: ServeConfig) -> list[list[Request]]:
+    """Return, of each prompt, a request for each choice of what follows it.
+
+    Raises:
+        ApiError: if a prompt does not fit, or something is asked for that cannot be had.
+    """
+    prompts = prompts_of(asked.prompt, served)
+    if asked.best_of is not None and asked.best_of != (asked.n or 1):
+        raise ApiError(
+            "best_of: expected the same as n; all that are drawn are returned", 400, None, "best_of"
+        )
+    count, found = choices_of(asked, config, len(prompts)), []
+    for prompt in prompts:
+        of = []
+        for choice in range(count):
+            sampling = sampling_of(asked, served, config, asked.max_tokens, choice)
+            request = text_request(served.model, served.tokenizer, "", sampling)
+            ids = served.tokenizer.begin(prompt) if isinstance(prompt, str) else prompt
+            if len(ids) >= served.model.config.context_length:
+                raise ApiError(
+                    f"the prompt takes {len(ids)} tokens, the model's context holds "
+                    f"{served.model.config.context_length}",
+                    400,
+                    "context_length_exceeded",
+                    "prompt",
+                )
+            of.append(
+                _further(Request(ids, sampling, request.stop, request.forbid), asked, served, asked.logprobs)
+            )
+        found.append(of)
+    return found
+
+
+def prompts_of(given: str | list[Any], served: Served) -> list[str | list[int]]:
+    """Return what was given as several prompts, each a text or ids.
+
+    Raises:
+        ApiError: if an id is none of the model's.
+    """
+    single = isinstance(given, str) or (bool(given) and isinstance(given[0], int))
+    prompts: list[str | list[int]] = [given] if single else list(given)
+    V = served.model.config.vocab_size
+    for prompt in prompts:
+        if not isinstance(prompt, str) and max(prompt) >= V:
+            raise ApiError(f"prompt: expected token ids from 0 to {V - 1}", 400, None, "prompt")
+    return prompts

@@ -1,0 +1,54 @@
+"""What is counted, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from mynah.generate.scheduler import Scheduler
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """The counters of one service; nothing of what is asked is among them.
+
+    Args:
+        scheduler: whose load is told.
+    """
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "mynah_requests", "Requests by route and status.", ("route", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "mynah_request_seconds",
+            "Until a response is whole.",
+            ("route",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.first = Histogram(
+            "mynah_first_token_seconds",
+            "Until the first token of a reply.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.prompt_tokens = Counter("mynah_prompt_tokens", "Tokens of prompts.", registry=self.registry)
+        self.reused_tokens = Counter(
+            "mynah_reused_tokens", "Tokens of prompts that were known from before.", registry=self.registry
+        )
+        self.tokens = Counter("mynah_tokens", "Tokens that were decoded.", registry=self.registry)
+        self.handed_over = Counter(
+            "mynah_handed_over", "Replies that hand over to a person.", registry=self.registry
+        )
+        running = Gauge("mynah_running", "Requests that are decoded.", registry=self.registry)
+        running.set_function(lambda: scheduler.load().running)
+        waiting = Gauge("mynah_waiting", "Requests that wait.", registry=self.registry)
+        waiting.set_function(lambda: scheduler.load().waiting)
+        kept = Gauge("mynah_kept_bytes", "Keys and values kept of earlier prompts.", registry=self.registry)
+        kept.set_function(lambda: scheduler.load().kept_bytes)
+
+    def text(self) -> bytes:
+        """Return them in Prometheus's format."""
+        return generate_latest(self.registry)
