@@ -1,10 +1,13 @@
 """How well classes are told on published sets, beside the simple ways, in the same run.
 
-    python benchmarks/tasks.py DATA [--seeds 3] [--base smollm2] [--head SECONDS] [--only NAME ...]
+    python benchmarks/tasks.py DATA [--seeds 3] [--base smollm2] [--chinese NAME] [--head SECONDS] [--scratch PASSES]
+        [--only NAME ...]
 
 DATA holds a folder a set (`cls_sms_spam`, ...). A set without a test part of its own gets one: a fifth of its rows,
 drawn by the seed. Rows to learn from whose text stands in the test part as well are taken out first and counted.
-`states` is left out of sets in a language that the base does not know. Macro-F1 and accuracy of the test part: the mean
+`--chinese` names a base for the Chinese sets, such as one made by recipes/base.toml; without it `states` and `head` are
+left out of these. `--scratch` adds the states of a small network from random weights after so many passes over the
+set's own texts. Macro-F1 and accuracy of the test part: the mean
 over seeds, and how far the seeds are apart. `--head` tunes a head for so long, its trial on four fifths of the rows
 included. Of cls_clinc150 it is also told how well texts of no class are told from the others (area under the ROC curve
 of the surest class's probability, and how many of either kind are said to be of none).
@@ -24,6 +27,7 @@ import numpy as np
 import torch
 from machine import describe
 
+from mynah import GPT3
 from mynah.data.collect.collector import collect
 from mynah.data.records import Labelled
 from mynah.data.sources import CollectConfig
@@ -77,6 +81,14 @@ def few(rows: Sequence[Labelled], count: int, seed: int) -> list[Labelled]:
     return [of[i] for of in by_class.values() for i in draw.permutation(len(of))[:count]]
 
 
+def from_scratch(train: Sequence[Labelled], passes: float, seed: int) -> Reader:
+    """Return a reader: a small network that has read the texts of a set and nothing else."""
+    model = GPT3.from_pretrained("micro", seed=seed).train([row.text for row in train], epochs=passes)
+    assert model.model is not None
+    assert model.tokenizer is not None
+    return Reader(model.model, model.tokenizer)
+
+
 def measured(
     train: Sequence[Labelled],
     test: Sequence[Labelled],
@@ -84,9 +96,10 @@ def measured(
     reader: Reader | None,
     tuner: Tuner | None,
     seed: int,
+    ways: Sequence[WayName] = WAYS,
 ) -> Iterator[tuple[str, float, float, float]]:
     """Yield way, macro-F1, accuracy and seconds on the test part, the most frequent class first."""
-    for way in WAYS:
+    for way in ways:
         if (way == "states" and reader is None) or (way == "head" and tuner is None):
             continue
         begun = time.monotonic()
@@ -97,7 +110,7 @@ def measured(
             continue
         known = [row for row in test if row.label in fitted.labels.names]
         right = fitted.labels.numbers(known)
-        if way == WAYS[0]:
+        if way == ways[0]:
             shares = np.array(fitted.labels.counts, np.float64)
             most = measure_classes(
                 fitted.labels.names, right, np.tile(shares / shares.sum(), (len(right), 1))
@@ -132,13 +145,18 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--base", default="smollm2")
+    parser.add_argument("--chinese", default=None)
+    parser.add_argument(
+        "--scratch", type=float, default=0.0, help="passes; 0: no network from random weights"
+    )
     parser.add_argument("--head", type=float, default=0.0, help="seconds for tuning a head; 0: none is")
     parser.add_argument("--only", nargs="*", default=[*ENGLISH, *CHINESE])
     given = parser.parse_args()
     print(describe())
-    reader = Reader.open(find_base(given.base), torch.device("cpu"))
-    tuner = Tuner(given.base, torch.device("cpu"), given.head) if given.head else None
     for name in given.only:
+        base = given.base if name in ENGLISH else given.chinese
+        reader = Reader.open(find_base(base), torch.device("cpu")) if base else None
+        tuner = Tuner(base, torch.device("cpu"), given.head) if base and given.head else None
         scores: dict[tuple[str, str], list[tuple[float, float, float]]] = defaultdict(list)
         told: dict[str, str] = {}
         for seed in range(given.seeds):
@@ -154,14 +172,22 @@ def main() -> None:
                     kept,
                     test,
                     _outside_of(given.data / name, name),
-                    reader if name in ENGLISH else None,
-                    tuner if name in ENGLISH else None,
+                    reader,
+                    tuner,
                     seed,
                 ):
                     scores[title, way].append((f1, accuracy, seconds))
+                if not given.scratch:
+                    continue
+                begun = time.monotonic()
+                own = from_scratch(kept, given.scratch, seed)
+                read = time.monotonic() - begun
+                for way, f1, accuracy, seconds in measured(kept, test, [], own, None, seed, ("states",)):
+                    if way == "states":
+                        scores[title, "own states"].append((f1, accuracy, seconds + read))
         for title, line in told.items():
             print(f"\n{title}: {line}")
-            for way in ("majority", *WAYS):
+            for way in ("majority", *WAYS, "own states"):
                 if found := scores.get((title, way)):
                     f1, accuracy, seconds = (np.array(column) for column in zip(*found, strict=True))
                     print(

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from mynah.errors import GenerationError, MynahError
-from mynah.generate.engine import CACHE_BYTES, Request, room_for, rows_at_once
+from mynah.generate.engine import CACHE_BYTES, Request, room_for
 from mynah.generate.prefixes import Prefixes
 from mynah.generate.sampling import Drawn, Sampler
 from mynah.generate.state import DecodingState
@@ -27,8 +27,9 @@ from mynah.model.transformer import Transformer
 
 #: Tokens of a waiting prompt that are read between two decoding steps of the others.
 CHUNK = 256
-#: Requests and other pieces of work that may wait.
-MOST_WAITING = 128
+#: Requests and other pieces of work that may wait; rows of a model that are decoded at once, and bytes that their keys
+#: and values may take.
+MOST_WAITING, MOST_ROWS, ROW_BYTES = 128, 64, 1 << 30
 
 Made = TypeVar("Made")
 
@@ -107,6 +108,18 @@ class _Lane:
         """Whether there is anything to do."""
         return bool(self.waiting or self.running or self.reading)
 
+    def _fits(self, ticket: Ticket) -> bool:
+        """Whether there is room for a row more: all are as long as the longest may get."""
+        if not self.running:
+            return True
+        config = self.model.config
+        per_token = (
+            2 * config.n_layer * config.n_kv_head * config.head_dim * self.model.embed.weight.element_size()
+        )
+        needs = [len(tokens) + one.left for tokens, one in zip(self.state.tokens, self.running, strict=True)]
+        longest = max(*needs, len(ticket.request.prompt) + ticket.left)
+        return len(self.running) < self.rows and (len(self.running) + 1) * longest * per_token <= ROW_BYTES
+
     def step(self) -> None:
         """Read a piece of a prompt, and decode one token of each running row."""
         self._forget_cancelled()
@@ -136,7 +149,7 @@ class _Lane:
     def _read(self) -> None:
         """Read a piece of the prompt that is being read, or begin with the next one."""
         if self.reading is None:
-            if not self.waiting or len(self.running) >= self.rows:
+            if not self.waiting or not self._fits(self.waiting[0]):
                 return
             ticket, state = self.waiting.popleft(), DecodingState(self.model)
             # One token is read in any case, for its logits.
@@ -210,12 +223,12 @@ class Scheduler:
 
     Args:
         most_waiting: requests and other pieces of work that may wait; then `Busy` is raised.
-        rows: of a model that are decoded at once; None: as many as memory is set aside for.
+        rows: of a model that are decoded at once, at most; fewer where `ROW_BYTES` hold no more.
         kept_bytes: of each model, for what is kept of prompts, to go on from.
     """
 
     def __init__(
-        self, most_waiting: int = MOST_WAITING, rows: int | None = None, kept_bytes: int = CACHE_BYTES
+        self, most_waiting: int = MOST_WAITING, rows: int = MOST_ROWS, kept_bytes: int = CACHE_BYTES
     ) -> None:
         self.most_waiting, self._rows, self._kept_bytes = most_waiting, rows, kept_bytes
         self._lanes: dict[int, _Lane] = {}
@@ -321,7 +334,6 @@ class Scheduler:
             while self._incoming:
                 model, ticket = self._incoming.popleft()
                 if id(model) not in self._lanes:
-                    rows = self._rows or rows_at_once(model, min(model.config.context_length, 2048))
-                    self._lanes[id(model)] = _Lane(model, rows, Prefixes(self._kept_bytes))
+                    self._lanes[id(model)] = _Lane(model, self._rows, Prefixes(self._kept_bytes))
                 self._lanes[id(model)].waiting.append(ticket)
             return True

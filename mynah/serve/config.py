@@ -24,7 +24,7 @@ class ServeConfig(Config):
         (), description="SHA-256 of each key that may ask, hexadecimal; none: anybody"
     )
     most_waiting: int = Field(128, ge=1, description="requests that may wait; then 503")
-    rows: int | None = Field(None, ge=1, description="of a model, decoded at once; default: by memory")
+    rows: int = Field(64, ge=1, description="of a model, decoded at once at most; fewer where they are long")
     max_body: int = Field(1 << 20, ge=1024, description="bytes of a request's body")
     max_header: int = Field(16_384, ge=1024, description="bytes of a request's head")
     max_depth: int = Field(32, ge=4, description="brackets within brackets of a body")

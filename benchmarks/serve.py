@@ -1,0 +1,208 @@
+"""How a service holds out: many clients that stream at once, and thousands that come, go away and break off.
+
+    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--soak 0] [--open 0]
+
+RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own. For each number of clients:
+tokens of all a second, and of the first token and the time between two the median and the 95th percentile, and the
+memory of the service. Every client has a prompt of its own, of about 30 words.
+
+`--soak N` sends N requests of random lengths, of which a third is broken off (before the answer, at its first piece, in
+the middle), and tells what they got, whether anything is left running a second after the last, and how the memory
+grew. `--open N` holds N connections open that never send a whole request, and measures a healthy client beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import re
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from machine import describe
+
+WORDS = (
+    "the shop sends parcels on monday and friday when an order is paid before noon and the customer wants to know "
+    "where it is so we look it up tell them the day and ask whether they need anything else from us or a colleague"
+).split()
+
+
+class Server:
+    """A service in a process of its own."""
+
+    def __init__(self, run: str, *flags: str) -> None:
+        command = [sys.executable, "-m", "mynah", "serve", run, "--port", "0", "--waiting", "4096", *flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        self.address = line.split(" on ")[1].split()[0]
+        self.model = line.split()[1].rstrip(",")
+
+    def memory(self) -> float:
+        """Return the resident memory in MB."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
+
+    def running(self) -> int:
+        """Return how many requests run or wait."""
+        text = httpx.get(f"{self.address}/metrics", timeout=30).text
+        found = dict(re.findall(r"^(mynah_running|mynah_waiting) ([0-9.]+)$", text, re.M))
+        return int(sum(float(value) for value in found.values()))
+
+    def stop(self) -> None:
+        """End it."""
+        self.process.terminate()
+        self.process.wait(60)
+
+
+def body(server: Server, rng: random.Random, tokens: int) -> dict[str, Any]:
+    """Return a request whose reply is as long as it may be."""
+    prompt = " ".join(rng.choices(WORDS, k=30))
+    return {
+        "model": server.model, "prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": 1,
+        "seed": rng.randrange(1 << 30), "stream_options": {"include_usage": True},
+    }  # fmt: skip
+
+
+async def one(client: httpx.AsyncClient, server: Server, asked: dict[str, Any]) -> tuple[list[float], int]:
+    """Return when each piece came, in seconds after the request, and how many tokens there were."""
+    begun, times, tokens = time.perf_counter(), [], 0
+    async with client.stream("POST", f"{server.address}/v1/completions", json=asked) as response:
+        async for line in response.aiter_lines():
+            if line.startswith("data: {"):
+                told = json.loads(line.removeprefix("data: "))
+                if told["choices"]:
+                    times.append(time.perf_counter() - begun)
+                else:
+                    tokens = told["usage"]["completion_tokens"]
+    return times, tokens
+
+
+async def load(server: Server, count: int, tokens: int, seed: int) -> str:
+    """Have so many clients ask once each, and return a line about it."""
+    rng = random.Random(seed)
+    limits = httpx.Limits(max_connections=None)
+    async with httpx.AsyncClient(timeout=600, limits=limits) as client:
+        begun = time.perf_counter()
+        found = await asyncio.gather(*(one(client, server, body(server, rng, tokens)) for _ in range(count)))
+        seconds = time.perf_counter() - begun
+    first = [times[0] for times, _ in found]
+    between = np.concatenate([np.diff(times) for times, _ in found if len(times) > 1])
+    total = sum(number for _, number in found)
+    return (
+        f"{count:4} clients: {total / seconds:6.1f} tokens/s   first token {np.median(first):6.2f} s, 95 % within "
+        f"{np.quantile(first, 0.95):6.2f} s   between two {1000 * np.median(between):6.0f} ms, 95 % within "
+        f"{1000 * np.quantile(between, 0.95):6.0f} ms   memory {server.memory():6.0f} MB"
+    )
+
+
+async def _broken_off(client: httpx.AsyncClient, server: Server, rng: random.Random, kind: int) -> str:
+    asked = body(server, rng, rng.randint(1, 60))
+    try:
+        if kind == 0:
+            await client.post(f"{server.address}/v1/completions", json=asked, timeout=rng.random() * 0.2)
+            return "200"
+        pieces, most = 0, 1 if kind == 1 else rng.randint(2, 20)
+        async with client.stream("POST", f"{server.address}/v1/completions", json=asked) as response:
+            async for _ in response.aiter_lines():
+                pieces += 1
+                if kind < 3 and pieces >= most:
+                    return "broken off"
+        return str(response.status_code)
+    except httpx.TimeoutException:
+        return "given up"
+
+
+async def soak(server: Server, count: int, at_once: int = 16) -> None:
+    """Send many requests, and print what became of them."""
+    rng, got, left = random.Random(0), Counter[str](), count
+
+    async def worker() -> None:
+        nonlocal left
+        async with httpx.AsyncClient(timeout=120) as client:
+            while left > 0:
+                left -= 1
+                got[await _broken_off(client, server, rng, rng.randrange(9))] += 1
+
+    memory: list[float] = []
+
+    async def watch() -> None:
+        while left > 0:
+            memory.append(server.memory())
+            await asyncio.sleep(2)
+
+    watching = asyncio.create_task(watch())
+    begun = time.perf_counter()
+    await asyncio.gather(*(worker() for _ in range(at_once)))
+    seconds = time.perf_counter() - begun
+    watching.cancel()
+    await asyncio.sleep(1)
+    warm, end = memory[len(memory) // 4], server.memory()
+    print(
+        f"soak: {count:,} requests in {seconds:.0f} s: {dict(got)}; running a second later: {server.running()}; memory "
+        f"{warm:.0f} MB after a quarter, {end:.0f} MB at the end, most {max(memory):.0f} MB",
+        flush=True,
+    )
+
+
+async def half_open(server: Server, count: int) -> None:
+    """Hold connections open that send no whole request; print what a healthy client notices of it."""
+    host, port = server.address.removeprefix("http://").split(":")
+
+    async def healthy() -> np.ndarray:
+        seconds = []
+        async with httpx.AsyncClient(timeout=60) as client:
+            for _ in range(100):
+                begun = time.perf_counter()
+                await client.get(f"{server.address}/v1/models")
+                seconds.append(time.perf_counter() - begun)
+        return np.array(seconds)
+
+    before = await healthy()
+    writers = []
+    for _ in range(count):
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Le")
+        writers.append(writer)
+    during = await healthy()
+    for writer in writers:
+        writer.close()
+    print(
+        f"{count} connections half open: 95 % of a healthy client's requests within "
+        f"{1000 * np.quantile(during, 0.95):.1f} ms, before {1000 * np.quantile(before, 0.95):.1f} ms"
+    )
+
+
+def main() -> None:
+    """Print lines."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("run")
+    parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
+    parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--soak", type=int, default=0)
+    parser.add_argument("--open", type=int, default=0)
+    given = parser.parse_args()
+    print(describe())
+    server = Server(given.run)
+    try:
+        asyncio.run(load(server, 1, 4, 99))  # warm
+        for count in given.clients:
+            print(asyncio.run(load(server, count, given.tokens, count)), flush=True)
+        if given.soak:
+            asyncio.run(soak(server, given.soak))
+        if given.open:
+            asyncio.run(half_open(server, given.open))
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()
