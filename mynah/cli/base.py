@@ -41,7 +41,7 @@ def add(
 
     if is_run(Path(base)):
         with as_directory(Path(base)) as folder:
-            added = add_base(str(folder), name=name)
+            added = add_base(str(folder), name=name, source=str(Path(base).resolve()))
     else:
         added = add_base(base, name=name, offline=offline, accept_terms=accept_terms)
     _print(added)

@@ -244,7 +244,12 @@ def remove_base(name: str) -> int:
 
 
 def add_base(
-    what: str, *, name: str | None = None, offline: bool = False, accept_terms: bool = False
+    what: str,
+    *,
+    name: str | None = None,
+    offline: bool = False,
+    accept_terms: bool = False,
+    source: str | None = None,
 ) -> Base:
     """Put a base into the user's folder, once, and check that it can be opened; one known by name may be there already.
 
@@ -253,6 +258,7 @@ def add_base(
         name: what it is to be called; by default as it is called where it came from.
         offline: open no connection.
         accept_terms: the terms of a base that is under its own were read, and are accepted.
+        source: where a directory comes from, if it was made of something else; None: it is its own.
 
     Raises:
         ConfigError: if it cannot be told what is meant, its terms are not accepted, or Mynah does not read such a
@@ -281,7 +287,7 @@ def add_base(
     artifacts.make_directory(target.parent)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".fetching-") as fetched:
         if path.exists():
-            return _keep(path, target, {"source": str(path.resolve())})
+            return _keep(path, target, {"source": source or str(path.resolve())})
         if known is None and repository is None:
             raise ConfigError(
                 f"{what}: no such file or folder, and no base of that name; run: mynah base list"

@@ -22,7 +22,9 @@ def test_a_run_is_added_with_its_languages_and_started_from(
     monkeypatch.setenv("MYNAH_HOME", str(tmp_path / "home"))
     build([write_chats(tmp_path / "chats.csv")], merge(TINY, SHAPE), tmp_path / "run")
     main(["base", "add", str(tmp_path / "run"), "--name", "own"])
-    assert "languages  en" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "languages  en" in out
+    assert f"source     {run.resolve()}" in out
     (base,) = list_bases()
     assert (base.name, base.talks, base.config.n_layer) == ("own", True, 3)
     rows = [
