@@ -260,5 +260,5 @@ def _summary(console: Console, result: dict[str, Any], directory: Path) -> None:
     console.print(f"report     {directory / 'report.html'}", highlight=False, markup=False)
     ask = f"talk       mynah chat {directory}"
     if "chat" not in result:
-        ask = f'write      mynah generate {directory}'
+        ask = f"write      mynah generate {directory}"
     console.print(ask, highlight=False, markup=False)

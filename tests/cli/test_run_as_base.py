@@ -24,7 +24,7 @@ def test_a_run_is_added_with_its_languages_and_started_from(
     main(["base", "add", str(tmp_path / "run"), "--name", "own"])
     out = capsys.readouterr().out
     assert "languages  en" in out
-    assert f"source     {run.resolve()}" in out
+    assert f"source     {(tmp_path / 'run').resolve()}" in out
     (base,) = list_bases()
     assert (base.name, base.talks, base.config.n_layer) == ("own", True, 3)
     rows = [
