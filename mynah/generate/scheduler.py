@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -134,17 +134,14 @@ class _Lane:
         if self.reading is not None and self.reading[0].cancelled:
             self.reading[0].end("cancelled")
             self.reading = None
-        if any(ticket.cancelled for ticket in self.running):
-            going = [n for n, ticket in enumerate(self.running) if not ticket.cancelled]
-            for ticket in self.running:
-                if ticket.cancelled:
-                    ticket.end("cancelled")
-            self._keep(going)
-
-    def _keep(self, rows: list[int]) -> None:
-        self.running = [self.running[row] for row in rows]
-        self.logits = self.logits[rows]
-        self.state.keep(rows)
+        gone = {row for row, ticket in enumerate(self.running) if ticket.cancelled}
+        for row in gone:
+            self.running[row].end("cancelled")
+        if gone:
+            rows = closed_up(len(self.running), gone)
+            self.running = [self.running[row] for row in rows]
+            self.logits = self.logits[rows]
+            self.state.keep(rows)
 
     def _read(self) -> None:
         """Read a piece of the prompt that is being read, or begin with the next one."""
@@ -173,7 +170,7 @@ class _Lane:
             self.running.append(ticket)
 
     def _decode(self) -> None:
-        going, drawn = [], []
+        drawn: dict[int, int] = {}
         for row, ticket in enumerate(self.running):
             try:
                 token = ticket.sampler.draw(self.logits[row], self.state.tokens[row])
@@ -186,14 +183,13 @@ class _Lane:
             ticket.left -= 1
             ticket.tell(token)
             if ticket.left:
-                going.append(row)
-                drawn.append([token.token])
+                drawn[row] = token.token
             else:
                 self._done(row, ticket, "length")
-        if len(going) < len(self.running):
-            self.running = [self.running[row] for row in going]
-            self.state.keep(going)
-        self.logits = self.state.append(drawn) if going else self.logits[:0]
+        rows = closed_up(len(self.running), set(range(len(self.running))) - drawn.keys())
+        self.running = [self.running[row] for row in rows]
+        self.state.keep(rows)
+        self.logits = self.state.append([[drawn[row]] for row in rows]) if rows else self.logits[:0]
 
     def _done(self, row: int, ticket: Ticket, reason: Literal["stop", "length"]) -> None:
         self.prefixes.keep(self.state.copy(row))  # the next turn of the conversation goes on from here
@@ -206,6 +202,16 @@ class _Lane:
         self.running, self.reading, self.state = [], None, DecodingState(self.model)
         for ticket in under_way:
             ticket.tell(Ended("failed", ticket.reused, error))
+
+
+def closed_up(count: int, gone: Collection[int]) -> list[int]:
+    """Return rows without those that have gone, whose places the last ones take: few are moved."""
+    rows = list(range(count))
+    for place in sorted(gone, reverse=True):
+        last = rows.pop()
+        if place < len(rows):
+            rows[place] = last
+    return rows
 
 
 @dataclass(frozen=True)

@@ -132,7 +132,11 @@ class DecodingState:
         if len(rows) > self._store.shape[2]:
             self._make_room(len(rows), 0)
         used = max(self.lengths, default=0)
-        self._store[:, :, : len(rows), :, :used] = self._store[:, :, list(rows), :, :used]
+        # Those that stay where they are need no copy; the others are read before any is written.
+        moved = [(to, row) for to, row in enumerate(rows) if to != row]
+        if moved:
+            to, source = map(list, zip(*moved, strict=True))
+            self._store[:, :, to, :, :used] = self._store[:, :, source, :, :used]
         self._contexts = [self._contexts[row] for row in rows] if self._contexts else []
 
     @torch.inference_mode()
