@@ -37,6 +37,8 @@ NEAR = 2.0
 LIKE = 2 / 3
 #: A question of the log that is longer, in characters, is not repeated to ask back.
 LONGEST_OPTION = 90
+#: Turns of a conversation that somebody else keeps which are read, its end.
+MOST_TURNS = 40
 #: Sources that are told.
 MOST_SOURCES = 3
 _FIRST = re.compile(r"^\W*(?:the\s+)?(?:first|1st|1|former|第一个?|前一个|前者)(?:\s+one)?\W*$", re.I)
@@ -285,12 +287,13 @@ class AnswerSession:
 
         A question back, which its answer may name by number, is found again from what was asked before it.
         """
-        *before, asked = messages
+        *before, asked = messages[-MOST_TURNS:]
         self.resume(before)
         told = len(before) > 1 and before[-1].role == "assistant" and before[-2].role == "user"
         if told and any(pattern.match(asked.content[-LONGEST:]) for pattern in (_FIRST, _SECOND)):
             earlier = AnswerSession(self.answerer, self.clean)
-            reply = earlier.reply_to(before[:-1])
+            earlier.resume(before[:-2])
+            reply = earlier.reply(before[-2].content)
             if reply.text == before[-1].content:
                 self._options = reply.options
         return self.reply(asked.content)

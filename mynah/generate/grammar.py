@@ -12,9 +12,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mynah.errors import ConfigError
+from mynah.errors import ConfigError, GenerationError
 from mynah.generate.sampling import Constraint
 from mynah.tokenizer.tokenizer import Tokenizer
+
+#: Characters of a schema and of a pattern at most: what is larger takes long to compile.
+MOST_SCHEMA, MOST_PATTERN = 65_536, 4096
+#: llguidance's own limits, lower than it sets them: whoever asks must not hold up the others.
+LIMITS: dict[str, Any] = {
+    "initial_lexer_fuel": 200_000,
+    "step_lexer_fuel": 50_000,
+    "step_max_items": 10_000,
+    "max_lexer_states": 50_000,
+    "max_grammar_size": 100_000,
+}
 
 
 class Grammars:
@@ -41,7 +52,10 @@ class Grammars:
         from llguidance import LLMatcher
 
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(schema))
+            text = json.dumps(schema)
+            if len(text) > MOST_SCHEMA:
+                raise ValueError(f"it has {len(text)} characters, expected at most {MOST_SCHEMA}")
+            grammar = LLMatcher.grammar_from_json_schema(text)
         except (ValueError, RecursionError) as error:
             raise ConfigError(f"the JSON schema cannot be kept to: {_line(error)}") from None
         return self._checked(grammar, "the JSON schema")
@@ -54,14 +68,20 @@ class Grammars:
         """
         from llguidance import LLMatcher
 
+        if len(pattern) > MOST_PATTERN:
+            raise ConfigError(
+                f"the regular expression has {len(pattern)} characters, expected at most {MOST_PATTERN}"
+            )
         return self._checked(LLMatcher.grammar_from_regex(pattern), "the regular expression")
 
     def _checked(self, grammar: str, what: str) -> Callable[[], Constraint]:
-        from llguidance import LLMatcher
+        from llguidance import LLMatcher, LLParserLimits
 
-        if error := LLMatcher.validate_grammar(grammar, self._tokenizer):
+        # Compiled once, and copied for each text.
+        matcher = LLMatcher(self._tokenizer, grammar, limits=LLParserLimits(**LIMITS))
+        if error := matcher.get_error():
             raise ConfigError(f"{what} cannot be kept to: {_line(error)}")
-        return lambda: _Kept(LLMatcher(self._tokenizer, grammar), self.vocab_size)
+        return lambda: _Kept(matcher.deep_copy(), self.vocab_size)
 
 
 def _line(error: object) -> str:
@@ -78,10 +98,16 @@ class _Kept:
         self._mask = allocate_token_bitmask(1, vocab_size)  # (1, V / 32) int32
 
     def apply(self, logits: Tensor) -> Tensor:
-        """Return (V,) logits in which tokens that may not come are -inf."""
+        """Return (V,) logits in which tokens that may not come are -inf.
+
+        Raises:
+            GenerationError: if that takes more than it may.
+        """
         from llguidance.torch import fill_next_token_bitmask
 
         fill_next_token_bitmask(self._matcher, self._mask, 0)
+        if self._matcher.is_error():
+            raise GenerationError("the schema or pattern asks for more than may be looked at in one step")
         bits = (self._mask[0, :, None] >> torch.arange(32, dtype=torch.int32)) & 1  # (V / 32, 32)
         allowed = bits.reshape(-1)[: len(logits)].bool().to(logits.device)
         return logits.masked_fill(~allowed, float("-inf"))

@@ -31,6 +31,7 @@ CHUNK = 256
 #: and values may take.
 MOST_WAITING, MOST_ROWS, ROW_BYTES = 128, 64, 1 << 30
 
+_STOPS = "this service is about to stop"
 Made = TypeVar("Made")
 
 
@@ -148,10 +149,12 @@ class _Lane:
         if self.reading is None:
             if not self.waiting or not self._fits(self.waiting[0]):
                 return
-            ticket, state = self.waiting.popleft(), DecodingState(self.model)
+            # Whatever goes wrong from here on, it is either waiting, being read or running.
+            self.reading = self.waiting[0], DecodingState(self.model)
+            ticket, state = self.reading
+            self.waiting.popleft()
             # One token is read in any case, for its logits.
             ticket.reused = self.prefixes.put_into(state, ticket.request.prompt[:-1])
-            self.reading = ticket, state
         ticket, state = self.reading
         known = state.lengths[0] if len(state) else 0
         piece = list(ticket.request.prompt[known : known + CHUNK])
@@ -162,12 +165,12 @@ class _Lane:
             ticket.tell(Ended("failed", ticket.reused, error))
             return
         if known + len(piece) == len(ticket.request.prompt):
-            self.reading = None
             kept = state.copy(0)
             self.prefixes.keep(kept)
             self.state.restore(kept, len(kept.tokens))
             self.logits = torch.cat((self.logits, logits)) if self.running else logits
             self.running.append(ticket)
+            self.reading = None
 
     def _decode(self) -> None:
         drawn: dict[int, int] = {}
@@ -189,7 +192,10 @@ class _Lane:
         rows = closed_up(len(self.running), set(range(len(self.running))) - drawn.keys())
         self.running = [self.running[row] for row in rows]
         self.state.keep(rows)
-        self.logits = self.state.append([[drawn[row]] for row in rows]) if rows else self.logits[:0]
+        if rows:
+            self.logits = self.state.append([[drawn[row]] for row in rows])
+        else:  # what memory many long rows took is given back
+            self.state, self.logits = DecodingState(self.model), self.logits[:0]
 
     def _done(self, row: int, ticket: Ticket, reason: Literal["stop", "length"]) -> None:
         self.prefixes.keep(self.state.copy(row))  # the next turn of the conversation goes on from here
@@ -197,7 +203,8 @@ class _Lane:
 
     def fail(self, error: Exception) -> None:
         """End all that is under way, and begin anew."""
-        under_way = [*self.waiting, *self.running, *([self.reading[0]] if self.reading else [])]
+        reading = [self.reading[0]] if self.reading is not None else []
+        under_way = {id(ticket): ticket for ticket in (*self.waiting, *self.running, *reading)}.values()
         self.waiting.clear()
         self.running, self.reading, self.state = [], None, DecodingState(self.model)
         for ticket in under_way:
@@ -301,13 +308,15 @@ class Scheduler:
                     ticket.cancel()
             for _, ticket in self._incoming:
                 ticket.cancel()
-            for _, future in self._work:
-                future.cancel()
+            while self._work:
+                _, future = self._work.popleft()
+                if future.set_running_or_notify_cancel():
+                    future.set_exception(Stopped(_STOPS))
         self._thread.join()
 
     def _check(self) -> None:
         if self._stopping:
-            raise Stopped("this service is about to stop")
+            raise Stopped(_STOPS)
         waiting = (
             sum(len(lane.waiting) for lane in self._lanes.values()) + len(self._incoming) + len(self._work)
         )
@@ -322,13 +331,13 @@ class Scheduler:
                         lane.step()
                     except Exception as error:  # whatever it is, the others must not wait for ever
                         lane.fail(error)
-            if self._work:
-                work, future = self._work.popleft()
-                if future.set_running_or_notify_cancel():
-                    try:
-                        future.set_result(work())
-                    except Exception as error:
-                        future.set_exception(error)
+            with self._lock:
+                work, future = self._work.popleft() if self._work else (None, None)
+            if work is not None and future is not None and future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except Exception as error:
+                    future.set_exception(error)
 
     def _take(self) -> bool:
         """Wait for something to do; return whether there is, or will be."""

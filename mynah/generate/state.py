@@ -193,10 +193,13 @@ class DecodingState:
         had_rows, had_length = self._store.shape[2], self._store.shape[4]
         if rows <= had_rows and length <= had_length:
             return
-        rows = max(rows, had_rows)
-        length = max(had_length, min(self.context_length, -(-length // _STEP) * _STEP), length)
+        # By what there is now, not by the most there has been; some rows more, that they need not come one by one.
+        rows = max(rows, len(self.tokens)) + (rows // 4 if rows > had_rows else 0)
+        length = max(length, *self.lengths, 1)
+        length = max(length, min(self.context_length, -(-length // _STEP) * _STEP))
         store = self._store.new_zeros(n_layer, two, rows, G, length, D)
-        store[:, :, :had_rows, :, :had_length] = self._store
+        some, used = min(rows, had_rows), min(length, had_length)
+        store[:, :, :some, :, :used] = self._store[:, :, :some, :, :used]
         self._store = store
 
     def _read(self, first: int, new: Sequence[Sequence[int]]) -> Tensor:

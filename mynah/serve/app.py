@@ -18,13 +18,13 @@ from mynah import __version__
 from mynah.answers.bot import Reply
 from mynah.data.records import Message
 from mynah.generate.scheduler import Busy, Scheduler, Stopped
-from mynah.serve.asked import messages_of, prompts_of
+from mynah.serve.asked import check_length, messages_of, prompts_of
 from mynah.serve.config import ServeConfig
 from mynah.serve.embeddings import as_base64, embed
 from mynah.serve.errors import ApiError
 from mynah.serve.explained import explained
 from mynah.serve.flow import too_busy
-from mynah.serve.guard import REPORT, App, Guard, Receive, Scope, Send
+from mynah.serve.guard import REPORT, App, Guard, Receive, Scope, Send, answer
 from mynah.serve.metrics import Metrics
 from mynah.serve.page_files import PageFile, page_files
 from mynah.serve.replies import Json, Replier
@@ -98,10 +98,11 @@ def make_app(
     async def embeddings(asked: EmbeddingsAsked, request: Request) -> Json:
         """Return texts as vectors."""
         served = models.get(asked.model)
-        begin = served.tokenizer.control.bos
-        rows = []
-        for prompt in prompts_of(asked.input, served):
-            ids = served.tokenizer.encode(prompt) if isinstance(prompt, str) else prompt
+        begin, encode = served.tokenizer.control.bos, served.tokenizer.encode
+        rows, prompts = [], prompts_of(asked.input, served)
+        check_length(max(map(len, prompts)), served, "input")
+        for prompt in prompts:
+            ids = await asyncio.to_thread(encode, prompt) if isinstance(prompt, str) else prompt
             if not ids or len(ids) >= served.model.config.context_length:
                 raise ApiError(
                     f"input: found a text of {len(ids)} tokens, expected 1 to "
@@ -162,7 +163,7 @@ def make_app(
 
     for path, file in page_files().items():
         app.add_api_route(path, partial(_file, file), include_in_schema=False, response_class=Response)
-    return Guard(_Counted(app, metrics), config)
+    return _Counted(Guard(app, config), metrics)
 
 
 async def _file(file: PageFile, request: Request) -> Response:
@@ -176,10 +177,9 @@ async def _file(file: PageFile, request: Request) -> Response:
 async def _computed(request: Request, scheduler: Scheduler, work: Callable[[], Made]) -> Made:
     """Have something computed between two steps, as long as the client waits for it."""
     try:
-        future = scheduler.call(work)
+        return await while_there(request, _waited(asyncio.wrap_future(scheduler.call(work))))
     except (Busy, Stopped) as error:
         raise too_busy(error) from None
-    return await while_there(request, _waited(asyncio.wrap_future(future)))
 
 
 class _Counted:
@@ -208,6 +208,10 @@ class _Counted:
 
         try:
             await self.app(scope, receive, sent)
+        except Exception as error:  # what it says may hold what was asked
+            log.error("a request could not be answered: %s", type(error).__name__)
+            if status == 499:
+                await answer(ApiError("the service has failed at this", 500), sent)
         finally:
             # The route's own name: what somebody typed into the path is neither counted nor logged.
             route = getattr(scope.get("route"), "path", "none")
@@ -288,5 +292,4 @@ def _add_errors(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def broken(request: Request, error: Exception) -> Response:
-        log.error("%s: %s", type(error).__name__, "a request could not be answered")
         return told(ApiError("the service has failed at this; its log says more", 500))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from mynah.data.records import Message
@@ -20,6 +21,10 @@ from mynah.serve.served import Served
 CHANGED = (
     "temperature", "top_p", "top_k", "min_p", "repetition_penalty", "presence_penalty", "frequency_penalty",
 )  # fmt: skip
+
+
+#: Characters for each token of a context that may be asked with: no text has as many.
+MOST_CHARACTERS = 32
 
 
 def messages_of(asked: list[ChatMessage]) -> list[Message]:
@@ -91,16 +96,13 @@ def constraint_of(asked: Sampled, served: Served) -> Callable[[], Constraint] | 
     return None
 
 
-def _further(request: Request, asked: Sampled, served: Served, likeliest: int | None) -> Request:
-    return Request(
-        request.prompt,
-        request.config,
-        request.stop,
-        request.forbid,
-        likeliest,
-        bias=bias_of(asked, served),
-        constraint=constraint_of(asked, served),
-    )
+def _further(
+    request: Request, asked: Sampled, served: Served, likeliest: int | None, each: Sequence[SamplingConfig]
+) -> list[Request]:
+    """Return a request for each choice: the same but for how it is drawn."""
+    bias, constraint = bias_of(asked, served), constraint_of(asked, served)
+    whole = replace(request, likeliest=likeliest, bias=bias, constraint=constraint)
+    return [replace(whole, config=sampling) for sampling in each]
 
 
 def choices_of(asked: Sampled, config: ServeConfig, prompts: int = 1) -> int:
@@ -130,17 +132,31 @@ def chat_requests(
     """
     most = asked.max_completion_tokens or asked.max_tokens
     likeliest = (asked.top_logprobs or 0) if asked.logprobs else None
-    found = []
-    for choice in range(choices_of(asked, config)):
-        sampling = sampling_of(asked, served, config, most, choice)
-        try:
-            request, _ = chat_request(served.model, served.tokenizer, messages, sampling)
-        except DataError as error:
-            raise ApiError(f"messages: {error}", 400, None, "messages") from None
-        except ConfigError as error:
-            raise ApiError(str(error), 400, "context_length_exceeded", "messages") from None
-        found.append(_further(request, asked, served, likeliest))
-    return found
+    check_length(sum(len(message.content) for message in messages), served, "messages")
+    each = [sampling_of(asked, served, config, most, n) for n in range(choices_of(asked, config))]
+    try:
+        request, _ = chat_request(served.model, served.tokenizer, messages, each[0])
+    except DataError as error:
+        raise ApiError(f"messages: {error}", 400, None, "messages") from None
+    except ConfigError as error:
+        raise ApiError(str(error), 400, "context_length_exceeded", "messages") from None
+    return _further(request, asked, served, likeliest, each)
+
+
+def check_length(characters: int, served: Served, param: str) -> None:
+    """Refuse what is far longer than a context before it is looked at.
+
+    Raises:
+        ApiError: if it is.
+    """
+    context = served.model.config.context_length
+    if characters > MOST_CHARACTERS * context:
+        raise ApiError(
+            f"{param}: {characters} characters are far more than the model's context of {context} tokens holds",
+            400,
+            "context_length_exceeded",
+            param,
+        )
 
 
 def text_requests(asked: TextAsked, served: Served, config: ServeConfig) -> list[list[Request]]:
@@ -155,24 +171,20 @@ def text_requests(asked: TextAsked, served: Served, config: ServeConfig) -> list
             "best_of: expected the same as n; all that are drawn are returned", 400, None, "best_of"
         )
     count, found = choices_of(asked, config, len(prompts)), []
+    each = [sampling_of(asked, served, config, asked.max_tokens, choice) for choice in range(count)]
+    empty = text_request(served.model, served.tokenizer, "", each[0])
+    check_length(sum(len(prompt) for prompt in prompts if isinstance(prompt, str)), served, "prompt")
     for prompt in prompts:
-        of = []
-        for choice in range(count):
-            sampling = sampling_of(asked, served, config, asked.max_tokens, choice)
-            request = text_request(served.model, served.tokenizer, "", sampling)
-            ids = served.tokenizer.begin(prompt) if isinstance(prompt, str) else prompt
-            if len(ids) >= served.model.config.context_length:
-                raise ApiError(
-                    f"the prompt takes {len(ids)} tokens, the model's context holds "
-                    f"{served.model.config.context_length}",
-                    400,
-                    "context_length_exceeded",
-                    "prompt",
-                )
-            of.append(
-                _further(Request(ids, sampling, request.stop, request.forbid), asked, served, asked.logprobs)
+        ids = served.tokenizer.begin(prompt) if isinstance(prompt, str) else prompt
+        if len(ids) >= served.model.config.context_length:
+            raise ApiError(
+                f"the prompt takes {len(ids)} tokens, the model's context holds "
+                f"{served.model.config.context_length}",
+                400,
+                "context_length_exceeded",
+                "prompt",
             )
-        found.append(of)
+        found.append(_further(replace(empty, prompt=ids), asked, served, asked.logprobs, each))
     return found
 
 

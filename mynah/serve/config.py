@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -20,7 +21,7 @@ class ServeConfig(Config):
     hosts: tuple[str, ...] = Field(
         (), description="names by which clients may call it, besides the address itself"
     )
-    key_hashes: tuple[str, ...] = Field(
+    key_hashes: tuple[Annotated[str, Field(pattern="^[0-9a-f]{64}$")], ...] = Field(
         (), description="SHA-256 of each key that may ask, hexadecimal; none: anybody"
     )
     most_waiting: int = Field(128, ge=1, description="requests that may wait; then 503")

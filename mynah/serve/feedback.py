@@ -11,7 +11,11 @@ from typing import Any
 
 from mynah import artifacts
 from mynah.data.records import Message
+from mynah.serve.errors import ApiError
 from mynah.stages import RunPaths
+
+#: A file of opinions grows to so many bytes: whoever may ask must not fill the disk.
+MOST_BYTES = 64 << 20
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Feedback:
 
         Raises:
             ArtifactError: if it cannot be written.
+            ApiError: if too much is kept already.
         """
         paths, asked = RunPaths(self.folder), messages[-1].content
         found: dict[Path, dict[str, Any]] = {}
@@ -59,6 +64,10 @@ class Feedback:
             before = [message.content for message in messages[:-1]]
             found[paths.found_bad] = {"question": asked, "before": before}
         with self._lock:
+            if any(path.is_file() and path.stat().st_size > MOST_BYTES for path in found):
+                raise ApiError(
+                    f"what is kept of replies has grown beyond {MOST_BYTES >> 20} MB: take it away", 507
+                )
             for path, row in found.items():
                 artifacts.append(path, (json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8"))
         return [path.name for path in found]

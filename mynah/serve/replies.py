@@ -64,18 +64,18 @@ class Replier:
             raise ApiError("messages: expected a user's message at the end", 400, None, "messages")
         try:
             future = self.scheduler.call(lambda: session.reply_to(turns))
+            reply = await asyncio.wrap_future(future)
         except (Busy, Stopped) as error:
             raise too_busy(error) from None
-        reply = await asyncio.wrap_future(future)
         if reply.kind == "network":
-            return None, session.history[:-1]
+            return None, [*(m for m in messages if m.role == "system"), *session.history[:-1]]
         if reply.handed_over:
             self.metrics.handed_over.inc()
             if self.handed_over is not None:
                 await self.handed_over(turns, reply)
         return reply, messages
 
-    def own_words(
+    async def own_words(
         self, asked: ChatAsked, messages: list[Message], served: Served
     ) -> AsyncIterator[Piece | Finish]:
         """Return the network's words, as they come.
@@ -87,7 +87,8 @@ class Replier:
             raise ApiError(
                 f"{served.name} has learned no conversations; it goes on with text: POST /v1/completions", 400
             )
-        requests = chat_requests(asked, messages, served, self.config)
+        # Long prompts and grammars take a while: the others are not held up by them.
+        requests = await asyncio.to_thread(chat_requests, asked, messages, served, self.config)
         return self.counted(spoken(self.scheduler, served, requests, continues=False))
 
     async def counted(self, pieces: AsyncIterator[Piece | Finish]) -> AsyncIterator[Piece | Finish]:
@@ -122,7 +123,7 @@ class Replier:
                 for n in range(count)
             ]
             return {**about, "object": "chat.completion", "choices": choices, "usage": usage}
-        words = self.own_words(asked, messages, served)
+        words = await self.own_words(asked, messages, served)
         if asked.stream:
             return await begun(_chat_events(about, asked, served, words))
         texts, tokens, reasons, used = await _gathered(words, asked.n or 1)
@@ -148,7 +149,7 @@ class Replier:
         Raises:
             ApiError: if it cannot be had.
         """
-        requests = text_requests(asked, served, self.config)
+        requests = await asyncio.to_thread(text_requests, asked, served, self.config)
         count, flat = asked.n or 1, [request for of in requests for request in of]
         about = _about("cmpl", asked.model) | {"object": "text_completion"}
         prompts = [served.tokenizer.decode(of[0].prompt) if asked.echo else "" for of in requests]

@@ -43,10 +43,14 @@ class TextPart(Asked):
 class ChatMessage(Asked):
     """A message of a conversation."""
 
+    # What a reply brought along may be sent back with it: it is left aside.
+    model_config = ConfigDict(extra="ignore")
+
     role: Literal["system", "developer", "user", "assistant"]
     content: Text | list[TextPart]
-    name: str | None = None
-    refusal: None = None
+    tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
+    function_call: None = None
+    audio: None = None
 
     @property
     def text(self) -> str:
@@ -134,6 +138,11 @@ class ChatAsked(Sampled):
     store: bool | None = None
     service_tier: str | None = None
     parallel_tool_calls: bool | None = None
+    prompt_cache_key: str | None = None
+    safety_identifier: str | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    modalities: list[Literal["text"]] | None = None
     tools: Annotated[list[Any], Field(max_length=0)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
 

@@ -63,7 +63,7 @@ class Service:
         self._bound, self._scheduler = bound, scheduler
         settings = uvicorn.Config(
             app,
-            http=_protocol(config.read_seconds),
+            http=_protocol(config.read_seconds, config.send_seconds),
             ws="none",
             lifespan="off",
             log_config=None,
@@ -129,21 +129,46 @@ class _Server(uvicorn.Server):
         await stopping
 
 
-def _protocol(seconds: float) -> type[asyncio.Protocol]:
-    """Return HTTP/1.1 on connections that are closed if no request's head arrives on them in time."""
+def _protocol(read_seconds: float, send_seconds: float) -> type[asyncio.Protocol]:
+    """Return HTTP/1.1 over connections that are closed when the head of a request does not arrive in time.
+
+    Those on which what was sent is not taken in time are cut off.
+    """
 
     class Patient(H11Protocol):
+        _timer: asyncio.TimerHandle | None = None
+        _full: asyncio.TimerHandle | None = None
+
         def connection_made(self, transport: Any) -> None:
             super().connection_made(transport)
-            self._seen = self.server_state.total_requests
-            self._head = self.loop.call_later(seconds, self._too_late)
-
-        def _too_late(self) -> None:
-            if self.cycle is None and not self.transport.is_closing():
-                self.transport.close()
+            self._wait()
 
         def connection_lost(self, exc: Exception | None) -> None:
-            self._head.cancel()
+            for timer in (self._timer, self._full):
+                if timer is not None:
+                    timer.cancel()
             super().connection_lost(exc)
+
+        def pause_writing(self) -> None:
+            super().pause_writing()
+            # Cut off, not closed: that would wait for what is never taken.
+            self._full = self.loop.call_later(send_seconds, self.transport.abort)
+
+        def resume_writing(self) -> None:
+            if self._full is not None:
+                self._full.cancel()
+            super().resume_writing()
+
+        def _wait(self) -> None:
+            self._timer = self.loop.call_later(read_seconds, self._look, self.cycle)
+
+        def _look(self, before: object) -> None:
+            """Close it if no request has come since the last look, and none is being answered."""
+            idle = self.cycle is None or self.cycle.response_complete
+            if not idle or self.cycle is not before:
+                self._wait()
+            elif not self.transport.is_closing():
+                self.transport.close()
+                self._timer = self.loop.call_later(send_seconds, self.transport.abort)
 
     return Patient

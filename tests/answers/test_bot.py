@@ -275,6 +275,13 @@ def test_a_conversation_that_somebody_else_keeps_gets_the_same_replies(
     monkeypatch.setattr(session.answerer, "decide", lambda *_: asked_back)
     before = [Message("user", "parcel invoice"), Message("assistant", asked_back.text)]
     assert session.reply_to([*before, Message("user", "the second one")]).text == "the invoice"
+    many = [Message(role, "1") for _ in range(500) for role in ("user", "assistant")]  # type: ignore[arg-type]
+    with monkeypatch.context() as counted:
+        calls: list[int] = []
+        counted.setattr(session.answerer, "consider", lambda histories: calls.append(1) or [[]])
+        session.reply_to([*many, Message("user", "1")])
+    assert len(calls) <= 2
+    assert len(session.history) <= 42
     other = [before[0], Message("assistant", "Something else.")]
     assert session.reply_to([*other, Message("user", "the second one")]) == asked_back
 

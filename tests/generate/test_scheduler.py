@@ -207,6 +207,34 @@ def test_a_damaged_model_ends_its_own_requests_alone() -> None:
     scheduler.stop()
 
 
+def test_what_goes_wrong_while_a_row_is_put_in_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, scheduler = small(), Scheduler()
+
+    def fails(*_: object) -> None:
+        raise RuntimeError("there is no memory left")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(DecodingState, "restore", fails)
+        drawn, ended, _ = ask(scheduler, model, Request([1, 2], LONG))
+        assert (drawn, ended.reason) == ([], "failed")
+    assert ask(scheduler, model, Request([1, 2], LONG))[1].reason == "length"
+    scheduler.stop()
+
+
+def test_memory_of_many_and_long_rows_is_given_back() -> None:
+    model = small(context_length=1000)
+    state = DecodingState(model)
+    state.add([[1, 2]] * 40)
+    state.keep([0])
+    state.append([[1] * 300])
+    assert state._store.shape[2] < 4
+    assert state._store.shape[4] < 500
+    state.add([[3] * 5])
+    torch.testing.assert_close(
+        state.append([[4], [5]])[1], DecodingState(model).add([[3] * 5 + [5]])[0], rtol=1e-4, atol=1e-4
+    )
+
+
 def test_stopping_lets_what_runs_end_or_gives_it_up() -> None:
     model, scheduler = small(context_length=4000), Scheduler()
     short, endless = Listener(), Listener()

@@ -212,6 +212,45 @@ def test_the_log_answers_with_sources_and_hands_over(client: openai.OpenAI) -> N
     assert first.choices[0].delta.sources[0]["place"] == "shop.csv:3"  # type: ignore[attr-defined]
 
 
+def test_what_a_reply_brought_may_be_sent_back(client: openai.OpenAI) -> None:
+    messages: Any = [{"role": "user", "content": "when do you open?"}]
+    for model in ("shop", "own"):
+        said = client.chat.completions.create(model=model, messages=messages).choices[0].message
+        for turn in (said, said.model_dump()):
+            talk = [*messages, turn, {"role": "user", "content": "the cat"}]
+            assert client.chat.completions.create(model=model, messages=talk).choices[0].message.content
+
+
+def test_a_system_message_reaches_the_network_in_every_mode(client: openai.OpenAI) -> None:
+    told: Any = [{"role": "system", "content": "be brief and kind"}, *ASKED]
+    counts = [
+        client.chat.completions.create(model=model, messages=talk, extra_body=body).usage.prompt_tokens  # type: ignore[union-attr]
+        for model, body in (("shop", {"answers": "free"}), ("own", {}))
+        for talk in (ASKED, told)
+    ]
+    assert counts[1] - counts[0] == counts[3] - counts[2] > 0
+
+
+def test_a_pattern_that_never_ends_to_compile_holds_nobody_up(address: str) -> None:
+    asked = {"model": "text", "prompt": "a", "regex": "((a{40}){40}){40}", "n": 4, "max_tokens": 4}
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(httpx.post, f"{address}/v1/completions", json=asked, timeout=60)
+        worst = 0.0
+        while not slow.done():
+            begun = time.monotonic()
+            assert httpx.get(f"{address}/health", timeout=60).status_code == 200
+            worst = max(worst, time.monotonic() - begun)
+    assert worst < 2
+    assert slow.result().status_code in (200, 400, 500)
+    large = {"type": "object", "properties": {f"p{n}": {"type": "integer"} for n in range(4000)}}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": large}}
+    response = httpx.post(
+        f"{address}/v1/chat/completions", json={"model": "own", "messages": ASKED, "response_format": form}
+    )
+    assert response.status_code == 400
+    assert "expected at most 65536" in response.text
+
+
 @pytest.mark.parametrize(
     ("changed", "status", "param"),
     [

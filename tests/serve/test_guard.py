@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
 from base64 import b64encode
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import httpx
 import pytest
+import uvicorn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from services import KEY, serving, with_key
+from uvicorn.server import ServerState
 
 from mynah.config import build_config
 from mynah.errors import ConfigError
 from mynah.serve.config import ServeConfig
 from mynah.serve.guard import Guard, depth_of
+from mynah.serve.server import _protocol
 
 ROUTES = [
     ("GET", "/v1/models"), ("GET", "/v1/models/own"), ("GET", "/metrics"), ("GET", "/openapi.json"), ("GET", "/"),
@@ -137,6 +142,51 @@ def test_whoever_is_slow_is_let_go(address: str) -> None:
     assert half_head.recv(1000) == b""
     assert half_body.recv(1000).startswith(b"HTTP/1.1 408")
     assert time.monotonic() - begun < 5
+    # Neither does one that has asked once before.
+    again = connected(address)
+    again.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    told = b""
+    while b'"ok"}' not in told:
+        told += again.recv(4000)
+    again.sendall(b"G")
+    begun = time.monotonic()
+    assert again.recv(1000) == b""
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("takes", [False, True])
+def test_whoever_takes_nothing_is_cut_off(takes: bool) -> None:
+    async def talk() -> Any:
+        config = uvicorn.Config(lambda: None, log_config=None)
+        config.load()
+        protocol: Any = _protocol(10, 0.05)
+        found = protocol(config=config, server_state=ServerState(), app_state={})
+        transport = MagicMock()
+        found.connection_made(transport)
+        found.pause_writing()
+        if takes:
+            found.resume_writing()
+        await asyncio.sleep(0.2)
+        found.connection_lost(None)
+        return transport
+
+    assert asyncio.run(talk()).abort.called is not takes
+
+
+def test_who_is_refused_is_counted(locked: str) -> None:
+    httpx.get(f"{locked}/v1/models", headers={"Host": "evil.example"})
+    httpx.get(f"{locked}/v1/models")
+    told = httpx.get(f"{locked}/metrics", headers={"Authorization": f"Bearer {KEY}"}).text
+    assert 'mynah_requests_total{route="none",status="403"}' in told
+    assert 'mynah_requests_total{route="none",status="401"}' in told
+
+
+def test_a_body_that_hides_its_brackets_in_another_encoding_is_refused(address: str) -> None:
+    body = json.dumps({"model": "text", "prompt": "∀" + "["}, ensure_ascii=False).encode("utf-16")
+    response = httpx.post(
+        f"{address}/v1/completions", content=body, headers={"Content-Type": "application/json"}
+    )
+    assert (response.status_code, response.json()["error"]["code"]) == (400, "not_utf_8")
 
 
 def test_numbers_that_are_none_and_bodies_that_are_no_json(address: str) -> None:
@@ -193,5 +243,7 @@ def test_whatever_is_asked_the_service_does_not_break(
 def test_other_machines_need_a_key() -> None:
     with pytest.raises(ConfigError, match=r"can be reached from other machines; expected a key"):
         build_config(ServeConfig, {"host": "0.0.0.0"}, "serve")
+    with pytest.raises(ConfigError, match="key_hashes"):
+        build_config(ServeConfig, {"key_hashes": ("a plain key",)}, "serve")
     assert build_config(ServeConfig, {"host": "127.0.0.2"}, "serve").is_local
     assert not build_config(ServeConfig, with_key(host="bot.example"), "serve").is_local

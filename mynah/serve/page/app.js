@@ -17,6 +17,7 @@ function button(word, act, pressed) {
   const made = document.createElement("button");
   made.type = "button";
   made.textContent = say(word);
+  made.dataset.word = word;
   if (pressed !== undefined) made.setAttribute("aria-pressed", String(pressed));
   made.addEventListener("click", () => act(made));
   return made;
@@ -45,6 +46,24 @@ function sourcesOf(message) {
   return made;
 }
 
+// Articles that are there already stay: who hears the page read aloud hears what is new.
+const shownAs = new WeakMap();
+
+function articles(messages) {
+  const list = at("messages");
+  messages.forEach((message, number) => {
+    let item = shownAs.get(message);
+    if (!item) {
+      item = show(message, number);
+      shownAs.set(message, item);
+    } else {
+      fill(item, message, number);
+    }
+    if (list.children[number] !== item) list.insertBefore(item, list.children[number] ?? null);
+  });
+  while (list.children.length > messages.length) list.lastElementChild.remove();
+}
+
 function show(message, number) {
   const item = document.createElement("article");
   item.className = message.role;
@@ -60,6 +79,7 @@ function show(message, number) {
 
 function fill(item, message, number) {
   const said = item.querySelector(".said");
+  const focused = item.contains(document.activeElement) ? document.activeElement.dataset.word : undefined;
   if (message.role === "user") said.textContent = message.content;
   else said.replaceChildren(markdown(message.content));
   item.classList.toggle("waiting", message.state === "waiting");
@@ -69,6 +89,7 @@ function fill(item, message, number) {
   if (message.state === "waiting") return;
   if (message.sources?.length) item.append(sourcesOf(message));
   item.append(note(item, message, number));
+  if (focused) item.querySelector(`[data-word="${focused}"]`)?.focus();
 }
 
 function note(item, message, number) {
@@ -84,8 +105,8 @@ function note(item, message, number) {
   if (message.role === "user") made.append(button("edit", () => edit(number)));
   if (message.role === "assistant") {
     if (last) made.append(button("again", again));
-    if (message.content && model()?.talks) made.append(button("why", () => why(number)));
-    if (message.content && model()?.feedback) {
+    if (message.content && saidBy(message)?.talks) made.append(button("why", () => why(number)));
+    if (message.content && saidBy(message)?.feedback) {
       made.append(
         button("good", () => judge(item, number, true), message.judged === true),
         button("bad", () => judge(item, number, false), message.judged === false),
@@ -100,7 +121,7 @@ function render() {
   const conversation = store.current();
   const messages = conversation?.messages ?? [];
   at("welcome").hidden = messages.length > 0;
-  at("messages").replaceChildren(...messages.map(show));
+  articles(messages);
   at("messages").scrollTop = at("messages").scrollHeight;
   at("conversations").replaceChildren(
     ...store.conversations.map((one) => {
@@ -152,7 +173,7 @@ function history(conversation, until) {
 
 function request(conversation, until) {
   const found = model();
-  const own = !found.answers || settings.answers === "network" || settings.answers === "free";
+  const own = ["network", "free"].includes(settings.answers || found.answers || "network");
   const system = own && settings.system.trim() ? [{ role: "system", content: settings.system }] : [];
   const body = { model: found.id, messages: [...system, ...history(conversation, until)] };
   if (settings.temperature !== "") body.temperature = Number(settings.temperature);
@@ -162,7 +183,9 @@ function request(conversation, until) {
 }
 
 async function respond(conversation) {
-  const message = { role: "assistant", content: "", state: "waiting" };
+  const body = request(conversation, conversation.messages.length);
+  const system = body.messages[0]?.role === "system" ? body.messages[0].content : "";
+  const message = { role: "assistant", content: "", state: "waiting", model: body.model, system };
   conversation.messages.push(message);
   const number = conversation.messages.length - 1;
   const control = new AbortController();
@@ -181,7 +204,7 @@ async function respond(conversation) {
     if (follows) list.scrollTop = list.scrollHeight;
   };
   try {
-    for await (const delta of api.reply(request(conversation, number), control.signal)) {
+    for await (const delta of api.reply(body, control.signal)) {
       if (delta.content) message.content += delta.content;
       for (const name of ["sources", "confidence", "handed_over", "kind"]) {
         if (delta[name] !== undefined) message[name] = delta[name];
@@ -206,7 +229,9 @@ async function respond(conversation) {
     busy(false);
   }
   store.save();
-  if (shown()) render();
+  if (!shown()) return;
+  render();
+  if (document.activeElement === document.body) at("message").focus();
 }
 
 function busy(is) {
@@ -254,19 +279,27 @@ async function copy(text, clicked) {
   clicked.textContent = say("copied");
 }
 
+// The model that said it, though another may be chosen by now, and what it was told beforehand.
+function saidBy(message) {
+  return models.find((one) => one.id === message.model) ?? model();
+}
+
 async function why(number) {
   const conversation = store.current();
+  const message = conversation.messages[number];
+  const system = message.system ? [{ role: "system", content: message.system }] : [];
   at("why-title").textContent = say("why");
   at("why").hidden = false;
   at("why").focus();
   try {
-    await showWhy(at("why-body"), model().id, history(conversation, number), conversation.messages[number].content);
+    await showWhy(at("why-body"), saidBy(message).id, [...system, ...history(conversation, number)], message.content);
   } catch (error) {
     at("why-body").textContent = error.message;
   }
 }
 
 function closeWhy() {
+  if (at("why").contains(document.activeElement)) at("message").focus();
   at("why").hidden = true;
 }
 
@@ -275,7 +308,7 @@ async function tell(number, opinion) {
   const message = conversation.messages[number];
   const places = (message.sources ?? []).map((source) => source.place);
   await api.feedback({
-    model: model().id, messages: history(conversation, number), reply: message.content, places, ...opinion,
+    model: saidBy(message).id, messages: history(conversation, number), reply: message.content, places, ...opinion,
   });
   message.judged = opinion.good;
   store.save();

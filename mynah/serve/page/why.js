@@ -59,9 +59,13 @@ function bars(title, alternatives, token) {
   return [head, ...rows];
 }
 
+let asked = 0;
+
 export async function showWhy(body, model, messages, text) {
+  const mine = (asked += 1);
   body.textContent = say("loading");
   const tokens = whole(await explain({ model, messages, text, top: 5 }));
+  if (mine !== asked) return; // something else has been asked for since
   const more = document.createElement("p");
   more.textContent = say("whyMore");
   const table = document.createElement("table");
