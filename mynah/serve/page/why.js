@@ -14,6 +14,12 @@ function shown(text) {
   return text.replaceAll("\n", "⏎").replaceAll("\t", "⇥");
 }
 
+// A piece of a character is told by its bytes.
+function named(one) {
+  const hex = one.bytes.map((byte) => byte.toString(16).toUpperCase().padStart(2, "0"));
+  return one.token.includes("\ufffd") ? `‹${hex.join(" ")}›` : shown(one.token);
+}
+
 // A character that several tokens spell is shown as one: its parts mean nothing by themselves.
 function whole(tokens) {
   const found = [];
@@ -45,7 +51,7 @@ function bars(title, alternatives, token) {
     if (one.token === token) row.className = "chosen";
     const name = row.insertCell();
     const code = document.createElement("code");
-    code.textContent = shown(one.token);
+    code.textContent = named(one);
     name.append(code);
     row.insertCell().textContent = percent(one.logprob);
     return row;
