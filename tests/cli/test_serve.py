@@ -118,7 +118,7 @@ def test_a_run_is_asked_judged_and_stopped(
         ]
         assert kept
     paths = RunPaths(run)
-    correction = json.loads(paths.corrections.read_text(encoding="utf-8"))
+    correction = json.loads(paths.corrections.read_text(encoding="utf-8").splitlines()[-1])
     assert (correction["chosen"], correction["rejected"]) == ("On Tuesday and Friday.", "No.")
     main(["teach", str(run), str(paths.feedback)])
     assert "taught     2 exchanges" in capsys.readouterr().out

@@ -8,9 +8,14 @@ import pytest
 
 from mynah.data.records import Pair
 from mynah.errors import ConfigError, DataError
+from mynah.generate.beam import Hypothesis
+from mynah.model.config import ModelConfig
+from mynah.model.weights import new_model
+from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.tune.translate.directions import as_conversations, choose, directions_of
 from mynah.tune.translate.glossary import Glossary, read_glossary
 from mynah.tune.translate.lexicon import Lexicon, join_words, words_of
+from mynah.tune.translate.placed import Placer, Wanted
 from mynah.tune.translate.translator import _CLAUSE, _SENTENCE, _WORD, _cut, _lines
 
 PAIRS = [
@@ -121,3 +126,10 @@ def test_every_kind_of_line_end_stays_where_it_is() -> None:
     text = "one\r\ntwo\u2028three\x0cfour\n"
     assert _lines(text) == [("one", "\r\n"), ("two", "\u2028"), ("three", "\x0c"), ("four", "\n"), ("", "")]
     assert _lines("") == [("", "")]
+
+
+def test_where_nothing_is_said_no_place_is_clear() -> None:
+    tokenizer = Tokenizer.train(["a cat sleeps"], 300)
+    shape = ModelConfig(vocab_size=tokenizer.vocab_size, context_length=32, n_layer=1, n_head=2, n_embd=16)
+    placer = Placer(new_model(shape, 0).eval(), tokenizer)
+    assert placer.place([1, 2], Hypothesis(), [Wanted((5,), (1,))]) is None

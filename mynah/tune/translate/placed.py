@@ -62,9 +62,9 @@ class Placer:
             plain: what the model says by itself.
             terms: at least one, in their order in the source.
         """
-        words = self._words(plain.tokens)
-        if not words:
+        if not plain.tokens:
             return None
+        words = self._words(plain.tokens)
         known, *less = read(
             self.model,
             [prompt, *(term.without for term in terms)],
