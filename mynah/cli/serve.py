@@ -46,7 +46,7 @@ def serve(
     key_file: Path
         A file with a key a line; who asks must send one. Without it, the environment's MYNAH_API_KEY, if it is set.
     recipe: Path
-        A TOML file; its section [serve] may set all of this and the limits (docs/serving.md). Flags override it.
+        A TOML file; its section [serve] sets address, names and limits (docs/serving.md). Flags override it.
     max_tokens: int
         Tokens that a request may ask for. Default: 4096.
     waiting: int

@@ -18,7 +18,7 @@ from typing import Any, Literal, TypeVar
 import torch
 from torch import Tensor
 
-from mynah.errors import GenerationError, MynahError
+from mynah.errors import MynahError
 from mynah.generate.engine import CACHE_BYTES, Request, room_for
 from mynah.generate.prefixes import Prefixes
 from mynah.generate.sampling import Drawn, Sampler
@@ -143,6 +143,8 @@ class _Lane:
             self.running = [self.running[row] for row in rows]
             self.logits = self.logits[rows]
             self.state.keep(rows)
+            if not rows:  # what memory many long rows took is given back
+                self.state = DecodingState(self.model)
 
     def _read(self) -> None:
         """Read a piece of the prompt that is being read, or begin with the next one."""
@@ -177,7 +179,7 @@ class _Lane:
         for row, ticket in enumerate(self.running):
             try:
                 token = ticket.sampler.draw(self.logits[row], self.state.tokens[row])
-            except GenerationError as error:
+            except Exception as error:  # a damaged model, a grammar that fails: it is this row's alone
                 ticket.tell(Ended("failed", ticket.reused, error))
                 continue
             if token.token in ticket.request.stop:

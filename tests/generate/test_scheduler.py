@@ -235,6 +235,24 @@ def test_memory_of_many_and_long_rows_is_given_back() -> None:
     )
 
 
+def test_what_goes_wrong_with_one_row_is_not_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Fails:
+        def apply(self, logits: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("a grammar is misused")
+
+        def accept(self, token: int) -> None:
+            pass
+
+    model, scheduler = small(), Scheduler()
+    good, bad = Listener(), Listener()
+    scheduler.submit(model, Request([1, 2], LONG), good.events.put)
+    scheduler.submit(model, Request([1, 3], LONG, constraint=Fails), bad.events.put)
+    assert bad.end().reason == "failed"
+    assert good.end().reason == "length"
+    assert len(good.drawn) == 25
+    scheduler.stop()
+
+
 def test_stopping_lets_what_runs_end_or_gives_it_up() -> None:
     model, scheduler = small(context_length=4000), Scheduler()
     short, endless = Listener(), Listener()

@@ -82,10 +82,13 @@ def test_the_log_answers_and_shows_where_from(watched: Watched) -> None:
     assert page.get_by_text("90 % sure").is_visible()
     page.get_by_text("1 source").click()
     assert page.get_by_text("shop.csv:3").is_visible()
+    page.evaluate("() => { window.first = document.querySelector('#messages .assistant details'); }")
     watched.ask("who are you?")
     watched.replied()
     assert page.locator("#messages > .handed-over").count() == 1
     assert page.get_by_text("handed over to a person").is_visible()
+    # What is not new is left alone: nobody hears it read aloud again, and what was opened stays open.
+    assert page.evaluate("() => window.first.isConnected && window.first.open")
     # What was said is there after the page is loaded anew, and the conversation goes on.
     page.reload()
     page.wait_for_function("() => document.getElementById('model').value !== ''")

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from test_classify import rows
 
+from mynah.config import build_config
 from mynah.data.records import Labelled
+from mynah.errors import ConfigError
 from mynah.model.config import ModelConfig
 from mynah.model.weights import new_model
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -74,6 +77,12 @@ def test_what_pays_is_learned_and_what_does_not_is_left_out_and_said() -> None:
 
     taught = fit(few, ClassifyConfig(way="words", augment=True), 0, paraphrases=[other])
     assert "which are learned too" in taught.reason
+
+
+def test_rows_are_not_asked_for_and_refused_at_once() -> None:
+    for asked in ({"paraphrase": True}, {"translator": "runs/pairs"}):
+        with pytest.raises(ConfigError, match="augment = false makes no rows"):
+            build_config(ClassifyConfig, {"augment": False, **asked}, "recipe")
 
 
 def test_a_base_is_asked_for_short_texts_and_says_each_in_one_line() -> None:

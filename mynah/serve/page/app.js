@@ -31,6 +31,7 @@ function span(text) {
 
 function sourcesOf(message) {
   const made = document.createElement("details");
+  made.lang = settings.language;
   made.append(document.createElement("summary"));
   made.firstChild.textContent = say("sources", message.sources.length);
   const list = document.createElement("ul");
@@ -56,7 +57,7 @@ function articles(messages) {
     if (!item) {
       item = show(message, number);
       shownAs.set(message, item);
-    } else {
+    } else if (item.looks !== looks(message, number)) {
       fill(item, message, number);
     }
     if (list.children[number] !== item) list.insertBefore(item, list.children[number] ?? null);
@@ -77,7 +78,14 @@ function show(message, number) {
   return item;
 }
 
+// All that an article's look depends on: one that has not changed is left alone, and what is open in it stays open.
+function looks(message, number) {
+  const last = number === store.current()?.messages.length - 1;
+  return JSON.stringify([message, last, settings.language, saidBy(message)?.id]);
+}
+
 function fill(item, message, number) {
+  item.looks = looks(message, number);
   const said = item.querySelector(".said");
   const focused = item.contains(document.activeElement) ? document.activeElement.dataset.word : undefined;
   if (message.role === "user") said.textContent = message.content;
@@ -85,9 +93,11 @@ function fill(item, message, number) {
   item.classList.toggle("waiting", message.state === "waiting");
   item.classList.toggle("failed", message.state === "failed");
   item.classList.toggle("handed-over", Boolean(message.handed_over));
-  item.querySelectorAll(".note, details").forEach((old) => old.remove());
+  item.querySelectorAll(".note").forEach((old) => old.remove());
+  const opened = item.querySelector("details");
+  if (opened && (opened.lang !== settings.language || !message.sources?.length)) opened.remove();
   if (message.state === "waiting") return;
-  if (message.sources?.length) item.append(sourcesOf(message));
+  if (message.sources?.length && !item.querySelector("details")) item.append(sourcesOf(message));
   item.append(note(item, message, number));
   if (focused) item.querySelector(`[data-word="${focused}"]`)?.focus();
 }

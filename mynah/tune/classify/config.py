@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from mynah.config import Config
 
@@ -50,3 +50,11 @@ class ClassifyConfig(Config):
         ge=16,
         description="tokens of a text that a base reads: its beginning and its end; default: by the minutes",
     )
+
+    @model_validator(mode="after")
+    def _check(self) -> ClassifyConfig:
+        if self.augment is False and (self.paraphrase or self.translator is not None):
+            raise ValueError(
+                "augment = false makes no rows; expected true beside paraphrase or translator, or none"
+            )
+        return self
