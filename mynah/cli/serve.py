@@ -26,6 +26,8 @@ def serve(
     waiting: int | None = None,
     on_hand_over: str | None = None,
     feedback: bool = True,
+    int8: Annotated[bool, Parameter(negative="")] = False,
+    guess: bool = True,
     device: str = "auto",
 ) -> None:
     """Speak OpenAI's interface over HTTP for runs and bases, until Ctrl-C.
@@ -55,6 +57,10 @@ def serve(
         A command, or http://127.0.0.1:PORT/PATH, that gets each conversation which the bot hands over, as JSON.
     feedback: bool
         Keep what people say of replies, beside the run, for mynah teach and mynah unanswered.
+    int8: bool
+        Hold weights in 8 bits: half the memory of bfloat16, and on a CPU a large network replies sooner.
+    guess: bool
+        Guess tokens ahead, by what the log says often and by what a text repeats; replies are the same and come sooner.
     device: str
         auto, cpu, cuda or mps.
     """
@@ -73,6 +79,7 @@ def serve(
         "hosts": allow_host or None,
         "max_tokens": max_tokens,
         "most_waiting": waiting,
+        "guess": None if guess else False,
     }
     keys = _keys(key_file)
     if keys:
@@ -92,7 +99,7 @@ def serve(
     def note(text: str) -> None:
         print(f"({text})", file=sys.stderr)
 
-    models = open_served(runs, device, note, keep_feedback=feedback)
+    models = open_served(runs, device, note, keep_feedback=feedback, int8=int8)
     scheduler = Scheduler(config.most_waiting, config.rows)
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("mynah.serve").setLevel(logging.INFO)

@@ -114,7 +114,7 @@ def score_network(model: Transformer, data: TokenSet, context_length: int) -> To
     A record longer than the context is read in windows that overlap by half, so that every token but those of
     the first window has at least half a context before it. Memory does not grow with the vocabulary.
     """
-    device = model.embed.weight.device
+    device = model.device
     log_probs = np.zeros(len(data.tokens))
     hits = np.zeros(len(data.tokens), np.bool_)
     prior = model.prior if model.gate is not None else None

@@ -10,7 +10,7 @@ V vocabulary.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -93,6 +93,22 @@ def beam_search(
         ConfigError: if a prompt is empty or leaves no room in the context, or phrases do not fit into what follows.
         GenerationError: if the model's logits are not numbers.
     """
+    steps = beam_steps(model, requests, config, told)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            found: list[list[Hypothesis]] = done.value
+            return found
+
+
+def beam_steps(
+    model: Transformer,
+    requests: Sequence[BeamRequest],
+    config: BeamConfig,
+    told: Callable[[float], None] | None = None,
+) -> Generator[None, None, list[list[Hypothesis]]]:
+    """Do the same a token at a time: yield after each, and return what was found."""
     found: list[list[Hypothesis]] = [[] for _ in requests]
     longest = max((len(r.prompt) + r.max_tokens for r in requests), default=1)
     for request in requests:
@@ -103,6 +119,9 @@ def beam_search(
     order = sorted(range(len(requests)), key=lambda n: len(requests[n].prompt))
     for first in range(0, len(order), at_once):
         for search in _together(model, [(n, requests[n]) for n in order[first : first + at_once]], config):
+            if search is None:
+                yield
+                continue
             ranked = sorted(search.done, key=lambda one: -one.score(config.length_penalty))
             found[search.number] = ranked[: config.width]
         if told is not None:
@@ -124,8 +143,8 @@ def _check(model: Transformer, request: BeamRequest) -> None:
 @torch.inference_mode()
 def _together(
     model: Transformer, requests: Sequence[tuple[int, BeamRequest]], config: BeamConfig
-) -> Iterator[_Search]:
-    """Search after a few prompts side by side, and yield each when it is done."""
+) -> Iterator[_Search | None]:
+    """Search after a few prompts side by side; yield each when it is done, and None after each token."""
     state = DecodingState(model)
     logits = state.add([request.prompt for _, request in requests])
     running = [
@@ -149,6 +168,7 @@ def _together(
         if running:
             state.keep(kept)
             logits = state.append(appended)
+            yield None
 
 
 def _log_probs(logits: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from mynah.data.records import Message
 from mynah.generate.copies import Runs
+from mynah.generate.drafts import Drafter, Repeats
 from mynah.generate.engine import Request, generate
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
@@ -58,6 +59,10 @@ def until(pieces: Iterable[str], stop: Sequence[str]) -> Iterator[str]:
         yield text
 
 
+def _repeats() -> list[Drafter]:
+    return [Repeats()]
+
+
 def text_request(
     model: Transformer,
     tokenizer: Tokenizer,
@@ -72,7 +77,9 @@ def text_request(
     if len(ids) > room:
         ids = [*ids[:kept], *ids[len(ids) - max(0, room - kept) :]][:room]
     stop = tokenizer.template.stop_ids | {tokenizer.control.bos}  # the next text begins: this one is over
-    return Request(ids, config, stop, tokenizer.template.forbidden_ids - stop, copies=copies)
+    return Request(
+        ids, config, stop, tokenizer.template.forbidden_ids - stop, copies=copies, drafters=_repeats
+    )
 
 
 def chat_request(
@@ -97,7 +104,8 @@ def chat_request(
     """
     template = tokenizer.template
     fitted = template.fit(history, model.config.context_length, config.max_tokens, cut=cut)
-    return Request(fitted.ids, config, template.stop_ids, template.forbidden_ids), fitted.dropped
+    request = Request(fitted.ids, config, template.stop_ids, template.forbidden_ids, drafters=_repeats)
+    return request, fitted.dropped
 
 
 def continue_text(

@@ -10,6 +10,7 @@ import torch
 
 from mynah.errors import ConfigError
 from mynah.generate.copies import Runs
+from mynah.generate.drafts import PASS, Drafter, Speculation, draw_along
 from mynah.generate.sampling import Constraint, Drawn, Sampler
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
@@ -37,6 +38,12 @@ class Request:
     bias: Mapping[int, float] | None = None
     #: makes what says which tokens may come, anew for each time that it is decoded; None: any may
     constraint: Callable[[], Constraint] | None = None
+    #: makes what guesses how it goes on, which changes how fast it comes and not what comes; None: nothing is guessed
+    drafters: Callable[[], Sequence[Drafter]] | None = None
+
+    def speculation(self) -> Speculation:
+        """Return what guesses its tokens."""
+        return Speculation(self.drafters() if self.drafters is not None else ())
 
     def sampler(self, device: torch.device) -> Sampler:
         """Return what draws its tokens."""
@@ -107,7 +114,7 @@ def decode(
 
 
 def _begin(model: Transformer, number: int, request: Request) -> _Running:
-    return _Running(number, request, request.sampler(model.embed.weight.device), room_for(model, request))
+    return _Running(number, request, request.sampler(model.device), room_for(model, request))
 
 
 def room_for(model: Transformer, request: Request) -> int:
@@ -124,9 +131,14 @@ def room_for(model: Transformer, request: Request) -> int:
 
 def rows_at_once(model: Transformer, length: int | None = None) -> int:
     """Return how many rows of so many tokens, of a full context if not given, may be decoded at once."""
+    length = length or model.config.context_length
+    return max(1, min(MOST_ROWS, CACHE_BYTES // (bytes_a_token(model) * length)))
+
+
+def bytes_a_token(model: Transformer) -> int:
+    """Return what the keys and values of a token take."""
     config = model.config
-    per_token = 2 * config.n_layer * config.n_kv_head * config.head_dim * model.embed.weight.element_size()
-    return max(1, min(MOST_ROWS, CACHE_BYTES // (per_token * (length or config.context_length))))
+    return 2 * config.n_layer * config.n_kv_head * config.head_dim * model.dtype.itemsize
 
 
 def generate(model: Transformer, request: Request, state: DecodingState | None = None) -> Iterator[Drawn]:
@@ -142,18 +154,21 @@ def generate(model: Transformer, request: Request, state: DecodingState | None =
     Raises:
         ConfigError, GenerationError: as `decode`.
     """
-    running = _begin(model, 0, request)
+    running, guesses = _begin(model, 0, request), request.speculation()
     state = state if state is not None else DecodingState(model)
-    logits = state.go_on(request.prompt)
+    logits, draft = state.go_on(request.prompt), list[int]()
     while True:
-        drawn = running.sampler.draw(logits[0], state.tokens[0])
-        if drawn.token in request.stop:
+        tokens = state.tokens[0]
+        agreed = draw_along(running.sampler, logits, tokens, draft, request.stop, running.left)
+        guesses.fared(len(draft), agreed.accepted)
+        state.truncate(0, len(tokens) - len(draft) + agreed.accepted)
+        running.left -= len(agreed.drawn)
+        yield from agreed.drawn
+        if agreed.stopped or not running.left:
             return
-        yield drawn
-        running.left -= 1
-        if not running.left:
-            return
-        logits = state.append([[drawn.token]])
+        last = agreed.drawn[-1].token
+        draft = guesses.draft([*state.tokens[0], last], min(PASS, running.left) - 1)
+        [logits] = state.read([[last, *draft]])
 
 
 def generate_all(

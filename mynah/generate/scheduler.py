@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Generator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import torch
 from torch import Tensor
 
 from mynah.errors import MynahError
-from mynah.generate.engine import CACHE_BYTES, Request, room_for
+from mynah.generate.drafts import PASS, Speculation, draw_along
+from mynah.generate.engine import CACHE_BYTES, Request, bytes_a_token, room_for
 from mynah.generate.prefixes import Prefixes
 from mynah.generate.sampling import Drawn, Sampler
 from mynah.generate.state import DecodingState
@@ -63,10 +63,13 @@ class Ticket:
     #: is told each token and then how it ended, by the worker's thread: it must not wait for anything
     told: Callable[[Drawn | Ended], None]
     sampler: Sampler
+    guesses: Speculation
     #: tokens that may still come
     left: int
     cancelled: bool = False
     reused: int = 0
+    #: the guess that was read with its last token
+    draft: list[int] = field(default_factory=list)
 
     def cancel(self) -> None:
         """Give it up: it is out before the next step."""
@@ -95,14 +98,13 @@ class _Lane:
     waiting: deque[Ticket] = field(default_factory=deque)
     #: what is decoded, in the order of the state's rows
     running: list[Ticket] = field(default_factory=list)
-    #: (B, V) after what was read of each row
-    logits: Tensor = field(init=False)
+    #: of each row, (T, V) after its last token and each of the guess that was read with it
+    logits: list[Tensor] = field(default_factory=list)
     #: whose prompt is being read, and what was read of it
     reading: tuple[Ticket, DecodingState] | None = None
 
     def __post_init__(self) -> None:
         self.state = DecodingState(self.model)
-        self.logits = torch.empty(0)
 
     @property
     def busy(self) -> bool:
@@ -113,13 +115,12 @@ class _Lane:
         """Whether there is room for a row more: all are as long as the longest may get."""
         if not self.running:
             return True
-        config = self.model.config
-        per_token = (
-            2 * config.n_layer * config.n_kv_head * config.head_dim * self.model.embed.weight.element_size()
-        )
         needs = [len(tokens) + one.left for tokens, one in zip(self.state.tokens, self.running, strict=True)]
         longest = max(*needs, len(ticket.request.prompt) + ticket.left)
-        return len(self.running) < self.rows and (len(self.running) + 1) * longest * per_token <= ROW_BYTES
+        return (
+            len(self.running) < self.rows
+            and (len(self.running) + 1) * longest * bytes_a_token(self.model) <= ROW_BYTES
+        )
 
     def step(self) -> None:
         """Read a piece of a prompt, and decode one token of each running row."""
@@ -141,7 +142,7 @@ class _Lane:
         if gone:
             rows = closed_up(len(self.running), gone)
             self.running = [self.running[row] for row in rows]
-            self.logits = self.logits[rows]
+            self.logits = [self.logits[row] for row in rows]
             self.state.keep(rows)
             if not rows:  # what memory many long rows took is given back
                 self.state = DecodingState(self.model)
@@ -170,34 +171,45 @@ class _Lane:
             kept = state.copy(0)
             self.prefixes.keep(kept)
             self.state.restore(kept, len(kept.tokens))
-            self.logits = torch.cat((self.logits, logits)) if self.running else logits
+            self.logits.append(logits)
             self.running.append(ticket)
             self.reading = None
 
     def _decode(self) -> None:
         drawn: dict[int, int] = {}
         for row, ticket in enumerate(self.running):
+            tokens, draft = self.state.tokens[row], ticket.draft
             try:
-                token = ticket.sampler.draw(self.logits[row], self.state.tokens[row])
+                agreed = draw_along(
+                    ticket.sampler, self.logits[row], tokens, draft, ticket.request.stop, ticket.left
+                )
             except Exception as error:  # a damaged model, a grammar that fails: it is this row's alone
                 ticket.tell(Ended("failed", ticket.reused, error))
                 continue
-            if token.token in ticket.request.stop:
-                self._done(row, ticket, "stop")
-                continue
-            ticket.left -= 1
-            ticket.tell(token)
-            if ticket.left:
-                drawn[row] = token.token
+            ticket.guesses.fared(len(draft), agreed.accepted)
+            self.state.truncate(row, len(tokens) - len(draft) + agreed.accepted)
+            ticket.left -= len(agreed.drawn)
+            for token in agreed.drawn:
+                ticket.tell(token)
+            if agreed.stopped or not ticket.left:
+                self._done(row, ticket, "stop" if agreed.stopped else "length")
             else:
-                self._done(row, ticket, "length")
+                drawn[row] = agreed.drawn[-1].token
         rows = closed_up(len(self.running), set(range(len(self.running))) - drawn.keys())
         self.running = [self.running[row] for row in rows]
         self.state.keep(rows)
         if rows:
-            self.logits = self.state.append([[drawn[row]] for row in rows])
+            self.logits = self.state.read(self._guessed([drawn[row] for row in rows]))
         else:  # what memory many long rows took is given back
-            self.state, self.logits = DecodingState(self.model), self.logits[:0]
+            self.state, self.logits = DecodingState(self.model), []
+
+    def _guessed(self, last: list[int]) -> list[list[int]]:
+        """Return the last token of each running row with a guess of what follows; what a pass reads has its limit."""
+        most = PASS // len(last) - 1
+        for ticket, tokens, token in zip(self.running, self.state.tokens, last, strict=True):
+            room = min(most, ticket.left - 1)
+            ticket.draft = ticket.guesses.draft([*tokens, token], room) if room > 0 else []
+        return [[token, *ticket.draft] for ticket, token in zip(self.running, last, strict=True)]
 
     def _done(self, row: int, ticket: Ticket, reason: Literal["stop", "length"]) -> None:
         self.prefixes.keep(self.state.copy(row))  # the next turn of the conversation goes on from here
@@ -208,9 +220,15 @@ class _Lane:
         reading = [self.reading[0]] if self.reading is not None else []
         under_way = {id(ticket): ticket for ticket in (*self.waiting, *self.running, *reading)}.values()
         self.waiting.clear()
-        self.running, self.reading, self.state = [], None, DecodingState(self.model)
+        self.running, self.reading = [], None
+        self.state, self.logits = DecodingState(self.model), []
         for ticket in under_way:
             ticket.tell(Ended("failed", ticket.reused, error))
+
+
+def _at_once(work: Callable[[], Made]) -> Generator[None, None, Made]:
+    return work()
+    yield
 
 
 def closed_up(count: int, gone: Collection[int]) -> list[int]:
@@ -247,10 +265,10 @@ class Scheduler:
     ) -> None:
         self.most_waiting, self._rows, self._kept_bytes = most_waiting, rows, kept_bytes
         self._lanes: dict[int, _Lane] = {}
-        self._work: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        self._work: deque[tuple[Generator[None, None, Any], Future[Any]]] = deque()
         self._incoming: deque[tuple[Transformer, Ticket]] = deque()
         self._lock = threading.Condition()
-        self._stopping = False
+        self._stopping = self._gives_up = False
         self._thread = threading.Thread(target=self._run, name="mynah-engine", daemon=True)
         self._thread.start()
 
@@ -268,7 +286,7 @@ class Scheduler:
             Stopped: after `stop`.
         """
         room = room_for(model, request)
-        ticket = Ticket(request, told, request.sampler(model.embed.weight.device), room)
+        ticket = Ticket(request, told, request.sampler(model.device), request.speculation(), room)
         with self._lock:
             self._check()
             self._incoming.append((model, ticket))
@@ -276,7 +294,18 @@ class Scheduler:
         return ticket
 
     def call(self, work: Callable[[], Made]) -> Future[Made]:
-        """Have something else computed between two steps; cancelling the future takes it out of the queue.
+        """Have something else computed, in one piece, between two steps; cancelling the future takes it out.
+
+        Raises:
+            Busy: if too much waits.
+            Stopped: after `stop`.
+        """
+        return self.steps(_at_once(work))
+
+    def steps(self, work: Generator[None, None, Made]) -> Future[Made]:
+        """Have something longer computed piece by piece, up to where it yields, between steps of the others.
+
+        Cancelling the future gives it up before its next piece.
 
         Raises:
             Busy: if too much waits.
@@ -305,6 +334,7 @@ class Scheduler:
             self._lock.notify()
         self._thread.join(seconds)
         with self._lock:
+            self._gives_up = True
             for lane in self._lanes.values():
                 for ticket in [*lane.waiting, *lane.running, *([lane.reading[0]] if lane.reading else [])]:
                     ticket.cancel()
@@ -333,13 +363,32 @@ class Scheduler:
                         lane.step()
                     except Exception as error:  # whatever it is, the others must not wait for ever
                         lane.fail(error)
-            with self._lock:
-                work, future = self._work.popleft() if self._work else (None, None)
-            if work is not None and future is not None and future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(work())
-                except Exception as error:
-                    future.set_exception(error)
+            self._do_some_work()
+
+    def _do_some_work(self) -> None:
+        """Do a piece of the other work; what is not done with it waits behind the rest."""
+        with self._lock:
+            if not self._work:
+                return
+            work, future = self._work.popleft()
+        error: Exception | None = None
+        made, done = None, future.cancelled()
+        try:
+            if not done:
+                next(work)
+        except StopIteration as stopped:
+            made, done = stopped.value, True
+        except Exception as raised:
+            error, done = raised, True
+        with self._lock:
+            if not done and not self._gives_up:
+                self._work.append((work, future))
+                return
+        if not done:
+            error = Stopped(_STOPS)
+        work.close()
+        if future.set_running_or_notify_cancel():
+            future.set_exception(error) if error is not None else future.set_result(made)
 
     def _take(self) -> bool:
         """Wait for something to do; return whether there is, or will be."""

@@ -51,11 +51,13 @@ class DecodingState:
         self.model = model
         #: of each row, all tokens that were read
         self.tokens: list[list[int]] = []
-        config, like = model.config, model.embed.weight
+        config = model.config
         self.context_length = config.context_length
         self._shape = config.n_layer, 2, config.n_kv_head, config.head_dim
-        self._store = torch.zeros(config.n_layer, 2, 0, config.n_kv_head, 0, config.head_dim).to(like)
-        # of each row, (K, 1): what the prior knows of it; None: after something was taken back
+        self._store = torch.zeros(config.n_layer, 2, 0, config.n_kv_head, 0, config.head_dim).to(
+            model.device, model.dtype
+        )
+        # of each row, (K, T): what the prior knows after its last tokens, one or more; None: that is not known
         self._contexts: list[npt.NDArray[Any] | None] = []
 
     def __len__(self) -> int:
@@ -91,6 +93,24 @@ class DecodingState:
         longest = max((len(row) for row in new), default=0)
         self._make_room(len(new), max(self.lengths, default=0) + longest)
         return self._read(0, new)
+
+    @torch.inference_mode()
+    def read(self, new: Sequence[Sequence[int]]) -> list[Tensor]:
+        """Read one token or more in every row; return the (T, V) logits after each token of each row.
+
+        Raises:
+            ConfigError: as `append`.
+        """
+        if all(len(row) == 1 for row in new):
+            return list(torch.split(self.append(new), 1))
+        assert len(new) == len(self.tokens)
+        self._check(new, before := self.lengths)
+        counts = [len(row) for row in new]
+        self._make_room(len(new), max(before) + max(counts))
+        hidden = self._hidden(0, new)  # (B, T, C)
+        flat = torch.cat([hidden[row, :count] for row, count in enumerate(counts)])
+        logits = self.model.logits(flat, self._log_probs_of_all(new)).float()
+        return list(torch.split(logits, counts))
 
     @torch.inference_mode()
     def score(self, logits: Tensor, new: Sequence[Sequence[int]]) -> list[Tensor]:
@@ -156,9 +176,10 @@ class DecodingState:
 
     def truncate(self, row: int, length: int) -> None:
         """Take back what was read of a row beyond so many tokens."""
+        gone = len(self.tokens[row]) - length
         del self.tokens[row][length:]
-        if self._contexts:
-            self._contexts[row] = None
+        if self._contexts and gone > 0 and (known := self._contexts[row]) is not None:
+            self._contexts[row] = known[:, :-gone] if gone < known.shape[1] else None
 
     def go_on(self, prompt: Sequence[int]) -> Tensor:
         """Make a prompt the only row, reading what the first row does not hold of it yet; return (1, V) logits.
@@ -238,13 +259,31 @@ class DecodingState:
         prior = self.model.prior if self.model.gate is not None else None
         if prior is None:
             return None
-        known = [context for context in self._contexts[first:] if context is not None]
+        known = [context[:, -1:] for context in self._contexts[first:] if context is not None]
         if len(known) == len(new) and all(len(row) == 1 for row in new):
             after = prior.advance(np.hstack(known), np.array([row[0] for row in new]))
         else:
             after = np.hstack([prior.contexts(np.array(row))[:, -1:] for row in self.tokens[first:]])
         self._contexts[first:] = np.hsplit(after, len(new))
         return torch.from_numpy(prior.log_probs(after)).to(self._store.device)
+
+    def _log_probs_of_all(self, new: Sequence[Sequence[int]]) -> Tensor | None:
+        """Return what the prior says after each new token of all rows, one row after another, (n, V)."""
+        prior = self.model.prior if self.model.gate is not None else None
+        if prior is None:
+            return None
+        for row, tokens in enumerate(new):
+            known = self._contexts[row] if self._contexts else None
+            if known is None:
+                after = prior.contexts(np.array(self.tokens[row]))[:, -len(tokens) :]
+            else:
+                columns = [known[:, -1:]]
+                for token in tokens:
+                    columns.append(prior.advance(columns[-1], np.array([token])))
+                after = np.hstack(columns[1:])
+            self._contexts[row] = after
+        contexts = [context for context in self._contexts if context is not None]
+        return torch.from_numpy(prior.log_probs(np.hstack(contexts))).to(self._store.device)
 
     def _log_probs_at(self, places: Sequence[tuple[int, int]]) -> Tensor | None:
         """Return what the prior says after tokens of rows, (n, V), of a model that goes on from one."""

@@ -123,7 +123,7 @@ def to_hugging_face(model: Transformer, tokenizer: Tokenizer, directory: Path, *
         tokenizer.save(partial, talks=talks)
         artifacts.write_json(partial / "config.json", config_json(model, tokenizer, family))
         write_tensors(partial / "model.safetensors", tensors)
-        limits = _EXACT if model.embed.weight.dtype == torch.float32 else _ROUNDED
+        limits = _EXACT if model.dtype == torch.float32 else _ROUNDED
         prove(expected, model, partial, read_config(partial), SafetensorsSource(partial), limits)
 
 
@@ -132,7 +132,7 @@ def config_json(model: Transformer, tokenizer: Tokenizer, family: Family) -> dic
     return {
         "model_type": family.name,
         "architectures": [family.architecture],
-        "dtype": str(model.embed.weight.dtype).removeprefix("torch."),
+        "dtype": str(model.dtype).removeprefix("torch."),
         "bos_token_id": tokenizer.control.bos,
         "eos_token_id": tokenizer.control.end,
         **family.write(model.config),

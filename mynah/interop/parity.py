@@ -174,7 +174,7 @@ def template_of(directory: Path, tokenizer: Tokenizer) -> JinjaTemplate | None:
 
 @torch.no_grad()
 def _logits(model: Transformer, ids: list[list[int]]) -> list[Tensor]:
-    was_training, device = model.training, model.embed.weight.device
+    was_training, device = model.training, model.device
     model.eval()
     made = [model.logits(model(torch.tensor([one], device=device)))[0].float().cpu() for one in ids]
     model.train(was_training)

@@ -40,7 +40,7 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """Return x / sqrt(mean(x^2) + eps), over the last dimension, times `weight` (Zhang & Sennrich 2019)."""
     if _plain(x):
         return F.rms_norm(x, (x.shape[-1],), weight, eps)
-    y: Tensor = _RMSNorm.apply(x, eps)  # type: ignore[no-untyped-call]
+    y: Tensor = _RMSNorm.apply(x, eps) if torch.is_grad_enabled() else _normed(x, eps)[0]  # type: ignore[no-untyped-call]
     return y if weight is None else y * weight
 
 
@@ -64,6 +64,8 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
             2, dim=-1
         )  # the tables are float32: in half precision it is rounded once, at the end
         return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1).to(x.dtype)
+    if not torch.is_grad_enabled():  # in decoding, a function of autograd's costs more than what it computes
+        return _turned(x, cos, sin, 1)
     y: Tensor = _Rotate.apply(x, cos, sin)  # type: ignore[no-untyped-call]
     return y
 
@@ -77,14 +79,19 @@ def _plain(x: Tensor) -> bool:
     )
 
 
+def _normed(x: Tensor, eps: float) -> tuple[Tensor, Tensor]:
+    """Return x times the scale, and the scale, (..., 1)."""
+    norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
+    scale = torch.rsqrt(norm * norm / x.shape[-1] + eps)
+    return x * scale, scale
+
+
 class _RMSNorm(torch.autograd.Function):
     """y = s x with s = 1 / sqrt(mean(x^2) + eps); its gradient is s (g - y mean(g y)), which needs y and not x."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, eps: float) -> Tensor:
-        norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-        scale = torch.rsqrt(norm * norm / x.shape[-1] + eps)
-        y = x * scale
+        y, scale = _normed(x, eps)
         ctx.save_for_backward(y, scale)
         return y
 

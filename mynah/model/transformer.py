@@ -18,6 +18,7 @@ from mynah.model.loss import loss_in_pieces
 from mynah.model.points import Point
 from mynah.model.positions import Rotary
 from mynah.model.prior import Prior, PriorAt, PriorGate
+from mynah.model.quantized import Quantized, QuantizedEmbedding
 from mynah.model.roles import Role, mark
 
 #: A target of this value counts for nothing in the loss.
@@ -201,6 +202,22 @@ class Transformer(nn.Module):
         hidden: Tensor = self.norm(x)
         return hidden
 
+    @property
+    def device(self) -> torch.device:
+        """Where its weights are."""
+        return self._of_tokens.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the stream, outside of autocast."""
+        return self._of_tokens.dtype
+
+    @property
+    def _of_tokens(self) -> Tensor | Quantized:
+        """The rows of tokens."""
+        embed: nn.Module = self.embed
+        return embed.quantized if isinstance(embed, QuantizedEmbedding) else self.embed.weight
+
     def _rotaries(self, positions: Tensor | int) -> list[tuple[Tensor, Tensor] | None]:
         """Return the rotary tables of each layer for these positions, or the first so many."""
         config = self.config
@@ -266,7 +283,7 @@ class Transformer(nn.Module):
             given = prior(positions) if prior is not None else None
             return F.cross_entropy(_wide(self.logits(hidden, given)), targets, reduction="sum")
 
-        head = [self.head.weight, *(self.gate.parameters() if self.gate is not None else ())]
+        head = [*self.head.parameters(), *(self.gate.parameters() if self.gate is not None else ())]
         return loss_in_pieces(piece, hidden, flat, counted, self.config.vocab_size, head)
 
 

@@ -35,16 +35,18 @@ class NGramPrior:
     """A back-off model over a tokenizer's ids in which the end of a text is predicted too.
 
     Where a baseline takes the token `bos` between two records for given, a network predicts it. So here `bos` is a
-    token like others, and a mark of its own, the id after the last, begins each record.
+    token like others, and a mark of its own, the id after the last, begins each record. A baseline, which has no such
+    mark, is taken too: it never expects the next record.
 
     Args:
-        model: over the ids 0 to vocab_size, the last one the mark.
+        model: over the ids 0 to vocab_size, the last one the mark; or a baseline over the ids before it.
         bos: the token that stands before each record.
     """
 
     def __init__(self, model: NGramModel, bos: int) -> None:
         self.model, self.bos = model, bos
-        self.vocab_size = model.vocab_size - 1
+        self._mark = model.tables.bos
+        self.vocab_size = model.vocab_size - (self._mark != bos)
         self._dense = Dense(model.tables, _FLOOR)
 
     @classmethod
@@ -75,7 +77,7 @@ class NGramPrior:
             (order - 1, N) uint32.
         """
         ids = np.asarray(tokens).astype(np.uint32)  # the mark may not fit the tokens' own dtype
-        return contexts_of(self.model.tables, np.where(ids == self.bos, self.vocab_size, ids))
+        return contexts_of(self.model.tables, np.where(ids == self.bos, self._mark, ids))
 
     def advance(self, contexts: Ids, tokens: npt.ArrayLike) -> Ids:
         """Return `contexts` after one more token in each of B rows.
@@ -86,7 +88,7 @@ class NGramPrior:
         """
         ids = np.asarray(tokens, np.uint32)
         begins = ids == self.bos
-        last = np.where(begins, np.uint32(self.vocab_size), ids)
+        last = np.where(begins, np.uint32(self._mark), ids)
         after = np.full_like(contexts, NONE)
         for n in range(1, len(contexts)):
             before = np.where(begins, NONE, contexts[n - 1])

@@ -7,13 +7,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from mynah.errors import ConfigError
+from mynah.model.int8 import int8_pays, quantize
 from mynah.ngram import NGramModel
 from mynah.ngram.prior import NGramPrior
 from mynah.pipeline.open_answers import can_answer, open_answers
 from mynah.pipeline.open_run import Run, find_run, open_run
 from mynah.pipeline.open_translator import way_of
 from mynah.serve.feedback import Feedback
-from mynah.serve.served import Models, Served
+from mynah.serve.served import Models, Served, share_weights
 from mynah.stages import RunPaths
 
 
@@ -23,6 +24,7 @@ def open_served(
     note: Callable[[str], None] | None = None,
     *,
     keep_feedback: bool = True,
+    int8: bool = False,
 ) -> Models:
     """Open what is to be served, every file checked against its hash.
 
@@ -31,6 +33,7 @@ def open_served(
         device: where the models are to be.
         note: is told what a user should know.
         keep_feedback: whether what people say of replies is kept beside the run.
+        int8: hold weights in 8 bits.
 
     Raises:
         ArtifactError: if one is missing, not finished or damaged.
@@ -61,7 +64,14 @@ def open_served(
             Feedback(directory) if answers is not None and keep_feedback else None,
             report if (report := directory / "report.html").is_file() else None,
         )
-    return Models(found.values())
+    models = Models(found.values())
+    if int8:
+        if note is not None and not all(int8_pays(one.model.device) for one in found.values()):
+            note("8 bits save memory here, and no time")
+        for one in found.values():
+            quantize(one.model)
+        share_weights([one.model for one in found.values()])
+    return models
 
 
 def _ngram(directory: Path, run: Run) -> NGramPrior | None:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, MutableMapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar
 
@@ -114,7 +115,8 @@ def make_app(
             rows.append([begin, *ids])
         vectors = []
         for row in rows:  # one by one: whoever talks waits for no more than one of them
-            vectors.append((await _computed(request, scheduler, partial(embed, served.model, [row])))[0])
+            work = partial(scheduler.call, partial(embed, served.model, [row]))
+            vectors.append((await _computed(request, work))[0])
         packed = asked.encoding_format == "base64"
         data = [
             {"object": "embedding", "index": n, "embedding": as_base64(vector) if packed else vector.tolist()}
@@ -131,10 +133,9 @@ def make_app(
         """Tell of each token of a reply how likely it was, and what else might have stood there."""
         served = models.get(asked.model)
         messages = messages_of(asked.messages)
-        work = partial(
-            explained, served.model, served.tokenizer, messages, asked.text, asked.top, served.ngram
-        )
-        return {"object": "explanation", "tokens": await _computed(request, scheduler, work)}
+        told = explained(served.model, served.tokenizer, messages, asked.text, asked.top, served.ngram)
+        tokens = await _computed(request, partial(scheduler.steps, told))
+        return {"object": "explanation", "tokens": tokens}
 
     @app.post("/v1/feedback", responses=_ERRORS)
     async def feedback(asked: FeedbackAsked) -> Json:
@@ -174,10 +175,10 @@ async def _file(file: PageFile, request: Request) -> Response:
     return Response(file.content, media_type=file.media_type, headers=headers)
 
 
-async def _computed(request: Request, scheduler: Scheduler, work: Callable[[], Made]) -> Made:
-    """Have something computed between two steps, as long as the client waits for it."""
+async def _computed(request: Request, work: Callable[[], Future[Made]]) -> Made:
+    """Have something computed between steps of the others, as long as the client waits for it."""
     try:
-        return await while_there(request, _waited(asyncio.wrap_future(scheduler.call(work))))
+        return await while_there(request, _waited(asyncio.wrap_future(work())))
     except (Busy, Stopped) as error:
         raise too_busy(error) from None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from mynah.data.records import Message
@@ -11,7 +12,7 @@ from mynah.errors import ConfigError, DataError
 from mynah.generate.chat import chat_request, text_request
 from mynah.generate.engine import Request
 from mynah.generate.sampling import Constraint
-from mynah.generate.settings import SamplingConfig
+from mynah.generate.settings import BeamConfig, SamplingConfig
 from mynah.serve.config import ServeConfig
 from mynah.serve.errors import ApiError
 from mynah.serve.schema import ChatAsked, ChatMessage, Sampled, TextAsked
@@ -25,6 +26,8 @@ CHANGED = (
 
 #: Characters for each token of a context that may be asked with: no text has as many.
 MOST_CHARACTERS = 32
+#: Tokens of a prompt's end by which a reply's beginning is known.
+MOST_BEFORE = 4
 
 
 def messages_of(asked: list[ChatMessage]) -> list[Message]:
@@ -97,12 +100,59 @@ def constraint_of(asked: Sampled, served: Served) -> Callable[[], Constraint] | 
 
 
 def _further(
-    request: Request, asked: Sampled, served: Served, likeliest: int | None, each: Sequence[SamplingConfig]
+    request: Request,
+    asked: Sampled,
+    served: Served,
+    config: ServeConfig,
+    likeliest: int | None,
+    each: Sequence[SamplingConfig],
 ) -> list[Request]:
     """Return a request for each choice: the same but for how it is drawn."""
     bias, constraint = bias_of(asked, served), constraint_of(asked, served)
-    whole = replace(request, likeliest=likeliest, bias=bias, constraint=constraint)
+    drafters = partial(served.drafters, likely_of(asked, served, request.prompt)) if config.guess else None
+    whole = replace(request, likeliest=likeliest, bias=bias, constraint=constraint, drafters=drafters)
     return [replace(whole, config=sampling) for sampling in each]
+
+
+def likely_of(asked: Sampled, served: Served, prompt: Sequence[int]) -> list[list[int]]:
+    """Return what a client thinks is said, where it stands after the end of a prompt.
+
+    Raises:
+        ApiError: if it is far longer than a context.
+    """
+    expected = asked.prediction if isinstance(asked, ChatAsked) else None
+    if expected is None:
+        return []
+    check_length(len(expected.text), served, "prediction")
+    return [[*prompt[-MOST_BEFORE:], *served.tokenizer.encode(expected.text)]]
+
+
+def beams_of(asked: Sampled) -> BeamConfig:
+    """Return how the likeliest is sought.
+
+    Raises:
+        ApiError: if something is asked for that goes with drawing alone.
+    """
+    found = {
+        "n": (asked.n or 1) > (asked.beams or 1),
+        "temperature": bool(asked.temperature),
+        "logit_bias": bool(asked.logit_bias),
+        "regex": asked.regex is not None,
+        "presence_penalty": bool(asked.presence_penalty),
+        "frequency_penalty": bool(asked.frequency_penalty),
+        "repetition_penalty": asked.repetition_penalty not in (None, 1),
+        "logprobs": (asked.logprobs not in (None, False))
+        if isinstance(asked, ChatAsked | TextAsked)
+        else False,
+        "response_format": isinstance(asked, ChatAsked)
+        and asked.response_format is not None
+        and asked.response_format.type != "text",
+    }
+    if wrong := [name for name, there in found.items() if there]:
+        what = "expected at most as many as beams" if wrong[0] == "n" else "does not go with beams"
+        raise ApiError(f"{wrong[0]}: {what}", 400, None, wrong[0])
+    penalty = asked.length_penalty if asked.length_penalty is not None else 1.0
+    return BeamConfig(width=asked.beams or 1, length_penalty=penalty)
 
 
 def choices_of(asked: Sampled, config: ServeConfig, prompts: int = 1) -> int:
@@ -140,7 +190,7 @@ def chat_requests(
         raise ApiError(f"messages: {error}", 400, None, "messages") from None
     except ConfigError as error:
         raise ApiError(str(error), 400, "context_length_exceeded", "messages") from None
-    return _further(request, asked, served, likeliest, each)
+    return _further(request, asked, served, config, likeliest, each)
 
 
 def check_length(characters: int, served: Served, param: str) -> None:
@@ -184,7 +234,7 @@ def text_requests(asked: TextAsked, served: Served, config: ServeConfig) -> list
                 "context_length_exceeded",
                 "prompt",
             )
-        found.append(_further(replace(empty, prompt=ids), asked, served, asked.logprobs, each))
+        found.append(_further(replace(empty, prompt=ids), asked, served, config, asked.logprobs, each))
     return found
 
 

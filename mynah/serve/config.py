@@ -31,6 +31,9 @@ class ServeConfig(Config):
     max_depth: int = Field(32, ge=4, description="brackets within brackets of a body")
     max_tokens: int = Field(4096, ge=1, description="tokens that a request may ask for")
     max_choices: int = Field(16, ge=1, description="choices that a request may ask for, of all its prompts")
+    guess: bool = Field(
+        True, description="guess tokens ahead, by the log's n-gram model and by what a text repeats"
+    )
     read_seconds: float = Field(15.0, gt=0, description="for a request to arrive whole")
     send_seconds: float = Field(30.0, gt=0, description="for a client to take what it is sent")
     grace_seconds: float = Field(10.0, ge=0, description="for what is under way when it is told to stop")

@@ -36,7 +36,7 @@ def embed(model: Transformer, rows: Sequence[Sequence[int]]) -> npt.NDArray[np.f
     handle = point.register_forward_hook(lambda module, given, out: kept.append(out))
     try:
         for n, row in enumerate(rows):
-            model(torch.tensor([list(row)], device=model.embed.weight.device))
+            model(torch.tensor([list(row)], device=model.device))
             mean = kept.pop()[0, 1:].float().mean(dim=0)
             found[n] = (mean / mean.norm().clamp(min=1e-12)).cpu().numpy()
     finally:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 
 from mynah.data.records import Message
+from mynah.generate.scheduler import CHUNK
+from mynah.generate.state import DecodingState
 from mynah.model.transformer import Transformer
 from mynah.ngram.prior import NGramPrior
 from mynah.serve.log_probs import entry
@@ -16,9 +18,10 @@ from mynah.tokenizer.tokenizer import Tokenizer
 
 #: Tokens of a reply that are told, at most.
 LONGEST = 400
+#: Tokens of a reply whose alternatives are looked at at once.
+PIECE = 64
 
 
-@torch.inference_mode()
 def explained(
     model: Transformer,
     tokenizer: Tokenizer,
@@ -26,8 +29,8 @@ def explained(
     text: str,
     top: int,
     ngram: NGramPrior | None = None,
-) -> list[dict[str, Any]]:
-    """Return the tokens of a reply, how likely each was, and what else might have stood there.
+) -> Generator[None, None, list[dict[str, Any]]]:
+    """Return the tokens of a reply, how likely each was, and what else might have stood there; yield between pieces.
 
     Args:
         model: in evaluation mode.
@@ -42,11 +45,15 @@ def explained(
         return []
     prompt = tokenizer.template.fit(history, model.config.context_length - len(said), 1, cut=True).ids
     ids = [*prompt, *said]
-    device = model.embed.weight.device
-    hidden = model(torch.tensor([ids[:-1]], device=device))[0, len(prompt) - 1 :]  # (T, C)
-    # What the n-gram model says after each token; a model that goes on from one needs the same of its own.
-    known = _after(model.prior, ids, len(prompt)) if model.prior is not None else None
-    log_probs = model.logits(hidden, known).float().log_softmax(dim=-1)  # (T, V)
+    state = DecodingState(model)
+    logits = [state.add([prompt[:CHUNK]])]  # after the last token, (1, V)
+    for begin in range(CHUNK, len(prompt), CHUNK):
+        yield
+        logits = [state.append([prompt[begin : begin + CHUNK]])]
+    for begin in range(0, len(said) - 1, PIECE):
+        yield
+        logits += state.read([said[begin : min(begin + PIECE, len(said) - 1)]])
+    log_probs = torch.cat(logits).log_softmax(dim=-1)  # (T, V)
     others = _after(ngram, ids, len(prompt)) if ngram is not None else None
     found = []
     for at, token in enumerate(said):

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from mynah.errors import ConfigError
+from mynah.errors import ConfigError, GenerationError
+from mynah.generate.beam import BeamRequest, Hypothesis, beam_steps
 from mynah.generate.chat import Until
-from mynah.generate.engine import Request
+from mynah.generate.engine import Request, bytes_a_token, room_for
 from mynah.generate.sampling import Drawn
-from mynah.generate.scheduler import Busy, Ended, Scheduler, Stopped, Ticket
+from mynah.generate.scheduler import ROW_BYTES, Busy, Ended, Scheduler, Stopped, Ticket
+from mynah.generate.settings import BeamConfig
 from mynah.serve.errors import ApiError
 from mynah.serve.served import Served
 
@@ -37,6 +39,9 @@ class Finish:
     tokens: int
     #: of the prompt, those that were known from before
     reused: int
+    #: tokens that were guessed ahead, and those of them that came
+    drafted: int = 0
+    accepted: int = 0
 
 
 class _Choice:
@@ -73,9 +78,19 @@ class _Choice:
         tokens, self._pending = tuple(self._pending), []
         return Piece(self.number, text, tokens)
 
-    def finish(self, reason: Literal["stop", "length"], reused: int) -> Finish:
+    def finish(self, reason: Literal["stop", "length"]) -> Finish:
         """Return its end."""
-        return Finish(self.number, reason, len(self.request.prompt), self.count, reused)
+        assert self.ticket is not None
+        guesses = self.ticket.guesses
+        return Finish(
+            self.number,
+            reason,
+            len(self.request.prompt),
+            self.count,
+            self.ticket.reused,
+            guesses.drafted,
+            guesses.accepted,
+        )
 
 
 async def spoken(
@@ -115,14 +130,14 @@ async def spoken(
                     assert choice.ticket is not None
                     choice.ticket.cancel()
                     left -= 1
-                    yield choice.finish("stop", choice.ticket.reused)
+                    yield choice.finish("stop")
             elif choice.stopped:
                 continue
             elif event.reason in ("stop", "length"):
                 if (piece := choice.rest()) is not None:
                     yield piece
                 left -= 1
-                yield choice.finish("stop" if event.reason == "stop" else "length", event.reused)
+                yield choice.finish("stop" if event.reason == "stop" else "length")
             elif event.reason == "cancelled":
                 raise ApiError("the service stops", 503, "stopping", retry_after=10)
             else:
@@ -131,6 +146,55 @@ async def spoken(
         for choice in choices:
             if choice.ticket is not None:
                 choice.ticket.cancel()
+
+
+async def sought(
+    scheduler: Scheduler,
+    served: Served,
+    requests: Sequence[Sequence[Request]],
+    config: BeamConfig,
+    *,
+    continues: bool,
+) -> AsyncIterator[Piece | Finish]:
+    """Yield the likeliest texts that follow prompts, each whole, by beam search.
+
+    Args:
+        scheduler: decodes, a token of all at a time.
+        served: whose words they are.
+        requests: of each prompt one for each choice; `config.width` at most.
+        config: how they are sought.
+        continues: as `spoken`.
+
+    Raises:
+        ApiError: if a prompt does not fit, too much waits, or decoding fails.
+    """
+    number = 0
+    for of_prompt in requests:
+        first = of_prompt[0]
+        try:
+            room = room_for(served.model, first)
+            length = len(first.prompt) + room
+            if config.width * length * bytes_a_token(served.model) > ROW_BYTES:
+                raise ConfigError(f"{config.width} beams of {length} tokens take more memory than they may")
+            asked = BeamRequest(first.prompt, room, first.stop, first.forbid)
+            steps = beam_steps(served.model, [asked], config)
+            [found] = await asyncio.wrap_future(scheduler.steps(steps))
+        except ConfigError as error:
+            raise ApiError(str(error), 400, "context_length_exceeded") from None
+        except (Busy, Stopped) as error:
+            raise too_busy(error) from None
+        except GenerationError as error:
+            raise ApiError(f"no reply could be made: {error}", 500, "generation_failed") from None
+        for place, request in enumerate(of_prompt):
+            choice = _Choice(served, request, number, continues)
+            best = found[min(place, len(found) - 1)] if found else Hypothesis()
+            pieces = [choice.piece(Drawn(token)) for token in best.tokens]
+            for piece in (*pieces, choice.rest()):
+                if piece is not None:
+                    yield piece
+            reason: Literal["stop", "length"] = "length" if len(best.tokens) == room else "stop"
+            yield Finish(number, "stop" if choice.stopped else reason, len(first.prompt), choice.count, 0)
+            number += 1
 
 
 def submitted(scheduler: Scheduler, served: Served, request: Request, told: partial[None]) -> Ticket:
@@ -155,12 +219,16 @@ class Usage:
     prompts: dict[int, int] = field(default_factory=dict)
     reused: int = 0
     tokens: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
     def add(self, prompt: int, finish: Finish) -> None:
         """Count a choice to a prompt; a prompt counts once, however many choices follow it."""
         self.prompts[prompt] = finish.prompt_tokens
         self.reused = max(self.reused, finish.reused)
         self.tokens += finish.tokens
+        self.drafted += finish.drafted
+        self.accepted += finish.accepted
 
     def to_json(self) -> dict[str, object]:
         """Return it as the interface has it."""
@@ -170,4 +238,8 @@ class Usage:
             "completion_tokens": self.tokens,
             "total_tokens": asked + self.tokens,
             "prompt_tokens_details": {"cached_tokens": min(self.reused, asked)},
+            "completion_tokens_details": {
+                "accepted_prediction_tokens": self.accepted,
+                "rejected_prediction_tokens": self.drafted - self.accepted,
+            },
         }

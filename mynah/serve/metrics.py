@@ -39,6 +39,10 @@ class Metrics:
             "mynah_reused_tokens", "Tokens of prompts that were known from before.", registry=self.registry
         )
         self.tokens = Counter("mynah_tokens", "Tokens that were decoded.", registry=self.registry)
+        self.drafted = Counter("mynah_guessed_tokens", "Tokens guessed ahead.", registry=self.registry)
+        self.accepted = Counter(
+            "mynah_guessed_right_tokens", "Tokens guessed ahead that came.", registry=self.registry
+        )
         self.handed_over = Counter(
             "mynah_handed_over", "Replies that hand over to a person.", registry=self.registry
         )

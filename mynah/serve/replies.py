@@ -12,14 +12,15 @@ from typing import Any, Literal
 
 from mynah.answers.bot import Reply
 from mynah.data.records import Message
+from mynah.generate.engine import Request
 from mynah.generate.scheduler import Busy, Scheduler, Stopped
-from mynah.serve.asked import chat_requests, choices_of, messages_of, text_requests
+from mynah.serve.asked import beams_of, chat_requests, choices_of, messages_of, text_requests
 from mynah.serve.config import ServeConfig
 from mynah.serve.errors import ApiError
-from mynah.serve.flow import Finish, Piece, Usage, spoken, too_busy
+from mynah.serve.flow import Finish, Piece, Usage, sought, spoken, too_busy
 from mynah.serve.log_probs import of_chat, of_text
 from mynah.serve.metrics import Metrics
-from mynah.serve.schema import ChatAsked, TextAsked
+from mynah.serve.schema import ChatAsked, Sampled, TextAsked
 from mynah.serve.served import Served
 
 Json = dict[str, Any]
@@ -89,7 +90,15 @@ class Replier:
             )
         # Long prompts and grammars take a while: the others are not held up by them.
         requests = await asyncio.to_thread(chat_requests, asked, messages, served, self.config)
-        return self.counted(spoken(self.scheduler, served, requests, continues=False))
+        return self.counted(self._words(asked, served, [requests], continues=False))
+
+    def _words(
+        self, asked: Sampled, served: Served, requests: list[list[Request]], *, continues: bool
+    ) -> AsyncIterator[Piece | Finish]:
+        """Return what follows prompts, a list of choices for each: drawn, or the likeliest."""
+        if asked.beams is not None:
+            return sought(self.scheduler, served, requests, beams_of(asked), continues=continues)
+        return spoken(self.scheduler, served, [one for of in requests for one in of], continues=continues)
 
     async def counted(self, pieces: AsyncIterator[Piece | Finish]) -> AsyncIterator[Piece | Finish]:
         """Pass pieces on, and count them."""
@@ -102,6 +111,8 @@ class Replier:
                 self.metrics.tokens.inc(piece.tokens)
                 self.metrics.prompt_tokens.inc(piece.prompt_tokens)
                 self.metrics.reused_tokens.inc(piece.reused)
+                self.metrics.drafted.inc(piece.drafted)
+                self.metrics.accepted.inc(piece.accepted)
             yield piece
 
     async def chat(self, asked: ChatAsked, served: Served) -> Json | AsyncIterator[bytes]:
@@ -150,13 +161,13 @@ class Replier:
             ApiError: if it cannot be had.
         """
         requests = await asyncio.to_thread(text_requests, asked, served, self.config)
-        count, flat = asked.n or 1, [request for of in requests for request in of]
+        count = asked.n or 1
         about = _about("cmpl", asked.model) | {"object": "text_completion"}
         prompts = [served.tokenizer.decode(of[0].prompt) if asked.echo else "" for of in requests]
-        words = self.counted(spoken(self.scheduler, served, flat, continues=True))
+        words = self.counted(self._words(asked, served, requests, continues=True))
         if asked.stream:
             return await begun(_text_events(about, asked, served, words, prompts))
-        texts, tokens, reasons, used = await _gathered(words, len(flat), count)
+        texts, tokens, reasons, used = await _gathered(words, count * len(requests), count)
         choices = [
             {
                 "index": n,

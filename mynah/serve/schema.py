@@ -40,22 +40,33 @@ class TextPart(Asked):
     text: Text
 
 
-class ChatMessage(Asked):
+class Said(Asked):
+    """A text, whole or in parts."""
+
+    content: Text | list[TextPart]
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+
+class ChatMessage(Said):
     """A message of a conversation."""
 
     # What a reply brought along may be sent back with it: it is left aside.
     model_config = ConfigDict(extra="ignore")
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: Text | list[TextPart]
     tool_calls: Annotated[list[Any], Field(max_length=0)] | None = None
     function_call: None = None
     audio: None = None
 
-    @property
-    def text(self) -> str:
-        """What it says."""
-        return self.content if isinstance(self.content, str) else "".join(part.text for part in self.content)
+
+class Prediction(Said):
+    """What a reply is likely to be: where it is, it comes faster."""
+
+    type: Literal["content"]
 
 
 class StreamOptions(Asked):
@@ -109,6 +120,13 @@ class Sampled(Asked):
     top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
     min_p: Annotated[Number, Field(ge=0, lt=1)] | None = None
     repetition_penalty: Annotated[Number, Field(gt=0, le=10)] | None = None
+    beams: (
+        Annotated[
+            int, Field(ge=1, le=16, description="seek the likeliest, so many at once; n is at most as many")
+        ]
+        | None
+    ) = None
+    length_penalty: Annotated[Number, Field(ge=0, le=10, description="of beams")] | None = None
     regex: Annotated[Text, Field(max_length=4096, description="what the text has to match")] | None = None
 
     @property
@@ -130,6 +148,7 @@ class ChatAsked(Sampled):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MOST_ALTERNATIVES)] | None = None
     response_format: ResponseFormat | None = None
+    prediction: Prediction | None = None
     answers: Literal["grounded", "free", "strict", "network"] | None = Field(
         None, description="as mynah chat --answers: from the log, or in the network's own words"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from pathlib import Path
 
 import torch
@@ -14,6 +15,7 @@ import torch
 from mynah.answers.bot import AnswerSession
 from mynah.answers.config import Mode
 from mynah.data.clean.config import CleanConfig
+from mynah.generate.drafts import Counted, Drafter, Repeats
 from mynah.generate.grammar import Grammars
 from mynah.generate.settings import SamplingConfig
 from mynah.model.transformer import Transformer
@@ -59,6 +61,11 @@ class Served:
         """What makes constraints; begun when it is first asked for."""
         with self._lock:
             return self._grammars
+
+    def drafters(self, likely: Sequence[Sequence[int]] = ()) -> list[Drafter]:
+        """Return what guesses a reply: texts that it is likely to repeat, the log as it was counted, the prompt."""
+        counted = [Counted(self.ngram)] if self.ngram is not None else []
+        return [*([Repeats(likely)] if likely else []), *counted, Repeats()]
 
     def session(self, mode: Mode | None) -> AnswerSession:
         """Return a new conversation that answers from the log.
@@ -116,7 +123,7 @@ def share_weights(models: Iterable[Transformer]) -> int:
     known: dict[tuple[str, torch.Size, torch.dtype, torch.device], list[torch.Tensor]] = {}
     saved = 0
     for model in models:
-        for name, parameter in model.named_parameters():
+        for name, parameter in chain(model.named_parameters(), model.named_buffers()):
             of = known.setdefault((name, parameter.shape, parameter.dtype, parameter.device), [])
             same = next((other for other in of if torch.equal(other, parameter.data)), None)
             if same is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 
@@ -186,6 +187,34 @@ def test_too_much_is_refused_and_other_work_gets_its_turn() -> None:
     assert listener.end().reason == "length"
     assert scheduler.call(lambda: 7).result(30) == 7
     scheduler.stop()
+
+
+def test_longer_work_goes_on_in_turn_with_the_others_and_can_be_given_up() -> None:
+    model, scheduler = small(), Scheduler()
+    listener, went = Listener(), list[int]()
+
+    def pieces(most: int) -> Generator[None, None, str]:
+        for n in range(most):
+            went.append(n)
+            yield
+            time.sleep(0.01)
+        return "done"
+
+    work, endless = scheduler.steps(pieces(20)), scheduler.steps(pieces(1 << 30))
+    scheduler.submit(model, Request([1], LONG), listener.events.put)
+    assert listener.end().reason == "length"
+    assert not work.done()  # 25 tokens took about as many turns
+    assert work.result(30) == "done"
+    assert endless.cancel()
+    assert nothing_left(scheduler)
+    time.sleep(0.1)  # for the piece that was under way
+    last = went[-1]
+    time.sleep(0.1)
+    assert went[-1] == last
+    late = scheduler.steps(pieces(1 << 30))
+    scheduler.stop(0.05)
+    with pytest.raises(Stopped):
+        late.result(5)
 
 
 def test_a_prompt_that_does_not_fit_is_refused_before_it_waits() -> None:

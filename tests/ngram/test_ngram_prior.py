@@ -57,6 +57,17 @@ def test_a_text_ends_where_texts_ended() -> None:
     assert one.tolist() == prior.contexts(np.array([BOS, 1], np.uint16))[:, -1].tolist()
 
 
+def test_a_baseline_is_taken_with_its_last_token_and_its_own_beginnings() -> None:
+    tokens = np.tile(np.array([0, 1, 4, 0, 2, 3], np.uint16), 50)
+    model = NGramModel.train_ids(tokens, 5, 0, NGramConfig(order=3))
+    prior = NGramPrior(model, 0)
+    assert prior.vocab_size == 5
+    after = prior.contexts([0, 1])
+    np.testing.assert_array_equal(after[:, -1:], prior.advance(prior.contexts([0])[:, -1:], [1]))
+    assert prior.log_probs(after)[-1].argmax() == 4
+    assert set(np.argsort(prior.log_probs(after)[0])[-2:]) == {1, 2}  # what texts begin with
+
+
 def test_the_mark_does_not_wrap_around() -> None:
     # With 65,536 ids the tokens are uint16, and the mark after the last does not fit them.
     size = 1 << 16

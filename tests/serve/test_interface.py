@@ -16,9 +16,10 @@ import pytest
 from services import TOKENIZER, network, serving
 
 from mynah.data.records import Message
+from mynah.generate.beam import BeamRequest, beam_search
 from mynah.generate.engine import Request, generate
 from mynah.generate.scheduler import Scheduler
-from mynah.generate.settings import SamplingConfig
+from mynah.generate.settings import BeamConfig, SamplingConfig
 
 MODEL = network()
 ASKED: Any = [{"role": "user", "content": "the cat"}]
@@ -73,6 +74,68 @@ def test_a_reply_is_what_the_engine_draws_whole_and_streamed(client: openai.Open
     assert last.usage is not None
     assert last.usage.total_tokens == whole.usage.total_tokens
     assert len({chunk.id for chunk in chunks}) == 1
+
+
+def test_the_likeliest_replies_are_sought_by_beams(client: openai.OpenAI) -> None:
+    template = TOKENIZER.template
+    prompt = template.prompt([Message("user", "the cat")])
+    asked = BeamRequest(prompt, 12, template.stop_ids, template.forbidden_ids)
+    [wanted] = beam_search(MODEL, [asked], BeamConfig(width=3, length_penalty=0.5))
+    body = {"beams": 3, "length_penalty": 0.5}
+    found = client.chat.completions.create(
+        model="own", messages=ASKED, max_tokens=12, n=2, temperature=0, extra_body=body
+    )
+    said = [choice.message.content for choice in found.choices]
+    assert said == ["".join(TOKENIZER.stream(one.tokens)) for one in wanted[:2]]
+    assert found.usage is not None
+    assert found.usage.completion_tokens == sum(len(one.tokens) for one in wanted[:2])
+    streamed = client.chat.completions.create(
+        model="own", messages=ASKED, max_tokens=12, stream=True, temperature=0, extra_body=body
+    )
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in streamed) == said[0]
+    text = client.completions.create(model="own", prompt=["the", "a cat"], max_tokens=4, extra_body=body)
+    assert [choice.index for choice in text.choices] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("more", "named"),
+    [
+        ({"n": 4}, "n"),
+        ({"temperature": 1}, "temperature"),
+        ({"logprobs": True}, "logprobs"),
+        ({"extra_body": {"beams": 2, "regex": "a+"}}, "regex"),
+        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"extra_body": {"beams": 17}}, "beams"),
+    ],
+)
+def test_what_does_not_go_with_beams_is_named(client: openai.OpenAI, more: Any, named: str) -> None:
+    with pytest.raises(openai.BadRequestError, match=named):
+        client.chat.completions.create(model="own", messages=ASKED, **{"extra_body": {"beams": 3}, **more})
+
+
+def test_a_predicted_reply_changes_nothing_and_is_told(client: openai.OpenAI) -> None:
+    plain = client.chat.completions.create(model="own", messages=ASKED, max_tokens=30, temperature=0)
+    said = plain.choices[0].message.content
+    assert said
+    for expected in (said, [{"type": "text", "text": said}], "quite another thing"):
+        found = client.chat.completions.create(
+            model="own",
+            messages=ASKED,
+            max_tokens=30,
+            temperature=0,
+            prediction={"type": "content", "content": expected},  # type: ignore[typeddict-item]
+        )
+        assert found.choices[0].message.content == said
+        assert found.usage is not None
+        details = found.usage.completion_tokens_details
+        assert details is not None
+        assert details.accepted_prediction_tokens is not None
+        if expected == said:
+            assert details.accepted_prediction_tokens > 5
+    with pytest.raises(openai.BadRequestError, match="prediction"):
+        client.chat.completions.create(
+            model="own", messages=ASKED, prediction={"type": "content", "content": "a" * 100_000}
+        )
 
 
 def test_log_probs_are_those_of_the_engine(client: openai.OpenAI) -> None:
