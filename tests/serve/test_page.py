@@ -137,6 +137,28 @@ def test_a_reply_is_stopped_asked_for_again_and_a_question_is_edited(watched: Wa
     assert page.locator("#conversations li").count() == 0
 
 
+def test_two_windows_keep_each_others_conversations(watched: Watched, address: str) -> None:
+    first, second = watched.page, watched.context.new_page()
+    second.goto(address)
+    second.wait_for_function("() => document.getElementById('model').value !== ''")
+    for page, text in ((first, "the first"), (second, "the second"), (first, "the third")):
+        page.click("#new")
+        page.fill("#message", text)
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#send:visible", timeout=20_000)
+    for page in (first, second):
+        page.wait_for_selector("#conversations li:nth-child(3)")
+        names = page.locator("#conversations li button:first-child").all_inner_texts()
+        assert sorted(names) == ["the first", "the second", "the third"]
+    assert second.locator("#messages > .user .said").all_inner_texts() == ["the second"]  # stays where it was
+    second.locator("#conversations li", has_text="the first").locator("button").nth(1).click()
+    first.wait_for_function("() => document.querySelectorAll('#conversations li').length === 2")
+    first.reload()
+    first.wait_for_selector("#conversations li:nth-child(2)")
+    assert "the first" not in first.locator("#conversations").inner_text()
+    second.close()
+
+
 def test_in_chinese_on_a_phone_in_the_dark(browser: Any, address: str) -> None:
     watched = Watched(
         browser,

@@ -500,6 +500,11 @@ at("export").addEventListener("click", exported);
 for (const one of store.conversations) {
   for (const message of one.messages) if (message.state === "waiting") message.state = "stopped"; // the page was left
 }
+store.whenChanged(() => {
+  at("model").value = model()?.id ?? "";
+  dress();
+  render();
+});
 dress();
 render();
 open();

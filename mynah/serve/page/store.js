@@ -54,6 +54,25 @@ export function begin() {
   return made;
 }
 
+// Another window of this browser has saved: what it has of each conversation is the newer, but of those under way here.
+export function whenChanged(told) {
+  const waits = (one) => one.messages.some((message) => message.state === "waiting");
+  addEventListener("storage", (event) => {
+    if (event.key !== KEY) return;
+    const found = read();
+    const mine = new Map(conversations.map((one) => [one.id, one]));
+    const theirs = found.conversations.map((one) => {
+      const own = mine.get(one.id);
+      mine.delete(one.id);
+      return own && (waits(own) || JSON.stringify(own) === JSON.stringify(one)) ? own : one;
+    });
+    conversations = [...[...mine.values()].filter(waits), ...theirs];
+    if (!current()) now = null;
+    Object.assign(settings, found.settings);
+    told();
+  });
+}
+
 export function remove(id) {
   conversations = conversations.filter((one) => one.id !== id);
   if (now === id) now = null;
