@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: setup demo test lint crash fuzz page clean
+.PHONY: setup demo test lint crash fuzz soak page clean
 
 setup: .venv/ready
 
@@ -37,6 +37,11 @@ crash: setup
 
 fuzz: setup
 	$(BIN)/python benchmarks/fuzz_readers.py --mutants 1000
+
+# A service that thousands come to, go away from and break off: RUN=smollm2 make soak, or of another run or base.
+RUN ?= runs/demo
+soak: setup
+	$(BIN)/python benchmarks/serve.py $(RUN) --soak 10000 --open 500 --hostile 10000
 
 # Fetches the page's two libraries anew and compares them with what is committed.
 PAGE := $(CURDIR)/mynah/serve/page/vendor

@@ -1,6 +1,6 @@
 """How a service holds out: many clients that stream at once, and thousands that come, go away and break off.
 
-    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--soak 0] [--open 0]
+    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--soak 0] [--open 0] [--hostile 0] [--int8]
 
 RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own. For each number of clients:
 tokens of all a second, and of the first token and the time between two the median and the 95th percentile, and the
@@ -9,6 +9,8 @@ memory of the service. Every client has a prompt of its own, of about 30 words.
 `--soak N` sends N requests of random lengths, of which a third is broken off (before the answer, at its first piece, in
 the middle), and tells what they got, whether anything is left running a second after the last, and how the memory
 grew. `--open N` holds N connections open that never send a whole request, and measures a healthy client beside them.
+`--hostile N` has Schemathesis send about N requests, valid and not, made from the service's own OpenAPI document: each
+answer must have a status and a form that the document has, and none may be an error of the service's.
 """
 
 from __future__ import annotations
@@ -39,7 +41,19 @@ class Server:
     """A service in a process of its own."""
 
     def __init__(self, run: str, *flags: str) -> None:
-        command = [sys.executable, "-m", "mynah", "serve", run, "--port", "0", "--waiting", "4096", *flags]
+        command = [
+            sys.executable,
+            "-m",
+            "mynah",
+            "serve",
+            run,
+            "--port",
+            "0",
+            "--waiting",
+            "4096",
+            "--no-feedback",
+            *flags,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
@@ -181,6 +195,27 @@ async def half_open(server: Server, count: int) -> None:
     )
 
 
+def hostile(server: Server, count: int) -> None:
+    """Have Schemathesis make requests from the service's document; print how that went."""
+    checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
+    command = [
+        str(Path(sys.executable).with_name("st")), "run", f"{server.address}/openapi.json", "--mode", "all",
+        "--max-examples", str(max(1, count // 30)), "--checks", checks, "--request-timeout", "10",
+        "--continue-on-failure", "--no-shrink", "--seed", "1", "--suppress-health-check", "all", "--warnings", "off",
+        "--no-color",
+    ]  # fmt: skip
+    begun = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True)
+    found = re.search(r"Test cases:\s+(.*)", done.stdout)
+    print(
+        f"hostile: {found[1] if found else 'nothing was sent'}, in {time.perf_counter() - begun:.0f} s; "
+        f"{'no fault' if done.returncode == 0 else 'faults'}; running afterwards: {server.running()}",
+        flush=True,
+    )
+    if done.returncode:
+        print(done.stdout[-4000:])
+
+
 def main() -> None:
     """Print lines."""
     parser = argparse.ArgumentParser()
@@ -189,9 +224,11 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--open", type=int, default=0)
+    parser.add_argument("--hostile", type=int, default=0)
+    parser.add_argument("--int8", action="store_true")
     given = parser.parse_args()
     print(describe())
-    server = Server(given.run)
+    server = Server(given.run, *(["--int8"] if given.int8 else []))
     try:
         asyncio.run(load(server, 1, 4, 99))  # warm
         for count in given.clients:
@@ -200,6 +237,8 @@ def main() -> None:
             asyncio.run(soak(server, given.soak))
         if given.open:
             asyncio.run(half_open(server, given.open))
+        if given.hostile:
+            hostile(server, given.hostile)
     finally:
         server.stop()
 
