@@ -7,9 +7,10 @@ PYTHON is an interpreter that has the peers: `pip install torch transformers ctr
 smollm2) and `15m` (a Llama shape of 6 layers, 288 wide, 32,000 tokens, weights random).
 
 Each engine runs in a process of its own, one after another, and all of them so many rounds: told are the median of the
-rounds and, in brackets, the least and the most. Tokens a second, greedily, that follow prompts of 64 tokens, of 1, 4 and
-16 rows at once, reading the prompt left out; tokens a second of reading a prompt of 512; memory of the process. Beside
-it the bytes a second that a sum over a large array reads, and what it allows at one row: that by the bytes of weights.
+rounds and, in brackets, the least and the most. Tokens a second, greedily, that follow prompts of 64 tokens, of 1, 4
+and 16 rows at once, reading the prompt left out; tokens a second of reading a prompt of 512; memory of the process.
+Beside it the bytes a second that a sum over a large array reads, and what that allows at one row: it by the bytes of
+weights.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from collections import defaultdict
 from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 THREADS = 2
 ROWS, PROMPT, LONG = (1, 4, 16), 64, 512
@@ -36,7 +36,8 @@ RUNS = (
     ("mynah", "float32", 4.0), ("mynah", "bfloat16", 2.0), ("mynah", "int8", 1.0),
     ("transformers", "float32", 4.0), ("transformers", "bfloat16", 2.0),
     ("ctranslate2", "float32", 4.0), ("ctranslate2", "int8", 1.0),
-    ("llama.cpp", "f32", 4.0), ("llama.cpp", "f16", 2.0), ("llama.cpp", "q8_0", 8.5 / 8), ("llama.cpp", "q4_0", 4.5 / 8),
+    ("llama.cpp", "f32", 4.0), ("llama.cpp", "f16", 2.0), ("llama.cpp", "q8_0", 8.5 / 8),
+    ("llama.cpp", "q4_0", 4.5 / 8),
 )  # fmt: skip
 #: (rows, tokens of each prompt, tokens that follow): seconds
 Timed = Callable[[int, int, int], float]
@@ -215,8 +216,11 @@ def prepared(model: str, peers: str, work: Path, corpus: Path) -> tuple[dict[tup
     weights = sum(p.numel() for p in open_run(source, "cpu").model.parameters())
     paths = {}
     subprocess.run(
-        [str(Path(peers).with_name("ct2-transformers-converter")), "--model", str(source), "--output_dir", str(work / f"{model}-ct2"),
-         "--copy_files", "tokenizer.json", "tokenizer_config.json"], check=True, stdout=subprocess.DEVNULL,
+        [
+            str(Path(peers).with_name("ct2-transformers-converter")), "--model", str(source),
+            "--output_dir", str(work / f"{model}-ct2"), "--copy_files", "tokenizer.json", "tokenizer_config.json",
+        ],
+        check=True, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     for engine, precision, _ in RUNS:
         if engine != "llama.cpp":
@@ -302,7 +306,7 @@ def main() -> None:
                     f"{engine:<13} {precision:<9}"
                     + "".join(f"  {rows:>2} rows {_told(values[str(rows)])}" for rows in ROWS)
                     + f"  reading {_told(values['prefill'])}  {statistics.median(values['memory']):.0f} MB"
-                    + f"  one row is {statistics.median(values['1']) / allowed:.0%} of {allowed:.0f} that memory allows",
+                    + f"  one row: {statistics.median(values['1']) / allowed:.0%} of {allowed:.0f} that memory allows",
                     flush=True,
                 )
 
