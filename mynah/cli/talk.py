@@ -63,6 +63,10 @@ class Sampling:
             if not int8_pays(run.model.device):
                 print("(8 bits save memory here, and no time)", file=sys.stderr)
             quantize(run.model)
+        else:
+            from mynah.model.packed import pack
+
+            pack(run.model)
         values = {**run.sampling.model_dump(), **defaults, **given}
         return replace(run, sampling=build_config(SamplingConfig, values, "settings"))
 

@@ -40,7 +40,7 @@ def rms_norm(x: Tensor, weight: Tensor | None, eps: float) -> Tensor:
     """Return x / sqrt(mean(x^2) + eps), over the last dimension, times `weight` (Zhang & Sennrich 2019)."""
     if _plain(x):
         return F.rms_norm(x, (x.shape[-1],), weight, eps)
-    y: Tensor = _RMSNorm.apply(x, eps) if torch.is_grad_enabled() else _normed(x, eps)[0]  # type: ignore[no-untyped-call]
+    y = _RMSNorm.apply(x, eps) if torch.is_grad_enabled() else _normed(x, eps)[0]  # type: ignore[no-untyped-call]
     return y if weight is None else y * weight
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from mynah.errors import ConfigError
 from mynah.model.int8 import int8_pays, quantize
+from mynah.model.packed import pack
 from mynah.ngram import NGramModel
 from mynah.ngram.prior import NGramPrior
 from mynah.pipeline.open_answers import can_answer, open_answers
@@ -71,6 +73,10 @@ def open_served(
         for one in found.values():
             quantize(one.model)
         share_weights([one.model for one in found.values()])
+    else:
+        known: dict[int, Any] = {}
+        for one in found.values():
+            pack(one.model, known)
     return models
 
 

@@ -55,7 +55,7 @@ def test_shards_are_those_of_transformers(cases: Path) -> None:
         theirs = transformers.AutoModelForCausalLM.from_pretrained(cases / name, dtype=torch.float32).eval()
         ours = read_hugging_face(cases / name)
         with torch.no_grad():
-            torch.testing.assert_close(ours.logits(ours(tokens)), theirs(tokens).logits, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(ours.logits(ours(tokens)), theirs(tokens).logits, rtol=1e-4, atol=5e-5)
 
 
 def test_a_lost_shard_is_named(cases: Path) -> None:
