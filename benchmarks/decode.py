@@ -54,13 +54,13 @@ def mynah(directory: str, precision: str) -> Timed:
 
     from mynah.generate.engine import Request, generate_all
     from mynah.generate.settings import SamplingConfig
-    from mynah.model.int8 import quantize
+    from mynah.model.narrow import to_int8
+    from mynah.model.packed import pack
     from mynah.pipeline.open_run import open_run
 
     torch.set_num_threads(THREADS)
     model = open_run(directory, "cpu", torch.float32 if precision == "float32" else torch.bfloat16).model
-    if precision == "int8":
-        quantize(model)
+    to_int8(model) if precision == "int8" else pack(model)  # as they are served
 
     def timed(rows: int, length: int, tokens: int) -> float:
         asked = [Request(row, SamplingConfig(max_tokens=tokens)) for row in prompts(rows, length)]
@@ -123,7 +123,12 @@ def llama_cpp(path: str, precision: str) -> Timed:
     model = llama_cpp.llama_load_model_from_file(path.encode(), llama_cpp.llama_model_default_params())
     vocab = llama_cpp.llama_n_vocab(llama_cpp.llama_model_get_vocab(model))
     settings = llama_cpp.llama_context_default_params()
-    settings.n_ctx, settings.n_batch, settings.n_ubatch, settings.n_seq_max = 16 * 256, 1024, 512, max(ROWS)
+    settings.n_ctx, settings.n_batch, settings.n_ubatch, settings.n_seq_max = (
+        max(ROWS) * 1024,
+        1024,
+        512,
+        max(ROWS),
+    )
     settings.n_threads = settings.n_threads_batch = THREADS
     context = llama_cpp.llama_new_context_with_model(model, settings)
     batch = llama_cpp.llama_batch_init(1024, 0, 1)
@@ -194,7 +199,7 @@ def small(out: Path, corpus: Path) -> None:
     from mynah.tokenizer.tokenizer import Tokenizer
 
     with lzma.open(min(corpus.glob("*.jsonl.xz")), "rt", encoding="utf-8") as lines:
-        text = "".join(json.loads(line)["text"] for line in islice(lines, 60))[:20_000_000]
+        text = "".join(json.loads(line)["text"] for line in islice(lines, 400))[:20_000_000]
     tokenizer = Tokenizer.train([text[at : at + 2000] for at in range(0, len(text), 2000)], 32_000)
     config = ModelConfig(
         vocab_size=tokenizer.vocab_size, context_length=1024, n_layer=6, n_head=6, n_embd=288, mlp="swiglu",

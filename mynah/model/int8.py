@@ -1,44 +1,120 @@
-"""A whole model in int8, for decoding: half of what bfloat16 takes is read for each token, a quarter of float32."""
+"""Weights in int8, for decoding: a quarter of what float32 takes is read for each token, half of bfloat16.
+
+Each row of a matrix has a scale and 8 bits a number. With few rows of inputs, as in decoding, PyTorch's own product
+makes numbers of them in registers; with many, as in reading a prompt, it is quicker to make them in memory first.
+
+N rows, C columns, M rows of inputs.
+"""
 
 from __future__ import annotations
 
+import time
+from functools import lru_cache
+
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 
-from mynah.model.quantized import (
-    Quantized,
-    QuantizedEmbedding,
-    QuantizedLinear,
-    can_quantize,
-    rows_as_int8,
-)
-from mynah.model.transformer import Transformer
+from mynah.model.roles import mark, marks_of
 
-
-def int8_pays(device: torch.device) -> bool:
-    """Say whether decoding is quicker with int8 weights here: PyTorch has the product for CPUs alone."""
-    return device.type == "cpu" and rows_as_int8() > 0
+#: Columns come in blocks of so many: of others PyTorch's product reads beyond the end.
+BLOCK = 32
+#: Rows of inputs that are tried.
+TRIED = (1, 2, 4, 8, 16, 32)
 
 
-@torch.no_grad()
-def quantize(model: Transformer) -> None:
-    """Put the linear maps, the table of tokens and the head into int8, in place; the model is not trained any more.
+class Int8Matrix(nn.Module):
+    """A matrix in int8, one scale a row. Nothing of it is trained, and nothing is in a model's `state_dict`."""
 
-    A head that is the table of tokens stays so: there is one copy. Adapters that are computed beside their base, and
-    what is no matrix, stay as they are.
+    codes: Tensor
+    scales: Tensor
 
-    Args:
-        model: in evaluation mode.
-    """
-    assert not model.training
-    for name, module in list(model.blocks.named_modules()):
-        if type(module) is nn.Linear and can_quantize(module):
-            above, _, last = name.rpartition(".")
-            held = QuantizedLinear(module, Quantized(module.weight, "int8"))
-            setattr(model.blocks.get_submodule(above), last, held)
-    if not isinstance(model.embed, nn.Embedding) or not can_quantize(model.head):
-        return
-    table = Quantized(model.embed.weight, "int8")
-    tied = model.head.weight is model.embed.weight
-    model.head = QuantizedLinear(model.head, table if tied else Quantized(model.head.weight, "int8"))
-    model.embed = QuantizedEmbedding(table)  # type: ignore[assignment]
+    def __init__(self, weight: Tensor) -> None:
+        """Take (N, C), C a multiple of 32, of any floating dtype, which becomes that of `rows`."""
+        super().__init__()
+        self.shape, self.dtype = weight.shape, weight.dtype
+        wide = weight.detach().float()
+        scales = (wide.abs().amax(dim=1) / 127).bfloat16()  # as the product takes them
+        divisor = torch.where(scales == 0, 1.0, scales.float())
+        codes = (wide / divisor[:, None]).round_().clamp_(-127, 127).to(torch.int8)
+        self.register_buffer("codes", codes, persistent=False)  # (N, C) int8
+        self.register_buffer("scales", scales, persistent=False)  # (N,) bfloat16
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is."""
+        return self.codes.device
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Return rows, (...) int64 to (..., C), in its dtype."""
+        return (self.codes[ids] * self.scales[ids][..., None].float()).to(self.dtype)
+
+    def dense(self) -> Tensor:
+        """Return (N, C) float32."""
+        return self.codes * self.scales.float()[:, None]
+
+    def product(self, x: Tensor, few: int) -> Tensor:
+        """Return (M, C) times the matrix, (M, N), in x's dtype; of at most `few` rows by PyTorch's own product."""
+        if x.device.type == "cpu" and len(x) <= few:
+            return _as_it_is(x.bfloat16(), self).to(x.dtype)
+        return _made_first(x, self)
+
+
+class Int8Linear(nn.Linear):
+    """A linear map whose weight is in int8; it is not trained."""
+
+    def __init__(self, linear: nn.Linear, matrix: Int8Matrix) -> None:
+        """Take over a map's bias and roles, and its weight as a matrix."""
+        super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
+        self.weight, self.bias, self.matrix = None, linear.bias, matrix  # type: ignore[assignment]
+        mark(self, **marks_of(linear))
+        self.train(False)
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., C) to (..., N)."""
+        y = self.matrix.product(input.reshape(-1, input.shape[-1]), few_rows())
+        if self.bias is not None:
+            y = y + self.bias.to(y.dtype)
+        return y.view(*input.shape[:-1], -1)
+
+
+class Int8Embedding(nn.Module):
+    """A table whose rows are those of a matrix in int8."""
+
+    def __init__(self, matrix: Int8Matrix) -> None:
+        super().__init__()
+        self.matrix = matrix
+        self.train(False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """(...) int64 to (..., C)."""
+        return self.matrix.rows(ids)
+
+
+def _as_it_is(x: Tensor, matrix: Int8Matrix) -> Tensor:
+    y: Tensor = torch._weight_int8pack_mm(x, matrix.codes, matrix.scales)
+    return y
+
+
+def _made_first(x: Tensor, matrix: Int8Matrix) -> Tensor:
+    return F.linear(x, matrix.codes.to(x.dtype)) * matrix.scales.to(x.dtype)
+
+
+@lru_cache(maxsize=1)
+@torch.inference_mode()
+def few_rows() -> int:
+    """Return up to how many rows of inputs PyTorch's own product is the quicker one here, by trying; 0: never."""
+    N, C, many = 1024, 1024, 24  # together more than most caches hold, as a model's weights are
+    matrices, few = [Int8Matrix(torch.ones(N, C, dtype=torch.bfloat16)) for _ in range(many)], 0
+    for rows in TRIED:
+        x, taken = torch.ones(rows, C, dtype=torch.bfloat16), [float("inf")] * 2
+        for _ in range(3):  # in turn, so that what else the machine does hits both
+            for number, way in enumerate((_as_it_is, _made_first)):
+                begun = time.perf_counter()
+                for matrix in matrices:
+                    way(x, matrix)
+                taken[number] = min(taken[number], time.perf_counter() - begun)
+        if taken[0] > taken[1]:
+            break
+        few = rows
+    return few

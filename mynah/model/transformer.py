@@ -14,11 +14,11 @@ from torch import Tensor, nn
 from mynah.model.attention import Attention, Past, mixed_on_cpu, record_mask
 from mynah.model.config import ModelConfig
 from mynah.model.fused import only_plain, rms_norm, squared_relu
+from mynah.model.int8 import Int8Embedding, Int8Matrix
 from mynah.model.loss import loss_in_pieces
 from mynah.model.points import Point
 from mynah.model.positions import Rotary
 from mynah.model.prior import Prior, PriorAt, PriorGate
-from mynah.model.quantized import Quantized, QuantizedEmbedding
 from mynah.model.roles import Role, mark
 
 #: A target of this value counts for nothing in the loss.
@@ -213,10 +213,10 @@ class Transformer(nn.Module):
         return self._of_tokens.dtype
 
     @property
-    def _of_tokens(self) -> Tensor | Quantized:
+    def _of_tokens(self) -> Tensor | Int8Matrix:
         """The rows of tokens."""
         embed: nn.Module = self.embed
-        return embed.quantized if isinstance(embed, QuantizedEmbedding) else self.embed.weight
+        return embed.matrix if isinstance(embed, Int8Embedding) else self.embed.weight
 
     def _rotaries(self, positions: Tensor | int) -> list[tuple[Tensor, Tensor] | None]:
         """Return the rotary tables of each layer for these positions, or the first so many."""

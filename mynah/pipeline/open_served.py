@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mynah.errors import ConfigError
-from mynah.model.int8 import int8_pays, quantize
+from mynah.model.narrow import int8_pays, to_int8
 from mynah.model.packed import pack
 from mynah.ngram import NGramModel
 from mynah.ngram.prior import NGramPrior
@@ -16,7 +16,7 @@ from mynah.pipeline.open_answers import can_answer, open_answers
 from mynah.pipeline.open_run import Run, find_run, open_run
 from mynah.pipeline.open_translator import way_of
 from mynah.serve.feedback import Feedback
-from mynah.serve.served import Models, Served, share_weights
+from mynah.serve.served import Models, Served
 from mynah.stages import RunPaths
 
 
@@ -67,16 +67,11 @@ def open_served(
             report if (report := directory / "report.html").is_file() else None,
         )
     models = Models(found.values())
-    if int8:
-        if note is not None and not all(int8_pays(one.model.device) for one in found.values()):
-            note("8 bits save memory here, and no time")
-        for one in found.values():
-            quantize(one.model)
-        share_weights([one.model for one in found.values()])
-    else:
-        known: dict[int, Any] = {}
-        for one in found.values():
-            pack(one.model, known)
+    if int8 and note is not None and not all(int8_pays(one.model.device) for one in found.values()):
+        note("8 bits save memory here, and no time")
+    known: dict[int, Any] = {}  # of weights that several hold, what was made of them is held by all
+    for one in found.values():
+        to_int8(one.model, known) if int8 else pack(one.model, known)
     return models
 
 

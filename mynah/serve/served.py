@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from pathlib import Path
 
 import torch
@@ -123,7 +122,7 @@ def share_weights(models: Iterable[Transformer]) -> int:
     known: dict[tuple[str, torch.Size, torch.dtype, torch.device], list[torch.Tensor]] = {}
     saved = 0
     for model in models:
-        for name, parameter in chain(model.named_parameters(), model.named_buffers()):
+        for name, parameter in model.named_parameters():
             of = known.setdefault((name, parameter.shape, parameter.dtype, parameter.device), [])
             same = next((other for other in of if torch.equal(other, parameter.data)), None)
             if same is None:
