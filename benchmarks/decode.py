@@ -120,15 +120,13 @@ def llama_cpp(path: str, precision: str) -> Timed:
     import numpy as np
 
     llama_cpp.llama_backend_init()
-    model = llama_cpp.llama_load_model_from_file(path.encode(), llama_cpp.llama_model_default_params())
+    how = llama_cpp.llama_model_default_params()
+    how.use_extra_bufts = False  # with weights laid out for AMX 0.3.36 crashes in its first pass
+    model = llama_cpp.llama_load_model_from_file(path.encode(), how)
     vocab = llama_cpp.llama_n_vocab(llama_cpp.llama_model_get_vocab(model))
     settings = llama_cpp.llama_context_default_params()
-    settings.n_ctx, settings.n_batch, settings.n_ubatch, settings.n_seq_max = (
-        max(ROWS) * 1024,
-        1024,
-        512,
-        max(ROWS),
-    )
+    settings.n_ctx, settings.n_seq_max = max(ROWS) * 1024, max(ROWS)
+    settings.n_batch, settings.n_ubatch = 1024, 512
     settings.n_threads = settings.n_threads_batch = THREADS
     context = llama_cpp.llama_new_context_with_model(model, settings)
     batch = llama_cpp.llama_batch_init(1024, 0, 1)

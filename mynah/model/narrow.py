@@ -25,12 +25,14 @@ def to_int8(model: Transformer, known: dict[int, Any] | None = None) -> None:
 
     Args:
         model: in evaluation mode.
-        known: by its place in memory what was made of a weight already, of models that hold the same ones.
+        known: by its place in memory what was made of a weight already, of models that hold the same ones; None: of no
+            other, so that the memory of each weight is free once it is done.
     """
     assert not model.training
-    known = known if known is not None else {}
 
     def matrix(weight: Tensor) -> Int8Matrix:
+        if known is None:
+            return Int8Matrix(weight)
         if weight.data_ptr() not in known:
             # The weight is kept beside it, so that its place is nobody else's until all are done.
             known[weight.data_ptr()] = Int8Matrix(weight), weight
@@ -43,5 +45,6 @@ def to_int8(model: Transformer, known: dict[int, Any] | None = None) -> None:
             setattr(model.blocks.get_submodule(above), last, Int8Linear(module, matrix(module.weight)))
     if isinstance(model.embed, nn.Embedding) and model.head.in_features % BLOCK == 0:
         table = matrix(model.embed.weight)
-        model.head = Int8Linear(model.head, matrix(model.head.weight))
+        tied = model.head.weight is model.embed.weight
+        model.head = Int8Linear(model.head, table if tied else matrix(model.head.weight))
         model.embed = Int8Embedding(table)  # type: ignore[assignment]

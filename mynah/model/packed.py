@@ -89,7 +89,8 @@ def pack(model: Transformer, known: MutableMapping[int, Any] | None = None) -> b
 
     Args:
         model: in evaluation mode; it is not trained any more, and not written.
-        known: by its place in memory what was made of a weight already, of models that hold the same ones.
+        known: by its place in memory what was made of a weight already, of models that hold the same ones; None: of no
+            other, so that the memory of each weight is free once it is done.
 
     Returns:
         Whether they were.
@@ -97,14 +98,19 @@ def pack(model: Transformer, known: MutableMapping[int, Any] | None = None) -> b
     assert not model.training
     if model.device.type != "cpu" or model.dtype != torch.bfloat16 or not packing_pays():
         return False
-    known = known if known is not None else {}
+
+    def laid_out(weight: Tensor) -> Tensor:
+        if known is None:
+            return _laid_out(weight.data)
+        if weight.data_ptr() not in known:
+            # The weight is kept beside it, so that its place is nobody else's until all are done.
+            known[weight.data_ptr()] = _laid_out(weight.data), weight
+        made: Tensor = known[weight.data_ptr()][0]
+        return made
+
     for name, module in list(model.blocks.named_modules()):
         if type(module) is not nn.Linear:
             continue
-        place = module.weight.data_ptr()
-        if place not in known:
-            # The weight is kept beside it, so that its place is nobody else's until all are done.
-            known[place] = _laid_out(module.weight.data), module.weight
         above, _, last = name.rpartition(".")
-        setattr(model.blocks.get_submodule(above), last, PackedLinear(module, known[place][0]))
+        setattr(model.blocks.get_submodule(above), last, PackedLinear(module, laid_out(module.weight)))
     return True

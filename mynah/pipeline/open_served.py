@@ -69,7 +69,8 @@ def open_served(
     models = Models(found.values())
     if int8 and note is not None and not all(int8_pays(one.model.device) for one in found.values()):
         note("8 bits save memory here, and no time")
-    known: dict[int, Any] = {}  # of weights that several hold, what was made of them is held by all
+    # Of weights that several hold, what was made of them is held by all.
+    known: dict[int, Any] | None = {} if len(found) > 1 else None
     for one in found.values():
         to_int8(one.model, known) if int8 else pack(one.model, known)
     return models
