@@ -1,10 +1,13 @@
 """How a service holds out: many clients that stream at once, and thousands that come, go away and break off.
 
-    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--soak 0] [--open 0] [--hostile 0] [--int8]
+    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--soak 0] [--open 0] [--hostile 0]
+        [--int8]
+    python benchmarks/serve.py MODEL --at http://127.0.0.1:9000 --pid N --chat
 
 RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own. For each number of clients:
 tokens of all a second, and of the first token and the time between two the median and the 95th percentile, and the
-memory of the service. Every client has a prompt of its own, of about 30 words.
+memory of the service. Every client has a prompt of its own, of about 30 words. `--chat` asks as a user's message.
+`--at` measures another program that speaks the interface, by its address and process; MODEL is its name for the model.
 
 `--soak N` sends N requests of random lengths, of which a third is broken off (before the answer, at its first piece, in
 the middle), and tells what they got, whether anything is left running a second after the last, and how the memory
@@ -60,9 +63,14 @@ class Server:
         self.address = line.split(" on ")[1].split()[0]
         self.model = line.split()[1].rstrip(",")
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.process.pid
+
     def memory(self) -> float:
         """Return the resident memory in MB."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
     def running(self) -> int:
@@ -77,11 +85,27 @@ class Server:
         self.process.wait(60)
 
 
-def body(server: Server, rng: random.Random, tokens: int) -> dict[str, Any]:
+class Elsewhere(Server):
+    """A service that somebody else has started."""
+
+    def __init__(self, address: str, pid: int, model: str) -> None:
+        self.address, self._pid, self.model = address, pid, model
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._pid
+
+    def stop(self) -> None:
+        """Leave it running."""
+
+
+def body(server: Server, rng: random.Random, tokens: int, chat: bool = False) -> dict[str, Any]:
     """Return a request whose reply is as long as it may be."""
     prompt = " ".join(rng.choices(WORDS, k=30))
+    said: dict[str, Any] = {"messages": [{"role": "user", "content": prompt}]} if chat else {"prompt": prompt}
     return {
-        "model": server.model, "prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": 1,
+        "model": server.model, **said, "max_tokens": tokens, "stream": True, "temperature": 1,
         "seed": rng.randrange(1 << 30), "stream_options": {"include_usage": True},
     }  # fmt: skip
 
@@ -89,27 +113,33 @@ def body(server: Server, rng: random.Random, tokens: int) -> dict[str, Any]:
 async def one(client: httpx.AsyncClient, server: Server, asked: dict[str, Any]) -> tuple[list[float], int]:
     """Return when each piece came, in seconds after the request, and how many tokens there were."""
     begun, times, tokens = time.perf_counter(), [], 0
-    async with client.stream("POST", f"{server.address}/v1/completions", json=asked) as response:
+    route = "chat/completions" if "messages" in asked else "completions"
+    async with client.stream("POST", f"{server.address}/v1/{route}", json=asked) as response:
         async for line in response.aiter_lines():
             if line.startswith("data: {"):
                 told = json.loads(line.removeprefix("data: "))
-                if told["choices"]:
-                    times.append(time.perf_counter() - begun)
-                else:
+                if told.get("usage"):
                     tokens = told["usage"]["completion_tokens"]
-    return times, tokens
+                of = told["choices"][0] if told["choices"] else {}
+                if of.get("text") or of.get("delta", {}).get("content"):
+                    times.append(time.perf_counter() - begun)
+    return times, tokens or len(times)
 
 
-async def load(server: Server, count: int, tokens: int, seed: int) -> str:
+async def load(server: Server, count: int, tokens: int, seed: int, chat: bool) -> str:
     """Have so many clients ask once each, and return a line about it."""
     rng = random.Random(seed)
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=600, limits=limits) as client:
         begun = time.perf_counter()
-        found = await asyncio.gather(*(one(client, server, body(server, rng, tokens)) for _ in range(count)))
+        found = await asyncio.gather(
+            *(one(client, server, body(server, rng, tokens, chat)) for _ in range(count))
+        )
         seconds = time.perf_counter() - begun
-    first = [times[0] for times, _ in found]
-    between = np.concatenate([np.diff(times) for times, _ in found if len(times) > 1])
+    first = [times[0] for times, _ in found if times]
+    between = np.concatenate([np.zeros(0), *(np.diff(times) for times, _ in found)])
+    if not len(between):
+        return f"{count:4} clients: every reply ended at once"
     total = sum(number for _, number in found)
     return (
         f"{count:4} clients: {total / seconds:6.1f} tokens/s   first token {np.median(first):6.2f} s, 95 % within "
@@ -226,13 +256,19 @@ def main() -> None:
     parser.add_argument("--open", type=int, default=0)
     parser.add_argument("--hostile", type=int, default=0)
     parser.add_argument("--int8", action="store_true")
+    parser.add_argument("--chat", action="store_true")
+    parser.add_argument("--at")
+    parser.add_argument("--pid", type=int, default=0)
     given = parser.parse_args()
     print(describe())
-    server = Server(given.run, *(["--int8"] if given.int8 else []))
+    if given.at:
+        server: Server = Elsewhere(given.at, given.pid, given.run)
+    else:
+        server = Server(given.run, *(["--int8"] if given.int8 else []))
     try:
-        asyncio.run(load(server, 1, 4, 99))  # warm
+        asyncio.run(load(server, 1, 4, 99, given.chat))  # warm
         for count in given.clients:
-            print(asyncio.run(load(server, count, given.tokens, count)), flush=True)
+            print(asyncio.run(load(server, count, given.tokens, count, given.chat)), flush=True)
         if given.soak:
             asyncio.run(soak(server, given.soak))
         if given.open:
