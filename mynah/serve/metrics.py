@@ -31,27 +31,27 @@ class Metrics:
         self.first = Histogram(
             "mynah_first_token_seconds",
             "Until the first token of a reply.",
+            ("model",),
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self.prompt_tokens = Counter("mynah_prompt_tokens", "Tokens of prompts.", registry=self.registry)
-        self.reused_tokens = Counter(
-            "mynah_reused_tokens", "Tokens of prompts that were known from before.", registry=self.registry
+        self.prompt_tokens = self._of_models("mynah_prompt_tokens", "Tokens of prompts.")
+        self.reused_tokens = self._of_models(
+            "mynah_reused_tokens", "Tokens of prompts that were known from before."
         )
-        self.tokens = Counter("mynah_tokens", "Tokens that were decoded.", registry=self.registry)
-        self.drafted = Counter("mynah_guessed_tokens", "Tokens guessed ahead.", registry=self.registry)
-        self.accepted = Counter(
-            "mynah_guessed_right_tokens", "Tokens guessed ahead that came.", registry=self.registry
-        )
-        self.handed_over = Counter(
-            "mynah_handed_over", "Replies that hand over to a person.", registry=self.registry
-        )
+        self.tokens = self._of_models("mynah_tokens", "Tokens that were decoded.")
+        self.drafted = self._of_models("mynah_guessed_tokens", "Tokens guessed ahead.")
+        self.accepted = self._of_models("mynah_guessed_right_tokens", "Tokens guessed ahead that came.")
+        self.handed_over = self._of_models("mynah_handed_over", "Replies that hand over to a person.")
         running = Gauge("mynah_running", "Requests that are decoded.", registry=self.registry)
         running.set_function(lambda: scheduler.load().running)
         waiting = Gauge("mynah_waiting", "Requests that wait.", registry=self.registry)
         waiting.set_function(lambda: scheduler.load().waiting)
         kept = Gauge("mynah_kept_bytes", "Keys and values kept of earlier prompts.", registry=self.registry)
         kept.set_function(lambda: scheduler.load().kept_bytes)
+
+    def _of_models(self, name: str, told: str) -> Counter:
+        return Counter(name, told, ("model",), registry=self.registry)
 
     def text(self) -> bytes:
         """Return them in Prometheus's format."""

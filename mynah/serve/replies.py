@@ -71,7 +71,7 @@ class Replier:
         if reply.kind == "network":
             return None, [*(m for m in messages if m.role == "system"), *session.history[:-1]]
         if reply.handed_over:
-            self.metrics.handed_over.inc()
+            self.metrics.handed_over.labels(served.name).inc()
             if self.handed_over is not None:
                 await self.handed_over(turns, reply)
         return reply, messages
@@ -90,7 +90,7 @@ class Replier:
             )
         # Long prompts and grammars take a while: the others are not held up by them.
         requests = await asyncio.to_thread(chat_requests, asked, messages, served, self.config)
-        return self.counted(self._words(asked, served, [requests], continues=False))
+        return self.counted(served, self._words(asked, served, [requests], continues=False))
 
     def _words(
         self, asked: Sampled, served: Served, requests: list[list[Request]], *, continues: bool
@@ -100,19 +100,21 @@ class Replier:
             return sought(self.scheduler, served, requests, beams_of(asked), continues=continues)
         return spoken(self.scheduler, served, [one for of in requests for one in of], continues=continues)
 
-    async def counted(self, pieces: AsyncIterator[Piece | Finish]) -> AsyncIterator[Piece | Finish]:
+    async def counted(
+        self, served: Served, pieces: AsyncIterator[Piece | Finish]
+    ) -> AsyncIterator[Piece | Finish]:
         """Pass pieces on, and count them."""
         begun, first = time.monotonic(), True
         async for piece in pieces:
             if first:
-                self.metrics.first.observe(time.monotonic() - begun)
+                self.metrics.first.labels(served.name).observe(time.monotonic() - begun)
                 first = False
             if isinstance(piece, Finish):
-                self.metrics.tokens.inc(piece.tokens)
-                self.metrics.prompt_tokens.inc(piece.prompt_tokens)
-                self.metrics.reused_tokens.inc(piece.reused)
-                self.metrics.drafted.inc(piece.drafted)
-                self.metrics.accepted.inc(piece.accepted)
+                self.metrics.tokens.labels(served.name).inc(piece.tokens)
+                self.metrics.prompt_tokens.labels(served.name).inc(piece.prompt_tokens)
+                self.metrics.reused_tokens.labels(served.name).inc(piece.reused)
+                self.metrics.drafted.labels(served.name).inc(piece.drafted)
+                self.metrics.accepted.labels(served.name).inc(piece.accepted)
             yield piece
 
     async def chat(self, asked: ChatAsked, served: Served) -> Json | AsyncIterator[bytes]:
@@ -164,7 +166,7 @@ class Replier:
         count = asked.n or 1
         about = _about("cmpl", asked.model) | {"object": "text_completion"}
         prompts = [served.tokenizer.decode(of[0].prompt) if asked.echo else "" for of in requests]
-        words = self.counted(self._words(asked, served, requests, continues=True))
+        words = self.counted(served, self._words(asked, served, requests, continues=True))
         if asked.stream:
             return await begun(_text_events(about, asked, served, words, prompts))
         texts, tokens, reasons, used = await _gathered(words, count * len(requests), count)
