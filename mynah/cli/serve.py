@@ -60,7 +60,8 @@ def serve(
     int8: bool
         Hold weights in 8 bits: half the memory of bfloat16, and on a CPU a large network replies sooner.
     guess: bool
-        Guess tokens ahead, by what the log says often and by what a text repeats; replies are the same and come sooner.
+        Guess tokens ahead, by what the log says often and by what a text repeats: replies are the same (but for rounding
+        in fewer bits), and come sooner.
     device: str
         auto, cpu, cuda or mps.
     """

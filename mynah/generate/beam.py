@@ -19,7 +19,7 @@ from torch import Tensor
 from mynah.errors import ConfigError, GenerationError
 from mynah.generate.engine import rows_at_once
 from mynah.generate.settings import BeamConfig
-from mynah.generate.state import DecodingState
+from mynah.generate.state import CHUNK, DecodingState
 from mynah.model.transformer import Transformer
 
 #: Hypotheses decoded side by side at most, those of all prompts together.
@@ -146,7 +146,14 @@ def _together(
 ) -> Iterator[_Search | None]:
     """Search after a few prompts side by side; yield each when it is done, and None after each token."""
     state = DecodingState(model)
-    logits = state.add([request.prompt for _, request in requests])
+    if len(requests) == 1:  # the others wait for no more than a piece of a long prompt
+        prompt = requests[0][1].prompt
+        logits = state.add([prompt[:CHUNK]])
+        for begin in range(CHUNK, len(prompt), CHUNK):
+            yield None
+            logits = state.append([prompt[begin : begin + CHUNK]])
+    else:
+        logits = state.add([request.prompt for _, request in requests])
     running = [
         _Search(number, request, [Hypothesis(unsaid=tuple(range(len(request.phrases))))])
         for number, request in requests

@@ -45,9 +45,7 @@ class Repeats:
 
     def __init__(self, beside: Sequence[Sequence[int]] = ()) -> None:
         self._places: dict[tuple[int, ...], tuple[Sequence[int], int]] = {}
-        for text in beside:
-            self._note(text, 0, len(text))
-        self._own: list[int] = []
+        self._beside, self._own = beside, list[int]()
 
     def _note(self, text: Sequence[int], first: int, last: int) -> None:
         for end in range(max(first, 1), last):
@@ -57,6 +55,9 @@ class Repeats:
 
     def draft(self, tokens: Sequence[int], most: int) -> list[int]:
         """Return what followed the last tokens where they stood before."""
+        for text in self._beside:  # noted when it is first asked
+            self._note(text, 0, len(text))
+        self._beside = ()
         # Of its own last tokens only what stands before the end: nothing has followed the end yet.
         known = len(self._own)
         self._own += tokens[known:]
@@ -137,7 +138,9 @@ class Agreed:
     #: of the guess, tokens that were drawn, too
     accepted: int
     #: a stop token was drawn behind them
-    stopped: bool
+    stopped: bool = False
+    #: no token could be drawn behind them
+    error: Exception | None = None
 
 
 def draw_along(
@@ -158,15 +161,18 @@ def draw_along(
         stop: ids that end the row.
         left: tokens that may come.
 
-    Raises:
-        GenerationError: as `Sampler.draw`.
+    Returns:
+        What was drawn; what went wrong behind it is told, and not raised.
     """
     drawn, before = list[Drawn](), len(tokens) - len(draft)
     for at in range(len(draft) + 1):
-        found = sampler.draw(logits[at], tokens[: before + at] if draft else tokens)
+        try:
+            found = sampler.draw(logits[at], tokens[: before + at] if draft else tokens)
+        except Exception as error:  # a damaged model, a grammar that fails: what came before it stands
+            return Agreed(drawn, at, error=error)
         if found.token in stop:
-            return Agreed(drawn, at, True)
+            return Agreed(drawn, at, stopped=True)
         drawn.append(found)
         if len(drawn) == left or at == len(draft) or found.token != draft[at]:
-            return Agreed(drawn, at, False)
+            return Agreed(drawn, at)
     raise AssertionError("unreachable")

@@ -164,6 +164,8 @@ def generate(model: Transformer, request: Request, state: DecodingState | None =
         state.truncate(0, len(tokens) - len(draft) + agreed.accepted)
         running.left -= len(agreed.drawn)
         yield from agreed.drawn
+        if agreed.error is not None:
+            raise agreed.error
         if agreed.stopped or not running.left:
             return
         last = agreed.drawn[-1].token

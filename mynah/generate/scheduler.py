@@ -22,11 +22,9 @@ from mynah.generate.drafts import PASS, Speculation, draw_along
 from mynah.generate.engine import CACHE_BYTES, Request, bytes_a_token, room_for
 from mynah.generate.prefixes import Prefixes
 from mynah.generate.sampling import Drawn, Sampler
-from mynah.generate.state import DecodingState
+from mynah.generate.state import CHUNK, DecodingState
 from mynah.model.transformer import Transformer
 
-#: Tokens of a waiting prompt that are read between two decoding steps of the others.
-CHUNK = 256
 #: Requests and other pieces of work that may wait; rows of a model that are decoded at once, and bytes that their keys
 #: and values may take.
 MOST_WAITING, MOST_ROWS, ROW_BYTES = 128, 64, 1 << 30
@@ -179,19 +177,17 @@ class _Lane:
         drawn: dict[int, int] = {}
         for row, ticket in enumerate(self.running):
             tokens, draft = self.state.tokens[row], ticket.draft
-            try:
-                agreed = draw_along(
-                    ticket.sampler, self.logits[row], tokens, draft, ticket.request.stop, ticket.left
-                )
-            except Exception as error:  # a damaged model, a grammar that fails: it is this row's alone
-                ticket.tell(Ended("failed", ticket.reused, error))
-                continue
+            agreed = draw_along(
+                ticket.sampler, self.logits[row], tokens, draft, ticket.request.stop, ticket.left
+            )
             ticket.guesses.fared(len(draft), agreed.accepted)
             self.state.truncate(row, len(tokens) - len(draft) + agreed.accepted)
             ticket.left -= len(agreed.drawn)
             for token in agreed.drawn:
                 ticket.tell(token)
-            if agreed.stopped or not ticket.left:
+            if agreed.error is not None:  # it is this row's alone
+                ticket.tell(Ended("failed", ticket.reused, agreed.error))
+            elif agreed.stopped or not ticket.left:
                 self._done(row, ticket, "stop" if agreed.stopped else "length")
             else:
                 drawn[row] = agreed.drawn[-1].token
@@ -224,11 +220,6 @@ class _Lane:
         self.state, self.logits = DecodingState(self.model), []
         for ticket in under_way:
             ticket.tell(Ended("failed", ticket.reused, error))
-
-
-def _at_once(work: Callable[[], Made]) -> Generator[None, None, Made]:
-    return work()
-    yield
 
 
 def closed_up(count: int, gone: Collection[int]) -> list[int]:
@@ -265,7 +256,10 @@ class Scheduler:
     ) -> None:
         self.most_waiting, self._rows, self._kept_bytes = most_waiting, rows, kept_bytes
         self._lanes: dict[int, _Lane] = {}
-        self._work: deque[tuple[Generator[None, None, Any], Future[Any]]] = deque()
+        self._work: deque[tuple[Callable[[], Any], Future[Any]]] = deque()
+        # Longer work is done one after another: what it keeps in memory between pieces is there once.
+        self._longer: deque[tuple[Generator[None, None, Any], Future[Any]]] = deque()
+        self._under_way: tuple[Generator[None, None, Any], Future[Any]] | None = None
         self._incoming: deque[tuple[Transformer, Ticket]] = deque()
         self._lock = threading.Condition()
         self._stopping = self._gives_up = False
@@ -285,6 +279,8 @@ class Scheduler:
             Busy: if too much waits.
             Stopped: after `stop`.
         """
+        with self._lock:
+            self._check()  # before anything is made for it
         room = room_for(model, request)
         ticket = Ticket(request, told, request.sampler(model.device), request.speculation(), room)
         with self._lock:
@@ -300,10 +296,17 @@ class Scheduler:
             Busy: if too much waits.
             Stopped: after `stop`.
         """
-        return self.steps(_at_once(work))
+        future: Future[Made] = Future()
+        with self._lock:
+            self._check()
+            self._work.append((work, future))
+            self._lock.notify()
+        return future
 
     def steps(self, work: Generator[None, None, Made]) -> Future[Made]:
         """Have something longer computed piece by piece, up to where it yields, between steps of the others.
+
+        Of such work one is begun when the last is done.
 
         Cancelling the future gives it up before its next piece.
 
@@ -314,7 +317,7 @@ class Scheduler:
         future: Future[Made] = Future()
         with self._lock:
             self._check()
-            self._work.append((work, future))
+            self._longer.append((work, future))
             self._lock.notify()
         return future
 
@@ -323,9 +326,8 @@ class Scheduler:
         with self._lock:
             lanes = list(self._lanes.values())
             reading = sum(lane.reading is not None for lane in lanes)
-            waiting = sum(len(lane.waiting) for lane in lanes) + len(self._incoming) + len(self._work)
-            running = sum(len(lane.running) for lane in lanes) + reading
-            return Load(running, waiting, sum(lane.prefixes.n_bytes for lane in lanes))
+            running = sum(len(lane.running) for lane in lanes) + reading + (self._under_way is not None)
+            return Load(running, self._waiting(), sum(lane.prefixes.n_bytes for lane in lanes))
 
     def stop(self, seconds: float = 0.0) -> None:
         """Take nothing more, finish what is under way for so long, give the rest up, and wait for the worker."""
@@ -340,20 +342,22 @@ class Scheduler:
                     ticket.cancel()
             for _, ticket in self._incoming:
                 ticket.cancel()
-            while self._work:
-                _, future = self._work.popleft()
+            for _, future in (*self._work, *self._longer):
                 if future.set_running_or_notify_cancel():
                     future.set_exception(Stopped(_STOPS))
+            self._work.clear()
+            self._longer.clear()
         self._thread.join()
 
     def _check(self) -> None:
         if self._stopping:
             raise Stopped(_STOPS)
-        waiting = (
-            sum(len(lane.waiting) for lane in self._lanes.values()) + len(self._incoming) + len(self._work)
-        )
-        if waiting >= self.most_waiting:
+        if (waiting := self._waiting()) >= self.most_waiting:
             raise Busy(f"{waiting} requests wait already; ask again later")
+
+    def _waiting(self) -> int:
+        in_lanes = sum(len(lane.waiting) for lane in self._lanes.values())
+        return in_lanes + len(self._incoming) + len(self._work) + len(self._longer)
 
     def _run(self) -> None:
         while self._take():
@@ -363,14 +367,23 @@ class Scheduler:
                         lane.step()
                     except Exception as error:  # whatever it is, the others must not wait for ever
                         lane.fail(error)
-            self._do_some_work()
+            with self._lock:
+                work, future = self._work.popleft() if self._work else (None, None)
+            if work is not None and future is not None and future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work())
+                except Exception as error:
+                    future.set_exception(error)
+            self._do_a_piece()
 
-    def _do_some_work(self) -> None:
-        """Do a piece of the other work; what is not done with it waits behind the rest."""
+    def _do_a_piece(self) -> None:
+        """Do a piece of the longer work that is under way, or begin with the next."""
         with self._lock:
-            if not self._work:
+            if self._under_way is None and self._longer:
+                self._under_way = self._longer.popleft()
+            if self._under_way is None:
                 return
-            work, future = self._work.popleft()
+            work, future = self._under_way
         error: Exception | None = None
         made, done = None, future.cancelled()
         try:
@@ -382,8 +395,8 @@ class Scheduler:
             error, done = raised, True
         with self._lock:
             if not done and not self._gives_up:
-                self._work.append((work, future))
                 return
+            self._under_way = None
         if not done:
             error = Stopped(_STOPS)
         work.close()
@@ -393,7 +406,13 @@ class Scheduler:
     def _take(self) -> bool:
         """Wait for something to do; return whether there is, or will be."""
         with self._lock:
-            while not (self._incoming or self._work or any(lane.busy for lane in self._lanes.values())):
+            while not (
+                self._incoming
+                or self._work
+                or self._longer
+                or self._under_way
+                or any(lane.busy for lane in self._lanes.values())
+            ):
                 if self._stopping:
                     return False
                 self._lock.wait()

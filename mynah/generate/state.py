@@ -24,6 +24,8 @@ from mynah.model.transformer import Transformer
 
 #: Room for tokens is taken in steps of so many.
 _STEP = 128
+#: Tokens of a prompt that are read at once where others wait.
+CHUNK = 256
 
 
 @dataclass(frozen=True)

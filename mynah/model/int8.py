@@ -55,9 +55,11 @@ class Int8Matrix(nn.Module):
 
     def product(self, x: Tensor, few: int) -> Tensor:
         """Return (M, C) times the matrix, (M, N), in x's dtype; of at most `few` rows by PyTorch's own product."""
+        # Inputs and results are rounded alike in both: what a row gets does not hang on how many there are.
+        rounded = x.bfloat16()
         if x.device.type == "cpu" and len(x) <= few:
-            return _as_it_is(x.bfloat16(), self).to(x.dtype)
-        return _made_first(x, self)
+            return _as_it_is(rounded, self).to(x.dtype)
+        return _made_first(rounded.to(x.dtype), self).bfloat16().to(x.dtype)
 
 
 class Int8Linear(nn.Linear):

@@ -109,13 +109,15 @@ def _further(
 ) -> list[Request]:
     """Return a request for each choice: the same but for how it is drawn."""
     bias, constraint = bias_of(asked, served), constraint_of(asked, served)
-    drafters = partial(served.drafters, likely_of(asked, served, request.prompt)) if config.guess else None
+    drafters = None
+    if config.guess:
+        drafters = partial(served.drafters, likely_of(asked, served, request.prompt, each[0].max_tokens))
     whole = replace(request, likeliest=likeliest, bias=bias, constraint=constraint, drafters=drafters)
     return [replace(whole, config=sampling) for sampling in each]
 
 
-def likely_of(asked: Sampled, served: Served, prompt: Sequence[int]) -> list[list[int]]:
-    """Return what a client thinks is said, where it stands after the end of a prompt.
+def likely_of(asked: Sampled, served: Served, prompt: Sequence[int], most: int) -> list[list[int]]:
+    """Return what a client thinks is said, where it stands after the end of a prompt, at most so many tokens.
 
     Raises:
         ApiError: if it is far longer than a context.
@@ -124,7 +126,8 @@ def likely_of(asked: Sampled, served: Served, prompt: Sequence[int]) -> list[lis
     if expected is None:
         return []
     check_length(len(expected.text), served, "prediction")
-    return [[*prompt[-MOST_BEFORE:], *served.tokenizer.encode(expected.text)]]
+    ids = served.tokenizer.encode(expected.text[: MOST_CHARACTERS * most])
+    return [[*prompt[-MOST_BEFORE:], *ids[:most]]]
 
 
 def beams_of(asked: Sampled) -> BeamConfig:

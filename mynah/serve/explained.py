@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from mynah.data.records import Message
-from mynah.generate.scheduler import CHUNK
-from mynah.generate.state import DecodingState
+from mynah.generate.state import CHUNK, DecodingState
 from mynah.model.transformer import Transformer
 from mynah.ngram.prior import NGramPrior
 from mynah.serve.log_probs import entry

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
-from mynah.errors import ConfigError, GenerationError
+from mynah.errors import ConfigError
 from mynah.generate.beam import BeamRequest, Hypothesis, beam_steps
 from mynah.generate.chat import Until
 from mynah.generate.engine import Request, bytes_a_token, room_for
@@ -89,7 +89,7 @@ class _Choice:
             self.count,
             self.ticket.reused,
             guesses.drafted,
-            guesses.accepted,
+            min(guesses.accepted, self.count),  # not those behind a text that ended it
         )
 
 
@@ -183,15 +183,18 @@ async def sought(
             raise ApiError(str(error), 400, "context_length_exceeded") from None
         except (Busy, Stopped) as error:
             raise too_busy(error) from None
-        except GenerationError as error:
+        except Exception as error:
             raise ApiError(f"no reply could be made: {error}", 500, "generation_failed") from None
         for place, request in enumerate(of_prompt):
             choice = _Choice(served, request, number, continues)
             best = found[min(place, len(found) - 1)] if found else Hypothesis()
-            pieces = [choice.piece(Drawn(token)) for token in best.tokens]
-            for piece in (*pieces, choice.rest()):
-                if piece is not None:
+            for token in best.tokens:
+                if (piece := choice.piece(Drawn(token))) is not None:
                     yield piece
+                if choice.stopped:
+                    break
+            if (piece := choice.rest()) is not None:
+                yield piece
             reason: Literal["stop", "length"] = "length" if len(best.tokens) == room else "stop"
             yield Finish(number, "stop" if choice.stopped else reason, len(first.prompt), choice.count, 0)
             number += 1

@@ -197,14 +197,16 @@ def test_longer_work_goes_on_in_turn_with_the_others_and_can_be_given_up() -> No
         for n in range(most):
             went.append(n)
             yield
-            time.sleep(0.01)
+            time.sleep(0.002)
         return "done"
 
-    work, endless = scheduler.steps(pieces(20)), scheduler.steps(pieces(1 << 30))
+    work, endless = scheduler.steps(pieces(60)), scheduler.steps(pieces(1 << 30))
     scheduler.submit(model, Request([1], LONG), listener.events.put)
     assert listener.end().reason == "length"
     assert not work.done()  # 25 tokens took about as many turns
     assert work.result(30) == "done"
+    assert went[:60] == list(range(60))  # of such work one is begun when the last is done
+    assert scheduler.call(lambda: 7).result(30) == 7
     assert endless.cancel()
     assert nothing_left(scheduler)
     time.sleep(0.1)  # for the piece that was under way

@@ -159,6 +159,33 @@ def test_two_windows_keep_each_others_conversations(watched: Watched, address: s
     second.close()
 
 
+def test_what_another_window_is_being_told_is_taken_over_when_it_is_whole(
+    watched: Watched, address: str
+) -> None:
+    first, second = watched.page, watched.context.new_page()
+    watched.ask("hello there")
+    watched.replied()
+    second.goto(address)
+    second.wait_for_selector("#messages > .assistant .said")
+    put = """([said, state]) => {
+        const kept = JSON.parse(localStorage.getItem("mynah"));
+        const message = kept.conversations[0].messages[1];
+        message.content = said;
+        if (state) message.state = state; else delete message.state;
+        localStorage.setItem("mynah", JSON.stringify(kept));
+    }"""
+    second.evaluate(put, ["the be", "waiting"])
+    first.wait_for_function("() => document.querySelector('.assistant .said').innerText.includes('the be')")
+    first.select_option(
+        "#model", "shop"
+    )  # it writes, and not what it took for half a reply as one of its own
+    second.evaluate(put, ["the beginning and the end", None])
+    first.wait_for_function("() => document.querySelector('.assistant .said').innerText.includes('the end')")
+    first.select_option("#model", "own")
+    assert "and the end" in first.evaluate("() => localStorage.getItem('mynah')")
+    second.close()
+
+
 def test_in_chinese_on_a_phone_in_the_dark(browser: Any, address: str) -> None:
     watched = Watched(
         browser,

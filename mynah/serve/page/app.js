@@ -200,6 +200,7 @@ async function respond(conversation) {
   const number = conversation.messages.length - 1;
   const control = new AbortController();
   underWay = control;
+  store.underWay.add(conversation);
   busy(true);
   render();
   const shown = () => store.current() === conversation;
@@ -238,6 +239,7 @@ async function respond(conversation) {
     underWay = null;
     busy(false);
   }
+  store.underWay.delete(conversation);
   store.save();
   if (!shown()) return;
   render();
@@ -497,13 +499,14 @@ at("settings").addEventListener("change", keepSettings);
 at("settings").addEventListener("close", keepSettings);
 at("export").addEventListener("click", exported);
 
-for (const one of store.conversations) {
-  for (const message of one.messages) if (message.state === "waiting") message.state = "stopped"; // the page was left
-}
 store.whenChanged(() => {
+  const list = at("messages");
+  const { scrollTop } = list;
+  const atEnd = list.scrollHeight - scrollTop - list.clientHeight < 80;
   at("model").value = model()?.id ?? "";
   dress();
   render();
+  if (!atEnd) list.scrollTop = scrollTop; // who reads stays where they are
 });
 dress();
 render();
