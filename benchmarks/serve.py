@@ -189,10 +189,10 @@ async def soak(server: Server, count: int, at_once: int = 16) -> None:
     seconds = time.perf_counter() - begun
     watching.cancel()
     await asyncio.sleep(1)
-    warm, end = memory[len(memory) // 4], server.memory()
+    quarters = [*(memory[n * len(memory) // 4] for n in (1, 2, 3)), server.memory()]
     print(
         f"soak: {count:,} requests in {seconds:.0f} s: {dict(got)}; running a second later: {server.running()}; memory "
-        f"{warm:.0f} MB after a quarter, {end:.0f} MB at the end, most {max(memory):.0f} MB",
+        f"{', '.join(f'{one:.0f}' for one in quarters)} MB after each quarter, most {max(memory):.0f} MB",
         flush=True,
     )
 
