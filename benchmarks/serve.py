@@ -230,7 +230,7 @@ def hostile(server: Server, count: int) -> None:
     checks = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
     command = [
         str(Path(sys.executable).with_name("st")), "run", f"{server.address}/openapi.json", "--mode", "all",
-        "--max-examples", str(max(1, count // 30)), "--checks", checks, "--request-timeout", "10",
+        "--max-examples", str(max(1, count // 15)), "--checks", checks, "--request-timeout", "10",
         "--continue-on-failure", "--no-shrink", "--seed", "1", "--suppress-health-check", "all", "--warnings", "off",
         "--no-color",
     ]  # fmt: skip

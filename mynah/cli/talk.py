@@ -50,7 +50,7 @@ class Sampling:
         from dataclasses import replace
 
         from mynah.config import build_config
-        from mynah.device import pick_device
+        from mynah.device import give_memory_back, pick_device
         from mynah.generate.settings import SamplingConfig
         from mynah.pipeline.open_run import open_run
 
@@ -67,6 +67,7 @@ class Sampling:
             from mynah.model.packed import pack
 
             pack(run.model)
+        give_memory_back()
         values = {**run.sampling.model_dump(), **defaults, **given}
         return replace(run, sampling=build_config(SamplingConfig, values, "settings"))
 

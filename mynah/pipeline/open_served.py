@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from mynah.device import give_memory_back
 from mynah.errors import ConfigError
 from mynah.model.narrow import int8_pays, to_int8
 from mynah.model.packed import pack
@@ -73,6 +74,8 @@ def open_served(
     known: dict[int, Any] | None = {} if len(found) > 1 else None
     for one in found.values():
         to_int8(one.model, known) if int8 else pack(one.model, known)
+    known = None
+    give_memory_back()
     return models
 
 
