@@ -25,6 +25,7 @@ import random
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -34,6 +35,8 @@ import httpx
 import numpy as np
 from machine import describe
 
+#: Bytes for what was read of prompts.
+KEPT = 1 << 25
 WORDS = (
     "the shop sends parcels on monday and friday when an order is paid before noon and the customer wants to know "
     "where it is so we look it up tell them the day and ask whether they need anything else from us or a colleague"
@@ -44,6 +47,10 @@ class Server:
     """A service in a process of its own."""
 
     def __init__(self, run: str, *flags: str) -> None:
+        # What is kept of prompts is full soon, so that a soak tells what leaks.
+        recipe = Path(tempfile.mkdtemp()) / "serve.toml"
+        recipe.write_text(f"[serve]\nkept_bytes = {KEPT}\n", encoding="utf-8")
+        flags = (*flags, "--recipe", str(recipe))
         command = [
             sys.executable,
             "-m",

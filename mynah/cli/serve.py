@@ -100,7 +100,7 @@ def serve(
     def note(text: str) -> None:
         print(f"({text})", file=sys.stderr)
 
-    scheduler = Scheduler(config.most_waiting, config.rows)
+    scheduler = Scheduler(config.most_waiting, config.rows, config.kept_bytes)
     try:
         # In the thread that computes: had another one begun with OpenMP before, its idle helpers would be too many for
         # the cores, and each product would wait for a sleeping thread (a step of SmolLM2 51 ms instead of 28).

@@ -26,6 +26,11 @@ class ServeConfig(Config):
     )
     most_waiting: int = Field(128, ge=1, description="requests that may wait; then 503")
     rows: int = Field(64, ge=1, description="of a model, decoded at once at most; fewer where they are long")
+    kept_bytes: int = Field(
+        1 << 28,
+        ge=0,
+        description="of each model, for what was read of prompts, so that it need not be read again",
+    )
     max_body: int = Field(1 << 20, ge=1024, description="bytes of a request's body")
     max_header: int = Field(16_384, ge=1024, description="bytes of a request's head")
     max_depth: int = Field(32, ge=4, description="brackets within brackets of a body")
