@@ -15,14 +15,14 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 
 
 @pytest.mark.skipif(not ST.is_file(), reason="requests are made with Schemathesis: pip install schemathesis")
-def test_every_answer_is_one_that_the_document_has() -> None:
+def test_every_answer_is_one_that_the_document_has(tmp_path: Path) -> None:
     with serving(of=network()) as address:
         command = [
             str(ST), "run", f"{address}/openapi.json", "--mode", "all", "--phases", "fuzzing", "--max-examples", "20",
             "--checks", CHECKS, "--request-timeout", "10", "--continue-on-failure", "--no-shrink", "--seed", "1",
             "--suppress-health-check", "all", "--warnings", "off", "--no-color", "--generation-database", "none",
         ]  # fmt: skip
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=tmp_path)
     assert done.returncode == 0, done.stdout[-4000:]
     sent = re.search(r"(\d[\d,]*) generated", done.stdout)
     assert sent is not None, done.stdout[-4000:]
