@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 
-from mynah.generate.state import DecodingState, KeptRow
+from mynah.generate.state import KeptRow
 
 #: Shorter beginnings are read again: copying them costs about as much.
 LEAST = 8
@@ -40,29 +40,23 @@ class Prefixes:
         while self.n_bytes > self.most_bytes:
             self._drop(next(iter(self._kept)))
 
-    def put_into(self, state: DecodingState, prompt: Sequence[int]) -> int:
-        """Add a row to a state that holds as much of a prompt's beginning as is known; return how many tokens.
-
-        Args:
-            state: without rows; nothing is added where too little is known.
-            prompt: of any length.
-        """
+    def find(self, prompt: Sequence[int]) -> tuple[KeptRow | None, int]:
+        """Return the row that begins with the most of a prompt, and how many tokens; None, 0 where it is too little."""
         best, length, wanted = None, LEAST - 1, tuple(prompt)
         for tokens in self._kept:
             # Slices are compared far quicker than tokens one by one.
-            if tokens[: length + 1] == wanted[: length + 1] and (shared := _shared(tokens, wanted)) > length:
-                best, length = tokens, shared
+            if tokens[: length + 1] == wanted[: length + 1] and (common := shared(tokens, wanted)) > length:
+                best, length = tokens, common
         if best is None:
-            return 0
+            return None, 0
         self._kept.move_to_end(best)
-        state.restore(self._kept[best], length)
-        return length
+        return self._kept[best], length
 
     def _drop(self, tokens: tuple[int, ...]) -> None:
         self.n_bytes -= self._kept.pop(tokens).n_bytes
 
 
-def _shared(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+def shared(one: Sequence[int], other: Sequence[int]) -> int:
     """Return how many tokens two beginnings share."""
     low, high = 0, min(len(one), len(other))
     while low < high:

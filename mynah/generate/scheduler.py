@@ -10,17 +10,18 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Collection, Generator
+from collections.abc import Callable, Collection, Generator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+import torch
 from torch import Tensor
 
 from mynah.errors import MynahError
 from mynah.generate.drafts import PASS, Speculation, draw_along
 from mynah.generate.engine import CACHE_BYTES, Request, bytes_a_token, room_for
-from mynah.generate.prefixes import Prefixes
+from mynah.generate.prefixes import LEAST, Prefixes, shared
 from mynah.generate.sampling import Drawn, Sampler
 from mynah.generate.state import CHUNK, DecodingState
 from mynah.model.transformer import Transformer
@@ -85,6 +86,14 @@ class Ticket:
         self.tell(Ended(reason, self.reused))
 
 
+def reads_together(model: Transformer) -> bool:
+    """Say whether several short prompts are read sooner in one pass: in float32 a CPU is busy with one alone.
+
+    There one after the other is as quick, and gives the first its first token sooner (docs/log.md).
+    """
+    return model.dtype != torch.float32 or model.device.type != "cpu"
+
+
 @dataclass
 class _Lane:
     """What is asked of one model."""
@@ -98,8 +107,8 @@ class _Lane:
     running: list[Ticket] = field(default_factory=list)
     #: of each row, (T, V) after its last token and each of the guess that was read with it
     logits: list[Tensor] = field(default_factory=list)
-    #: whose prompt is being read, and what was read of it
-    reading: tuple[Ticket, DecodingState] | None = None
+    #: whose prompts are being read, a long one or several short ones, and what was read of them
+    reading: tuple[list[Ticket], DecodingState] | None = None
 
     def __post_init__(self) -> None:
         self.state = DecodingState(self.model)
@@ -109,16 +118,13 @@ class _Lane:
         """Whether there is anything to do."""
         return bool(self.waiting or self.running or self.reading)
 
-    def _fits(self, ticket: Ticket) -> bool:
-        """Whether there is room for a row more: all are as long as the longest may get."""
-        if not self.running:
+    def _fits(self, ticket: Ticket, beside: Sequence[Ticket] = ()) -> bool:
+        """Whether there is room for a row more, beside those that are about to come: all are as long as the longest."""
+        if not self.running and not beside:
             return True
         needs = [len(tokens) + one.left for tokens, one in zip(self.state.tokens, self.running, strict=True)]
-        longest = max(*needs, len(ticket.request.prompt) + ticket.left)
-        return (
-            len(self.running) < self.rows
-            and (len(self.running) + 1) * longest * bytes_a_token(self.model) <= ROW_BYTES
-        )
+        needs += [len(one.request.prompt) + one.left for one in (*beside, ticket)]
+        return len(needs) <= self.rows and len(needs) * max(needs) * bytes_a_token(self.model) <= ROW_BYTES
 
     def step(self) -> None:
         """Read a piece of a prompt, and decode one token of each running row."""
@@ -131,8 +137,9 @@ class _Lane:
         for ticket in [ticket for ticket in self.waiting if ticket.cancelled]:
             self.waiting.remove(ticket)
             ticket.end("cancelled")
-        if self.reading is not None and self.reading[0].cancelled:
-            self.reading[0].end("cancelled")
+        if self.reading is not None and all(ticket.cancelled for ticket in self.reading[0]):
+            for ticket in self.reading[0]:
+                ticket.end("cancelled")
             self.reading = None
         gone = {row for row, ticket in enumerate(self.running) if ticket.cancelled}
         for row in gone:
@@ -145,33 +152,53 @@ class _Lane:
             if not rows:  # what memory many long rows took is given back
                 self.state = DecodingState(self.model)
 
+    def _begin(self) -> None:
+        """Take the next prompt to be read, and short ones behind it that are read in the same pass."""
+        # Whatever goes wrong from here on, it is either waiting, being read or running.
+        tickets, state, longest = list[Ticket](), DecodingState(self.model), 0
+        while self.waiting and self._fits(self.waiting[0], tickets):
+            prompt = self.waiting[0].request.prompt
+            kept, known = self.prefixes.find(prompt[:-1])  # one token is read in any case, for its logits
+            longest = max(longest, len(prompt) - known)
+            if tickets and (
+                not reads_together(self.model)
+                or (len(tickets) + 1) * longest > CHUNK
+                # What it has in common with one before it need not be read twice: it waits for that.
+                or any(shared(prompt, one.request.prompt) >= known + LEAST for one in tickets)
+            ):
+                break
+            ticket = self.waiting.popleft()
+            tickets.append(ticket)
+            self.reading = tickets, state
+            ticket.reused = known
+            state.begin_row() if kept is None else state.restore(kept, known)
+
     def _read(self) -> None:
-        """Read a piece of the prompt that is being read, or begin with the next one."""
+        """Read a piece of what is being read, or begin with the next."""
         if self.reading is None:
-            if not self.waiting or not self._fits(self.waiting[0]):
+            self._begin()
+            if self.reading is None:
                 return
-            # Whatever goes wrong from here on, it is either waiting, being read or running.
-            self.reading = self.waiting[0], DecodingState(self.model)
-            ticket, state = self.reading
-            self.waiting.popleft()
-            # One token is read in any case, for its logits.
-            ticket.reused = self.prefixes.put_into(state, ticket.request.prompt[:-1])
-        ticket, state = self.reading
-        known = state.lengths[0] if len(state) else 0
-        piece = list(ticket.request.prompt[known : known + CHUNK])
+        tickets, state = self.reading
+        whole = [ticket.request.prompt for ticket in tickets]
         try:
-            logits = state.append([piece]) if known else state.add([piece])
+            logits = state.append(
+                [prompt[known : known + CHUNK] for prompt, known in zip(whole, state.lengths, strict=True)]
+            )
         except (MynahError, RuntimeError) as error:
             self.reading = None
-            ticket.tell(Ended("failed", ticket.reused, error))
+            for ticket in tickets:
+                ticket.tell(Ended("failed", ticket.reused, error))
             return
-        if known + len(piece) == len(ticket.request.prompt):
-            kept = state.copy(0)
+        if state.lengths != list(map(len, whole)):
+            return
+        for row, ticket in enumerate(tickets):
+            kept = state.copy(row)
             self.prefixes.keep(kept)
             self.state.restore(kept, len(kept.tokens))
-            self.logits.append(logits)
+            self.logits.append(logits[row : row + 1])
             self.running.append(ticket)
-            self.reading = None
+        self.reading = None
 
     def _decode(self) -> None:
         drawn: dict[int, int] = {}
@@ -213,7 +240,7 @@ class _Lane:
 
     def fail(self, error: Exception) -> None:
         """End all that is under way, and begin anew."""
-        reading = [self.reading[0]] if self.reading is not None else []
+        reading = self.reading[0] if self.reading is not None else []
         under_way = {id(ticket): ticket for ticket in (*self.waiting, *self.running, *reading)}.values()
         self.waiting.clear()
         self.running, self.reading = [], None
@@ -296,12 +323,7 @@ class Scheduler:
             Busy: if too much waits.
             Stopped: after `stop`.
         """
-        future: Future[Made] = Future()
-        with self._lock:
-            self._check()
-            self._work.append((work, future))
-            self._lock.notify()
-        return future
+        return self._queued(self._work, work)
 
     def steps(self, work: Generator[None, None, Made]) -> Future[Made]:
         """Have something longer computed piece by piece, up to where it yields, between steps of the others.
@@ -314,10 +336,13 @@ class Scheduler:
             Busy: if too much waits.
             Stopped: after `stop`.
         """
-        future: Future[Made] = Future()
+        return self._queued(self._longer, work)
+
+    def _queued(self, queue: deque[Any], work: Any) -> Future[Any]:
+        future: Future[Any] = Future()
         with self._lock:
             self._check()
-            self._longer.append((work, future))
+            queue.append((work, future))
             self._lock.notify()
         return future
 
@@ -325,7 +350,7 @@ class Scheduler:
         """Return what there is to do."""
         with self._lock:
             lanes = list(self._lanes.values())
-            reading = sum(lane.reading is not None for lane in lanes)
+            reading = sum(len(lane.reading[0]) for lane in lanes if lane.reading is not None)
             running = sum(len(lane.running) for lane in lanes) + reading + (self._under_way is not None)
             return Load(running, self._waiting(), sum(lane.prefixes.n_bytes for lane in lanes))
 
@@ -338,7 +363,7 @@ class Scheduler:
         with self._lock:
             self._gives_up = True
             for lane in self._lanes.values():
-                for ticket in [*lane.waiting, *lane.running, *([lane.reading[0]] if lane.reading else [])]:
+                for ticket in [*lane.waiting, *lane.running, *(lane.reading[0] if lane.reading else [])]:
                     ticket.cancel()
             for _, ticket in self._incoming:
                 ticket.cancel()

@@ -167,6 +167,13 @@ class DecodingState:
         length = len(self.tokens[row])
         return KeptRow(tuple(self.tokens[row]), self._store[:, :, row, :, :length].clone())
 
+    def begin_row(self) -> None:
+        """Add a row of no tokens behind those that are there; the next thing is to `append` to it."""
+        begin = len(self.tokens)
+        self._make_room(begin + 1, 0)
+        self.tokens.append([])
+        self._contexts = [*(self._contexts or [None] * begin), None] if self.model.prior is not None else []
+
     @torch.inference_mode()
     def restore(self, kept: KeptRow, length: int) -> None:
         """Add a row behind those that are there, of the first `length` tokens that were kept."""

@@ -58,8 +58,12 @@ def nothing_left(scheduler: Scheduler, seconds: float = 5) -> bool:
     return True
 
 
+@pytest.mark.parametrize("together", [False, True])
 @pytest.mark.parametrize("number", range(len(PARTS)))
-def test_two_threads_of_traffic_to_two_models_get_what_each_request_gets_alone(number: int) -> None:
+def test_two_threads_of_traffic_to_two_models_get_what_each_request_gets_alone(
+    number: int, together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mynah.generate.scheduler.reads_together", lambda model: together)
     models = [small(**PARTS[number]), small()]
     requests = requests_of(40)
     alone = [list(generate(models[n % 2], request)) for n, request in enumerate(requests)]
@@ -80,6 +84,40 @@ def test_two_threads_of_traffic_to_two_models_get_what_each_request_gets_alone(n
         assert ended.reason == ("length" if len(drawn) == room else "stop")
     assert nothing_left(scheduler)
     scheduler.stop()
+
+
+def test_short_prompts_are_read_in_one_pass_and_what_they_have_in_common_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mynah.generate.scheduler.reads_together", lambda model: True)
+    model, scheduler = small(context_length=512), Scheduler()
+    passes = list[list[int]]()
+    append = DecodingState.append
+
+    def counted(self: DecodingState, new: list[list[int]]) -> torch.Tensor:
+        if max(map(len, new)) > 1:
+            passes.append([len(row) for row in new])
+        return append(self, new)
+
+    monkeypatch.setattr(DecodingState, "append", counted)
+    apart = [[n, *range(20)] for n in range(5)]
+    alike = [[*range(30), n, n] for n in range(3)]
+    long = [[7] * 300, [8] * 30]
+    gate = threading.Event()
+    held = scheduler.call(lambda: gate.wait(30))
+    listeners = []
+    for prompt in (*apart, *alike, *long):
+        listeners.append((prompt, listener := Listener()))
+        scheduler.submit(model, Request(prompt, SamplingConfig(max_tokens=3)), listener.events.put)
+    gate.set()
+    held.result(30)
+    for prompt, listener in listeners:
+        assert listener.end().reason == "length"
+        alone = list(generate(model, Request(prompt, SamplingConfig(max_tokens=3))))
+        assert plain(listener.drawn) == plain(alone)
+    scheduler.stop()
+    read = [one for one in passes if one[0] not in (300,)]
+    assert read[:4] == [[21] * 5 + [32], [2, 2], [256], [44]]
 
 
 @given(st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=28), min_size=1, max_size=12))
@@ -121,12 +159,12 @@ def test_prefixes_forget_the_least_recent_and_count_their_bytes() -> None:
     prefixes = Prefixes(2 * rows[0].n_bytes)
     prefixes.keep(rows[0])
     prefixes.keep(rows[1])
-    assert prefixes.put_into(DecodingState(model), [0] * 9) == 9  # now 1 is the oldest
+    assert prefixes.find([0] * 9) == (rows[0], 9)  # now 1 is the oldest
     prefixes.keep(rows[2])
     assert prefixes.n_bytes == 2 * rows[0].n_bytes
-    assert prefixes.put_into(DecodingState(model), [1] * 9) == 0
-    assert prefixes.put_into(DecodingState(model), [0] * 20) == 10
-    assert prefixes.put_into(DecodingState(model), [2] * 7) == 0  # too short to be worth it
+    assert prefixes.find([1] * 9) == (None, 0)
+    assert prefixes.find([0] * 20) == (rows[0], 10)
+    assert prefixes.find([2] * 7) == (None, 0)  # too short to be worth it
     state.append([[5], [5], [5]])
     prefixes = Prefixes(10 * rows[0].n_bytes)
     prefixes.keep(rows[0])
