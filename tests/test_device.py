@@ -20,3 +20,20 @@ def test_a_containers_limit_counts_everywhere(tmp_path: Path, monkeypatch: pytes
     assert parse_memory("50%") == 500_000
     (tmp_path / "memory.max").write_text("max\n")
     assert device.machine_memory() == there
+
+
+def test_memory_that_was_freed_is_given_back() -> None:
+    def resident() -> int:
+        return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
+
+    if not Path("/proc/self/status").is_file():
+        device.give_memory_back()  # and nothing happens
+        return
+    # Blocks below the size that is mapped apart lie before the last one, which stays.
+    blocks = [bytearray(100_000) for _ in range(2000)]
+    last = blocks.pop()
+    blocks.clear()
+    before = resident()
+    device.give_memory_back()
+    assert resident() <= before
+    assert len(last) == 100_000
