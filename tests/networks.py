@@ -47,3 +47,19 @@ def whole(model: Transformer, tokens: list[int]) -> Tensor:
         if model.prior is not None:
             given = torch.from_numpy(model.prior.log_probs(model.prior.contexts(tokens)[:, -1:]))[0]
         return model.logits(hidden, given).float()
+
+
+def assert_alike(mine: Tensor, theirs: Tensor, moved: float, name: str = "") -> None:
+    """Check that two trainings came to the same weights, but for rounding.
+
+    Sums are taken in another order by another kernel, which a processor chooses by the shape, and an optimizer makes
+    steps of one size of gradients near zero whatever their sign: a few weights differ by more than rounding. So the
+    difference is taken as a whole.
+
+    Args:
+        mine, theirs: of one shape.
+        moved: how far the difference may be, as a length.
+        name: of the weights, for the error.
+    """
+    apart = float(torch.linalg.vector_norm(mine.float() - theirs.float()))
+    assert apart <= moved, f"{name}: {apart} apart, expected at most {moved}"

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 import pytest
 import torch
+from networks import assert_alike
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError, ProcessFailure
 
 from mynah import artifacts
@@ -152,12 +153,10 @@ def test_processes_that_share_each_block_learn_the_same(
         shards = recipe
     run(shards, tmp_path / "one", *same)
     run(shards, tmp_path / "run", *same, "--set", "tensor_parallel=2", "--processes", str(processes))
-    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "one"), rel=1e-5)
+    assert losses(tmp_path / "run") == pytest.approx(losses(tmp_path / "one"), rel=2e-4)
     mine, theirs = (load_model(tmp_path / name).state_dict() for name in ("run", "one"))
     for name, tensor in theirs.items():
-        torch.testing.assert_close(
-            mine[name], tensor, rtol=2e-3, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}"
-        )
+        assert_alike(mine[name], tensor, 5e-3 * float(torch.linalg.vector_norm(tensor)) + 1e-5, name)
 
 
 def test_a_process_that_fails_by_itself_is_not_waited_for(shards: Path, tmp_path: Path) -> None:
