@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,11 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("pairs")
     source = folder / "pairs.tsv"
     source.write_text("".join(f"{one}\t{other}\n" for one, other in PAIRS), encoding="utf-8")
-    build([source], SMALL, folder / "run")
+    with pytest.MonkeyPatch.context() as patched:
+        # So small a network decides by rounding which words hang on a term: the same on every processor.
+        patched.setattr("mynah.train.optim.coarse_products", nullcontext)
+        patched.setattr("mynah.train.precision.gain_of_bfloat16", lambda *product: 1.0)
+        build([source], SMALL, folder / "run")
     return folder / "run"
 
 
@@ -73,11 +78,7 @@ def test_several_terms_stand_where_the_words_for_them_stood(run: Path) -> None:
     def said(*terms: tuple[str, str]) -> str:
         return model.translate(line, glossary=terms)
 
-    # Whether "Katzen" hangs on "two cats" as well is for so small a network a matter of rounding.
-    assert (
-        said(("two cats", "ein Katzenpaar")).replace(" Katzen ", " ")
-        == "wir haben heute ein Katzenpaar im Garten"
-    )
+    assert said(("two cats", "ein Katzenpaar")) == "wir haben heute ein Katzenpaar im Garten"
     assert (
         said(("cats", "Stubentiger"), ("two", "ein paar")) == "wir haben heute ein paar Stubentiger im Garten"
     )

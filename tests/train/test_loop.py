@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 import torch
-from networks import assert_alike
 
 from mynah.errors import ArtifactError, MissingDependency, TrainingError
 from mynah.model.transformer import Transformer
@@ -182,16 +181,14 @@ def test_computing_again_keeps_less(tiny: ModelOf, data: TokenSet) -> None:
     assert kept[1] < 0.25 * kept[0]
 
 
-def test_a_compiled_model_learns_the_same(tiny: ModelOf, data: TokenSet) -> None:
+def test_a_compiled_model_learns_the_same(tiny: ModelOf, data: TokenSet, exact_products: None) -> None:
     results = []
     for compiled in (False, True):
         model = tiny(dropout=0.0)
         train(model, StreamBatches(data, 2, 32, 0), NextToken(), config_of(steps=3, compile=compiled))
         results.append(weights(model))
-    start = weights(tiny(dropout=0.0))
     for name, tensor in results[0].items():
-        way = float(torch.linalg.vector_norm(tensor - start[name]))
-        assert_alike(results[1][name], tensor, 0.1 * way + 1e-5, name)
+        torch.testing.assert_close(results[1][name], tensor, rtol=1e-3, atol=1e-4)
 
 
 # Mean weights
