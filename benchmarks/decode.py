@@ -54,8 +54,8 @@ def mynah(directory: str, precision: str) -> Timed:
 
     from mynah.generate.engine import Request, generate_all
     from mynah.generate.settings import SamplingConfig
-    from mynah.model.narrow import to_int8
     from mynah.model.packed import pack
+    from mynah.model.to_int8 import to_int8
     from mynah.pipeline.open_run import open_run
 
     torch.set_num_threads(THREADS)

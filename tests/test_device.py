@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import pytest
@@ -22,18 +23,19 @@ def test_a_containers_limit_counts_everywhere(tmp_path: Path, monkeypatch: pytes
     assert device.machine_memory() == there
 
 
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "malloc_trim"),
+    reason="this C library gives memory back by itself, or never",
+)
 def test_memory_that_was_freed_is_given_back() -> None:
     def resident() -> int:
-        return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0])
+        return int(Path("/proc/self/status").read_text().split("VmRSS:")[1].split()[0]) * 1024
 
-    if not Path("/proc/self/status").is_file():
-        device.give_memory_back()  # and nothing happens
-        return
-    # Blocks below the size that is mapped apart lie before the last one, which stays.
-    blocks = [bytearray(100_000) for _ in range(2000)]
+    # 200 MB below the size that is mapped apart, before a last one, which stays.
+    blocks = [bytearray(b"x" * 100_000) for _ in range(2000)]
     last = blocks.pop()
     blocks.clear()
     before = resident()
     device.give_memory_back()
-    assert resident() <= before
+    assert resident() < before - 100_000_000
     assert len(last) == 100_000

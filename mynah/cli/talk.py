@@ -58,7 +58,7 @@ class Sampling:
         given = {name: value for name in names if (value := getattr(self, name)) not in (None, ())}
         run = open_run(directory, pick_device(self.device))
         if self.int8:
-            from mynah.model.narrow import int8_pays, to_int8
+            from mynah.model.to_int8 import int8_pays, to_int8
 
             if not int8_pays(run.model.device):
                 print("(8 bits save memory here, and no time)", file=sys.stderr)

@@ -7,14 +7,13 @@ inputs, as in decoding, takes longer than the product.
 from __future__ import annotations
 
 import time
-from collections.abc import MutableMapping
 from functools import lru_cache
-from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from mynah.model.replacing import OncePerWeight, replace_maps
 from mynah.model.roles import mark, marks_of
 from mynah.model.transformer import Transformer
 
@@ -32,7 +31,7 @@ class PackedLinear(nn.Linear):
 
         Args:
             linear: the map.
-            packed: what `_laid_out` made of its weight.
+            packed: what `lay_out` made of its weight.
         """
         super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
         self.weight, self.bias, self.packed = None, linear.bias, packed  # type: ignore[assignment]
@@ -44,7 +43,8 @@ class PackedLinear(nn.Linear):
         return _product(input, self.packed, self.bias)
 
 
-def _laid_out(weight: Tensor) -> Tensor:
+def lay_out(weight: Tensor) -> Tensor:
+    """Return an opaque tensor for `PackedLinear` of a weight, (N, C) bfloat16."""
     made: Tensor = torch.ops.mkldnn._reorder_linear_weight(weight, _ROWS)
     return made
 
@@ -62,7 +62,7 @@ def packing_pays() -> bool:
         return False
     weights = [torch.ones(1536, 576, dtype=torch.bfloat16) for _ in range(24)]  # more than most caches hold
     try:
-        packed = [_laid_out(weight) for weight in weights]
+        packed = [lay_out(weight) for weight in weights]
     except (RuntimeError, NotImplementedError):
         return False
     for rows in (1, _ROWS):
@@ -82,15 +82,14 @@ def packing_pays() -> bool:
 
 
 @torch.inference_mode()
-def pack(model: Transformer, known: MutableMapping[int, Any] | None = None) -> bool:
+def pack(model: Transformer, laid_out: OncePerWeight[Tensor] | None = None) -> bool:
     """Lay out the linear maps of a model's blocks, in place, if it is in bfloat16 on a CPU where that pays.
 
     A head stays as it is, as it is often the table of tokens as well, and there shall be one copy.
 
     Args:
         model: in evaluation mode; it is not trained any more, and not written.
-        known: by its place in memory what was made of a weight already, of models that hold the same ones; None: of no
-            other, so that the memory of each weight is free once it is done.
+        laid_out: lays them out, of several models that have weights in common; None: of this one alone.
 
     Returns:
         Whether they were.
@@ -98,19 +97,6 @@ def pack(model: Transformer, known: MutableMapping[int, Any] | None = None) -> b
     assert not model.training
     if model.device.type != "cpu" or model.dtype != torch.bfloat16 or not packing_pays():
         return False
-
-    def laid_out(weight: Tensor) -> Tensor:
-        if known is None:
-            return _laid_out(weight.data)
-        if weight.data_ptr() not in known:
-            # The weight is kept beside it, so that its place is nobody else's until all are done.
-            known[weight.data_ptr()] = _laid_out(weight.data), weight
-        made: Tensor = known[weight.data_ptr()][0]
-        return made
-
-    for name, module in list(model.blocks.named_modules()):
-        if type(module) is not nn.Linear:
-            continue
-        above, _, last = name.rpartition(".")
-        setattr(model.blocks.get_submodule(above), last, PackedLinear(module, laid_out(module.weight)))
+    make = laid_out or OncePerWeight(lay_out, kept=False)
+    replace_maps(model.blocks, lambda linear: PackedLinear(linear, make(linear.weight.data)))
     return True

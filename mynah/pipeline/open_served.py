@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 from mynah.device import give_memory_back
 from mynah.errors import ConfigError
-from mynah.model.narrow import int8_pays, to_int8
-from mynah.model.packed import pack
+from mynah.model.int8 import Int8Matrix
+from mynah.model.packed import lay_out, pack
+from mynah.model.replacing import OncePerWeight
+from mynah.model.to_int8 import int8_pays, to_int8
 from mynah.ngram import NGramModel
 from mynah.ngram.prior import NGramPrior
 from mynah.pipeline.open_answers import can_answer, open_answers
@@ -70,13 +71,17 @@ def open_served(
     models = Models(found.values())
     if int8 and note is not None and not all(int8_pays(one.model.device) for one in found.values()):
         note("8 bits save memory here, and no time")
-    # Of weights that several hold, what was made of them is held by all.
-    known: dict[int, Any] | None = {} if len(found) > 1 else None
-    for one in found.values():
-        to_int8(one.model, known) if int8 else pack(one.model, known)
-    known = None
+    _hold(models, int8)
     give_memory_back()
     return models
+
+
+def _hold(models: Models, int8: bool) -> None:
+    """Put weights into the numbers and the order that they are decoded in; those that models share stay so."""
+    several = len(models.by_name) > 1
+    matrix_of, laid_out = OncePerWeight(Int8Matrix, kept=several), OncePerWeight(lay_out, kept=several)
+    for one in models.by_name.values():
+        to_int8(one.model, matrix_of) if int8 else pack(one.model, laid_out)
 
 
 def _ngram(directory: Path, run: Run) -> NGramPrior | None:

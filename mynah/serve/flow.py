@@ -12,8 +12,9 @@ from mynah.errors import ConfigError
 from mynah.generate.beam import BeamRequest, Hypothesis, beam_steps
 from mynah.generate.chat import Until
 from mynah.generate.engine import Request, bytes_a_token, room_for
+from mynah.generate.lane import ROW_BYTES, Ended, Ticket
 from mynah.generate.sampling import Drawn
-from mynah.generate.scheduler import ROW_BYTES, Busy, Ended, Scheduler, Stopped, Ticket
+from mynah.generate.scheduler import Busy, Scheduler, Stopped
 from mynah.generate.settings import BeamConfig
 from mynah.serve.errors import ApiError
 from mynah.serve.served import Served

@@ -16,8 +16,9 @@ from test_decode import plain, requests_of
 
 from mynah.generate.drafts import PASS, Counted, Repeats, Speculation
 from mynah.generate.engine import Request, generate
+from mynah.generate.lane import Ended
 from mynah.generate.sampling import Drawn
-from mynah.generate.scheduler import Ended, Scheduler
+from mynah.generate.scheduler import Scheduler
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
 from mynah.model.transformer import Transformer

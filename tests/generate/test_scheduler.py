@@ -18,9 +18,10 @@ from test_decode import plain, requests_of
 
 from mynah.errors import ConfigError, GenerationError
 from mynah.generate.engine import Request, generate
+from mynah.generate.lane import Ended, Ticket, closed_up
 from mynah.generate.prefixes import Prefixes
 from mynah.generate.sampling import Drawn
-from mynah.generate.scheduler import Busy, Ended, Scheduler, Stopped, Ticket, closed_up
+from mynah.generate.scheduler import Busy, Scheduler, Stopped
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
 from mynah.model.transformer import Transformer
@@ -63,7 +64,7 @@ def nothing_left(scheduler: Scheduler, seconds: float = 5) -> bool:
 def test_two_threads_of_traffic_to_two_models_get_what_each_request_gets_alone(
     number: int, together: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mynah.generate.scheduler.reads_together", lambda model: together)
+    monkeypatch.setattr("mynah.generate.lane.reads_together", lambda model: together)
     models = [small(**PARTS[number]), small()]
     requests = requests_of(40)
     alone = [list(generate(models[n % 2], request)) for n, request in enumerate(requests)]
@@ -89,7 +90,7 @@ def test_two_threads_of_traffic_to_two_models_get_what_each_request_gets_alone(
 def test_short_prompts_are_read_in_one_pass_and_what_they_have_in_common_once(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("mynah.generate.scheduler.reads_together", lambda model: True)
+    monkeypatch.setattr("mynah.generate.lane.reads_together", lambda model: True)
     model, scheduler = small(context_length=512), Scheduler()
     passes = list[list[int]]()
     append = DecodingState.append

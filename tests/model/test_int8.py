@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from networks import PARTS, small
@@ -11,7 +9,8 @@ from networks import PARTS, small
 from mynah.generate.engine import Request, generate
 from mynah.generate.settings import SamplingConfig
 from mynah.model.int8 import TRIED, Int8Embedding, Int8Linear, Int8Matrix, few_rows
-from mynah.model.narrow import to_int8
+from mynah.model.replacing import OncePerWeight
+from mynah.model.to_int8 import to_int8
 from mynah.model.transformer import Transformer
 
 WIDE = {"n_embd": 64, "n_head": 4, "n_kv_head": 2, "context_length": 64}
@@ -90,9 +89,9 @@ def test_how_many_rows_are_multiplied_as_they_are_is_found_by_trying() -> None:
 def test_models_that_hold_the_same_weights_hold_the_same_ones_still() -> None:
     first, second = small(**WIDE), small(**WIDE)
     second.load_state_dict(first.state_dict(), assign=True)
-    known: dict[int, Any] = {}
-    to_int8(first, known)
-    to_int8(second, known)
+    matrix_of = OncePerWeight(Int8Matrix, kept=True)
+    to_int8(first, matrix_of)
+    to_int8(second, matrix_of)
     for mine, theirs in zip(first.modules(), second.modules(), strict=True):
         if isinstance(mine, Int8Linear):
             assert mine.matrix is theirs.matrix

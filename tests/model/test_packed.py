@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
 
 import pytest
 import torch
 from networks import PARTS, small
 
 from mynah.model import packed
-from mynah.model.packed import PackedLinear, pack, packing_pays
+from mynah.model.packed import PackedLinear, lay_out, pack, packing_pays
+from mynah.model.replacing import OncePerWeight
 
 pytestmark = pytest.mark.skipif(
     not packing_pays(), reason="products in bfloat16 gain nothing here from weights laid out"
@@ -33,9 +33,9 @@ def test_models_that_hold_the_same_weights_hold_the_same_ones_still() -> None:
     first = small().bfloat16()
     second = copy.deepcopy(first)
     second.load_state_dict(first.state_dict(), assign=True)
-    known: dict[int, Any] = {}
-    pack(first, known)
-    pack(second, known)
+    laid_out = OncePerWeight(lay_out, kept=True)
+    pack(first, laid_out)
+    pack(second, laid_out)
     for mine, theirs in zip(first.modules(), second.modules(), strict=True):
         if isinstance(mine, PackedLinear):
             assert isinstance(theirs, PackedLinear)

@@ -176,9 +176,8 @@ def test_what_another_window_is_being_told_is_taken_over_when_it_is_whole(
     }"""
     second.evaluate(put, ["the be", "waiting"])
     first.wait_for_function("() => document.querySelector('.assistant .said').innerText.includes('the be')")
-    first.select_option(
-        "#model", "shop"
-    )  # it writes, and not what it took for half a reply as one of its own
+    # It writes, and not what it took for half a reply as if it were its own.
+    first.select_option("#model", "shop")
     second.evaluate(put, ["the beginning and the end", None])
     first.wait_for_function("() => document.querySelector('.assistant .said').innerText.includes('the end')")
     first.select_option("#model", "own")
