@@ -52,6 +52,7 @@ def mynah(directory: str, precision: str) -> Timed:
     """Open a model here."""
     import torch
 
+    from mynah.device import give_memory_back
     from mynah.generate.engine import Request, generate_all
     from mynah.generate.settings import SamplingConfig
     from mynah.model.packed import pack
@@ -61,6 +62,7 @@ def mynah(directory: str, precision: str) -> Timed:
     torch.set_num_threads(THREADS)
     model = open_run(directory, "cpu", torch.float32 if precision == "float32" else torch.bfloat16).model
     to_int8(model) if precision == "int8" else pack(model)  # as they are served
+    give_memory_back()
 
     def timed(rows: int, length: int, tokens: int) -> float:
         asked = [Request(row, SamplingConfig(max_tokens=tokens)) for row in prompts(rows, length)]

@@ -1,13 +1,14 @@
 """How a service holds out: many clients that stream at once, and thousands that come, go away and break off.
 
-    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--soak 0] [--open 0] [--hostile 0]
-        [--int8]
-    python benchmarks/serve.py MODEL --at http://127.0.0.1:9000 --pid N --chat
+    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--beside PYTHON] [--rounds 3]
+    python benchmarks/serve.py RUN [--soak 10000] [--open 500] [--hostile 10000]
 
-RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own. For each number of clients:
-tokens of all a second, and of the first token and the time between two the median and the 95th percentile, and the
-memory of the service. Every client has a prompt of its own, of about 30 words. `--chat` asks as a user's message.
-`--at` measures another program that speaks the interface, by its address and process; MODEL is its name for the model.
+RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own, as it is and with `--int8`.
+For each number of clients: tokens of all a second, and of the first token and the time between two the median and the
+95th percentile, and the memory of the service. Every client has a prompt of its own, of about 30 words; `--chat` asks
+as a user's message. `--beside` names an interpreter that has `transformers[serving]` and accelerate: its `transformers
+serve` is measured as well, with and without continuous batching, of a base. All take turns, one running at a time, for
+so many rounds; told are medians of the rounds.
 
 `--soak N` sends N requests of random lengths, of which a third is broken off (before the answer, at its first piece, in
 the middle), and tells what they got, whether anything is left running a second after the last, and how the memory
@@ -21,13 +22,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import random
 import re
+import socket
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +41,9 @@ import httpx
 import numpy as np
 from machine import describe
 
-#: Bytes for what was read of prompts.
+from mynah.interop.bases import find_base
+
+#: Bytes for what was read of prompts, in a soak.
 KEPT = 1 << 25
 WORDS = (
     "the shop sends parcels on monday and friday when an order is paid before noon and the customer wants to know "
@@ -44,13 +52,9 @@ WORDS = (
 
 
 class Server:
-    """A service in a process of its own."""
+    """`mynah serve` in a process of its own."""
 
     def __init__(self, run: str, *flags: str) -> None:
-        # What is kept of prompts is full soon, so that a soak tells what leaks.
-        recipe = Path(tempfile.mkdtemp()) / "serve.toml"
-        recipe.write_text(f"[serve]\nkept_bytes = {KEPT}\n", encoding="utf-8")
-        flags = (*flags, "--recipe", str(recipe))
         command = [
             sys.executable,
             "-m",
@@ -62,22 +66,19 @@ class Server:
             "--waiting",
             "4096",
             "--no-feedback",
-            *flags,
         ]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.name = " ".join(("mynah", *flags[:1]))
+        self.process = subprocess.Popen(
+            [*command, *flags], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        )
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         self.address = line.split(" on ")[1].split()[0]
         self.model = line.split()[1].rstrip(",")
 
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self.process.pid
-
     def memory(self) -> float:
         """Return the resident memory in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
     def running(self) -> int:
@@ -92,19 +93,27 @@ class Server:
         self.process.wait(60)
 
 
-class Elsewhere(Server):
-    """A service that somebody else has started."""
+class Transformers(Server):
+    """`transformers serve` in bfloat16, of an interpreter that has it, in a process of its own."""
 
-    def __init__(self, address: str, pid: int, model: str) -> None:
-        self.address, self._pid, self.model = address, pid, model
-
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._pid
-
-    def stop(self) -> None:
-        """Leave it running."""
+    def __init__(self, python: str, base: str, *flags: str) -> None:
+        self.name, self.model = " ".join(("transformers", *flags)), base
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = str(found.getsockname()[1])
+        self.address = f"http://127.0.0.1:{port}"
+        program = str(Path(python).with_name("transformers"))
+        self.process = subprocess.Popen(
+            [program, "serve", base, "--port", port, "--dtype", "bfloat16", *flags],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        )  # fmt: skip
+        for _ in range(120):
+            try:
+                httpx.get(f"{self.address}/health", timeout=5)
+                return
+            except httpx.HTTPError:
+                time.sleep(1)
+        raise SystemExit("transformers serve does not answer")
 
 
 def body(server: Server, rng: random.Random, tokens: int, chat: bool = False) -> dict[str, Any]:
@@ -133,8 +142,8 @@ async def one(client: httpx.AsyncClient, server: Server, asked: dict[str, Any]) 
     return times, tokens or len(times)
 
 
-async def load(server: Server, count: int, tokens: int, seed: int, chat: bool) -> str:
-    """Have so many clients ask once each, and return a line about it."""
+async def load(server: Server, count: int, tokens: int, seed: int, chat: bool) -> dict[str, float]:
+    """Have so many clients ask once each; return what it took."""
     rng = random.Random(seed)
     limits = httpx.Limits(max_connections=None)
     async with httpx.AsyncClient(timeout=600, limits=limits) as client:
@@ -145,13 +154,27 @@ async def load(server: Server, count: int, tokens: int, seed: int, chat: bool) -
         seconds = time.perf_counter() - begun
     first = [times[0] for times, _ in found if times]
     between = np.concatenate([np.zeros(0), *(np.diff(times) for times, _ in found)])
-    if not len(between):
-        return f"{count:4} clients: every reply ended at once"
-    total = sum(number for _, number in found)
+    if not len(between):  # the log replied, in one piece
+        between = np.zeros(1)
+    return {
+        "total": sum(number for _, number in found) / seconds,
+        "first": float(np.median(first)),
+        "first95": float(np.quantile(first, 0.95)),
+        "between": float(np.median(between)),
+        "between95": float(np.quantile(between, 0.95)),
+        "memory": server.memory(),
+    }
+
+
+def told(name: str, count: int, rounds: list[dict[str, float]]) -> str:
+    """Return a line: medians of the rounds, and how far apart their totals are."""
+    middle = {key: statistics.median(one[key] for one in rounds) for key in rounds[0]}
+    totals = [one["total"] for one in rounds]
     return (
-        f"{count:4} clients: {total / seconds:6.1f} tokens/s   first token {np.median(first):6.2f} s, 95 % within "
-        f"{np.quantile(first, 0.95):6.2f} s   between two {1000 * np.median(between):6.0f} ms, 95 % within "
-        f"{1000 * np.quantile(between, 0.95):6.0f} ms   memory {server.memory():6.0f} MB"
+        f"{name:<35} {count:3} clients: {middle['total']:6.1f} tokens/s ({min(totals):.1f} to {max(totals):.1f})   "
+        f"first token {middle['first']:6.2f} s, 95 % within {middle['first95']:6.2f} s   between two "
+        f"{1000 * middle['between']:6.0f} ms, 95 % within {1000 * middle['between95']:6.0f} ms   "
+        f"memory {middle['memory']:6.0f} MB"
     )
 
 
@@ -259,23 +282,48 @@ def main() -> None:
     parser.add_argument("run")
     parser.add_argument("--clients", type=int, nargs="*", default=[1, 8, 64])
     parser.add_argument("--tokens", type=int, default=48)
+    parser.add_argument("--chat", action="store_true")
+    parser.add_argument("--beside")
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--open", type=int, default=0)
     parser.add_argument("--hostile", type=int, default=0)
-    parser.add_argument("--int8", action="store_true")
-    parser.add_argument("--chat", action="store_true")
-    parser.add_argument("--at")
-    parser.add_argument("--pid", type=int, default=0)
     given = parser.parse_args()
     print(describe())
-    if given.at:
-        server: Server = Elsewhere(given.at, given.pid, given.run)
-    else:
-        server = Server(given.run, *(["--int8"] if given.int8 else []))
+    if given.soak or given.open or given.hostile:
+        tried(given)
+        return
+    started: list[Callable[[], Server]] = [partial(Server, given.run), partial(Server, given.run, "--int8")]
+    if given.beside:
+        base = str(find_base(given.run))
+        started += [
+            partial(Transformers, given.beside, base),
+            partial(Transformers, given.beside, base, "--continuous-batching"),
+        ]
+    found: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
+    for number in range(given.rounds):  # one after another: two at once would share the cores
+        for start in started:
+            server = start()
+            try:
+                asyncio.run(load(server, 1, 4, 99, given.chat))  # warm
+                for count in given.clients:
+                    seed = 1000 * number + count
+                    found[server.name, count].append(
+                        asyncio.run(load(server, count, given.tokens, seed, given.chat))
+                    )
+            finally:
+                server.stop()
+    for (name, count), rounds in found.items():
+        print(told(name, count, rounds), flush=True)
+
+
+def tried(given: argparse.Namespace) -> None:
+    """Try how a service holds out, and print it."""
+    # What is kept of prompts is full soon, so that what grows after it is a leak.
+    recipe = Path(tempfile.mkdtemp()) / "serve.toml"
+    recipe.write_text(f"[serve]\nkept_bytes = {KEPT}\n", encoding="utf-8")
+    server = Server(given.run, "--recipe", str(recipe))
     try:
-        asyncio.run(load(server, 1, 4, 99, given.chat))  # warm
-        for count in given.clients:
-            print(asyncio.run(load(server, count, given.tokens, count, given.chat)), flush=True)
         if given.soak:
             asyncio.run(soak(server, given.soak))
         if given.open:
