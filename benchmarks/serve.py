@@ -1,14 +1,15 @@
 """How a service holds out: many clients that stream at once, and thousands that come, go away and break off.
 
-    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--beside PYTHON] [--rounds 3]
+    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--beside PYTHON] [--llama PROGRAM] [--rounds 3]
     python benchmarks/serve.py RUN [--soak 10000] [--open 500] [--hostile 10000]
 
 RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own, as it is and with `--int8`.
 For each number of clients: tokens of all a second, and of the first token and the time between two the median and the
 95th percentile, and the memory of the service. Every client has a prompt of its own, of about 30 words; `--chat` asks
 as a user's message. `--beside` names an interpreter that has `transformers[serving]` and accelerate: its `transformers
-serve` is measured as well, with and without continuous batching, of a base. All take turns, one running at a time, for
-so many rounds; told are medians of the rounds.
+serve` is measured as well, with and without continuous batching, of a base; `--llama` names llama.cpp's
+`llama-server`, measured over the same base in F16 and in Q8_0 with a place for each client. All take turns, one running
+at a time, for so many rounds; told are medians of the rounds.
 
 `--soak N` sends N requests of random lengths, of which a third is broken off (before the answer, at its first piece, in
 the middle), and tells what they got, whether anything is left running a second after the last, and how the memory
@@ -107,13 +108,36 @@ class Transformers(Server):
             [program, "serve", base, "--port", port, "--dtype", "bfloat16", *flags],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until it answers."""
         for _ in range(120):
             try:
-                httpx.get(f"{self.address}/health", timeout=5)
-                return
+                if httpx.get(f"{self.address}/health", timeout=5).status_code == 200:
+                    return
             except httpx.HTTPError:
-                time.sleep(1)
-        raise SystemExit("transformers serve does not answer")
+                pass
+            time.sleep(1)
+        raise SystemExit(f"{self.name} does not answer")
+
+
+class Llama(Transformers):
+    """llama.cpp's own server, in a process of its own."""
+
+    def __init__(self, program: str, file: str, most: int) -> None:
+        self.name, self.model = f"llama-server {Path(file).stem}", file
+        with socket.socket() as found:
+            found.bind(("127.0.0.1", 0))
+            port = str(found.getsockname()[1])
+        self.address = f"http://127.0.0.1:{port}"
+        room = ["--parallel", str(most), "--ctx-size", str(512 * most), "--threads", str(os.cpu_count())]
+        self.process = subprocess.Popen(
+            [program, "--model", file, "--port", port, *room],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.wait()
 
 
 def body(server: Server, rng: random.Random, tokens: int, chat: bool = False) -> dict[str, Any]:
@@ -284,6 +308,7 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--chat", action="store_true")
     parser.add_argument("--beside")
+    parser.add_argument("--llama")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--soak", type=int, default=0)
     parser.add_argument("--open", type=int, default=0)
@@ -300,6 +325,13 @@ def main() -> None:
             partial(Transformers, given.beside, base),
             partial(Transformers, given.beside, base, "--continuous-batching"),
         ]
+    if given.llama:
+        for quant in ("f16", "q8_0"):
+            file = Path(tempfile.mkdtemp()) / f"{quant}.gguf"
+            base = str(find_base(given.run))
+            command = [sys.executable, "-m", "mynah", "export", base, "-o", str(file), "--quant", quant]
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+            started.append(partial(Llama, given.llama, str(file), max(given.clients)))
     found: dict[tuple[str, int], list[dict[str, float]]] = defaultdict(list)
     for number in range(given.rounds):  # one after another: two at once would share the cores
         for start in started:

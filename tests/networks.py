@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from mynah.model.config import ModelConfig
+from mynah.model.lora import LoRAConfig, adapted, add_adapter
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
 
@@ -26,6 +29,13 @@ PARTS = [
      {"rope_type": "yarn", "factor": 4.0, "original_context_length": 8}},
 ]  # fmt: skip
 
+#: Shapes of adapters.
+ADAPTERS: list[dict[str, Any]] = [
+    {"rank": 3, "alpha": 6.0},
+    {"rank": 2, "alpha": 4.0, "layers": 0.4, "targets": ("qkv", "down")},
+    {"rank": 3, "alpha": 6.0, "dora": True, "layers": 1.0},
+]
+
 
 #: For a process: without units for bfloat16. With them Muon's `coarse_products` are in it, and what is the same but for
 #: the order of sums is no longer equal to many digits.
@@ -42,6 +52,19 @@ def shaken(model: Transformer, by: float = 0.05) -> Transformer:
         for p in model.parameters():
             p.add_(by * torch.randn(p.shape, generator=torch.Generator().manual_seed(p.numel())))
     return model
+
+
+def with_adapter(seed: int, shape: dict[str, Any], **parts: Any) -> Transformer:
+    """Return the small network with an adapter that has learned something."""
+    model = small(**parts)
+    add_adapter(model, LoRAConfig(**shape), seed)
+    with torch.no_grad():
+        for module in adapted(model).values():
+            for parameter in (module.lora_b, module.lora_magnitude):
+                if parameter is not None:
+                    noise = torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
+                    parameter.add_(0.3 * noise)
+    return model.eval()
 
 
 def whole(model: Transformer, tokens: list[int]) -> Tensor:

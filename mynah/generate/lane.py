@@ -48,6 +48,8 @@ class Ticket:
     guesses: Speculation
     #: tokens that may still come
     left: int
+    #: which of the model's adapters computes it
+    adapter: int = 0
     cancelled: bool = False
     reused: int = 0
     #: the guess that was read with its last token
@@ -140,21 +142,24 @@ class Lane:
         # Whatever goes wrong from here on, it is either waiting, being read or running.
         tickets, state, longest = list[Ticket](), DecodingState(self.model), 0
         while self.waiting and self._fits(self.waiting[0], tickets):
-            prompt = self.waiting[0].request.prompt
-            kept, known = self.prefixes.find(prompt[:-1])  # one token is read in any case, for its logits
+            prompt, adapter = self.waiting[0].request.prompt, self.waiting[0].adapter
+            kept, known = self.prefixes.find(prompt[:-1], adapter)  # one token is read anyway, for its logits
             longest = max(longest, len(prompt) - known)
             if tickets and (
                 not reads_together(self.model)
                 or (len(tickets) + 1) * longest > CHUNK
                 # What it has in common with one before it need not be read twice: it waits for that.
-                or any(shared(prompt, one.request.prompt) >= known + LEAST for one in tickets)
+                or any(
+                    one.adapter == adapter and shared(prompt, one.request.prompt) >= known + LEAST
+                    for one in tickets
+                )
             ):
                 break
             ticket = self.waiting.popleft()
             tickets.append(ticket)
             self.reading = tickets, state
             ticket.reused = known
-            state.begin_row() if kept is None else state.restore(kept, known)
+            state.begin_row(adapter) if kept is None else state.restore(kept, known)
 
     def _read(self) -> None:
         """Read a piece of what is being read, or begin with the next."""

@@ -24,6 +24,7 @@ class Prefixes:
 
     def __init__(self, most_bytes: int) -> None:
         self.most_bytes, self.n_bytes = most_bytes, 0
+        # By the number of its adapter, then its tokens: what other adapters have computed is of no use.
         self._kept: OrderedDict[tuple[int, ...], KeptRow] = OrderedDict()
 
     def __len__(self) -> int:
@@ -33,27 +34,28 @@ class Prefixes:
         """Keep a row; those that are beginnings of it are no longer needed."""
         if row.n_bytes > self.most_bytes or len(row.tokens) < LEAST:
             return
-        for tokens in [tokens for tokens in self._kept if tokens == row.tokens[: len(tokens)]]:
-            self._drop(tokens)
-        self._kept[row.tokens] = row
+        key = (row.adapter, *row.tokens)
+        for other in [other for other in self._kept if other == key[: len(other)]]:
+            self._drop(other)
+        self._kept[key] = row
         self.n_bytes += row.n_bytes
         while self.n_bytes > self.most_bytes:
             self._drop(next(iter(self._kept)))
 
-    def find(self, prompt: Sequence[int]) -> tuple[KeptRow | None, int]:
+    def find(self, prompt: Sequence[int], adapter: int = 0) -> tuple[KeptRow | None, int]:
         """Return the row that begins with the most of a prompt, and how many tokens; None, 0 where it is too little."""
-        best, length, wanted = None, LEAST - 1, tuple(prompt)
-        for tokens in self._kept:
+        best, length, wanted = None, LEAST, (adapter, *prompt)
+        for key in self._kept:
             # Slices are compared far quicker than tokens one by one.
-            if tokens[: length + 1] == wanted[: length + 1] and (common := shared(tokens, wanted)) > length:
-                best, length = tokens, common
+            if key[: length + 1] == wanted[: length + 1] and (common := shared(key, wanted)) > length:
+                best, length = key, common
         if best is None:
             return None, 0
         self._kept.move_to_end(best)
-        return self._kept[best], length
+        return self._kept[best], length - 1
 
-    def _drop(self, tokens: tuple[int, ...]) -> None:
-        self.n_bytes -= self._kept.pop(tokens).n_bytes
+    def _drop(self, key: tuple[int, ...]) -> None:
+        self.n_bytes -= self._kept.pop(key).n_bytes
 
 
 def shared(one: Sequence[int], other: Sequence[int]) -> int:

@@ -72,13 +72,20 @@ class Scheduler:
         self._thread = threading.Thread(target=self._run, name="mynah-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, model: Transformer, request: Request, told: Callable[[Drawn | Ended], None]) -> Ticket:
+    def submit(
+        self,
+        model: Transformer,
+        request: Request,
+        told: Callable[[Drawn | Ended], None],
+        adapter: int = 0,
+    ) -> Ticket:
         """Have a prompt gone on from.
 
         Args:
             model: in evaluation mode.
             request: what is asked.
             told: is told each token and, last, `Ended`, by the worker's thread: it must not wait for anything.
+            adapter: which of several adapters computes it (`multi_lora`); their rows are decoded together.
 
         Raises:
             ConfigError: if the prompt is empty or leaves no room in the context.
@@ -88,7 +95,7 @@ class Scheduler:
         with self._lock:
             self._check()  # before anything is made for it
         room = room_for(model, request)
-        ticket = Ticket(request, told, request.sampler(model.device), request.speculation(), room)
+        ticket = Ticket(request, told, request.sampler(model.device), request.speculation(), room, adapter)
         with self._lock:
             self._check()
             self._incoming.append((model, ticket))

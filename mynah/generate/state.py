@@ -20,6 +20,7 @@ from torch import Tensor
 
 from mynah.errors import ConfigError
 from mynah.model.loss import rows_at_once
+from mynah.model.multi_lora import adapters_of_rows
 from mynah.model.transformer import Transformer
 
 #: Room for tokens is taken in steps of so many.
@@ -35,6 +36,8 @@ class KeptRow:
     tokens: tuple[int, ...]
     #: (L, 2, G, S, D) keys and values
     store: Tensor
+    #: which of the model's adapters they are of
+    adapter: int = 0
 
     @property
     def n_bytes(self) -> int:
@@ -53,6 +56,8 @@ class DecodingState:
         self.model = model
         #: of each row, all tokens that were read
         self.tokens: list[list[int]] = []
+        #: of each row, which of the model's adapters computes it (`multi_lora`); 0 where there is none
+        self._adapters: list[int] = []
         config = model.config
         self.context_length = config.context_length
         self._shape = config.n_layer, 2, config.n_kv_head, config.head_dim
@@ -81,6 +86,7 @@ class DecodingState:
         begin = len(self.tokens)
         self._check(prompts, [0] * len(prompts))
         self._make_room(begin + len(prompts), max(map(len, prompts), default=0))
+        self._adapters += [0] * len(prompts)
         return self._read(begin, prompts)
 
     @torch.inference_mode()
@@ -151,6 +157,7 @@ class DecodingState:
         if list(rows) == list(range(len(self.tokens))):
             return
         self.tokens = [list(self.tokens[row]) for row in rows]
+        self._adapters = [self._adapters[row] for row in rows]
         if len(rows) > self._store.shape[2]:
             self._make_room(len(rows), 0)
         used = max(self.lengths, default=0)
@@ -165,13 +172,19 @@ class DecodingState:
     def copy(self, row: int) -> KeptRow:
         """Return a copy of what a row holds, to go on from later."""
         length = len(self.tokens[row])
-        return KeptRow(tuple(self.tokens[row]), self._store[:, :, row, :, :length].clone())
+        store = self._store[:, :, row, :, :length].clone()
+        return KeptRow(tuple(self.tokens[row]), store, self._adapters[row])
 
-    def begin_row(self) -> None:
-        """Add a row of no tokens behind those that are there; the next thing is to `append` to it."""
+    def begin_row(self, adapter: int = 0) -> None:
+        """Add a row of no tokens behind those that are there; the next thing is to `append` to it.
+
+        Args:
+            adapter: which of the model's adapters computes it.
+        """
         begin = len(self.tokens)
         self._make_room(begin + 1, 0)
         self.tokens.append([])
+        self._adapters.append(adapter)
         self._contexts = [*(self._contexts or [None] * begin), None] if self.model.prior is not None else []
 
     @torch.inference_mode()
@@ -181,6 +194,7 @@ class DecodingState:
         self._make_room(begin + 1, length)
         self._store[:, :, begin, :, :length] = kept.store[:, :, :, :length]
         self.tokens.append(list(kept.tokens[:length]))
+        self._adapters.append(kept.adapter)
         self._contexts = [*(self._contexts or [None] * begin), None] if self.model.prior is not None else []
 
     def truncate(self, row: int, length: int) -> None:
@@ -257,7 +271,8 @@ class DecodingState:
             previous=torch.cat((torch.tensor(last, device=device)[:, None], tokens[:, :-1]), dim=1),
             context_length=self.context_length,
         )
-        hidden: Tensor = self.model(tokens, past=step)  # (B, T, C)
+        with adapters_of_rows(self._adapters[first:]):
+            hidden: Tensor = self.model(tokens, past=step)  # (B, T, C)
         for row, added in zip(rows, new, strict=True):
             row += added
         self.tokens[first:] = rows

@@ -136,6 +136,8 @@ def load_trained(
     bos: int,
     device: torch.device = torch.device("cpu"),
     held: Held | None = None,
+    *,
+    merged: bool = True,
 ) -> Transformer:
     """Read a model, in evaluation mode.
 
@@ -148,6 +150,7 @@ def load_trained(
         device: where it is to be.
         held: how the weights of a base with its adapter are held; None: as is quickest and fits the memory. Others are
             float32.
+        merged: whether an adapter is added; if not, it is computed beside its base in any case.
 
     Raises:
         ArtifactError: if something is missing or damaged, or an adapter's base is another one.
@@ -156,7 +159,7 @@ def load_trained(
         base = find_base_of(folder, read_adapter_of(folder))
         held = held or held_to_run(read_config(base)[1], device)
         adapted, _ = open_adapter(folder, device, held)
-        return (adapted if held.bits else merge_in_place(adapted)).eval()
+        return (merge_in_place(adapted) if merged and not held.bits else adapted).eval()
     model = load_model(folder)
     if model.config.prior:
         model.prior = NGramPrior.load(prior / PRIOR, bos)

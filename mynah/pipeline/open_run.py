@@ -46,7 +46,11 @@ class Run:
 
 
 def open_run(
-    directory: Path | str, device: torch.device | str = "auto", dtype: torch.dtype | None = None
+    directory: Path | str,
+    device: torch.device | str = "auto",
+    dtype: torch.dtype | None = None,
+    *,
+    merged: bool = True,
 ) -> Run:
     """Open the newest model of a run (fine-tuned if there is one), every file checked against its hash.
 
@@ -56,6 +60,7 @@ def open_run(
         device: where the model is to be, or the name of it.
         dtype: of the weights of a Hugging Face directory or a base, with an adapter or without; None: bfloat16 where
             that is faster here, else float32, and of one with an adapter fewer bits where the memory asks for it.
+        merged: whether an adapter is added to the weights of its base, as `load_trained` has it.
 
     Raises:
         ArtifactError: if it is no run, is not finished, or a file is missing or damaged.
@@ -74,7 +79,7 @@ def open_run(
     part = finished_part(directory)
     tokenizer = Tokenizer.load(paths.tokenizer)
     held = Held(dtype) if dtype is not None else None
-    model = load_trained(part, paths.prior, tokenizer.control.bos, device, held)
+    model = load_trained(part, paths.prior, tokenizer.control.bos, device, held, merged=merged)
     return Run(model, tokenizer, part == paths.talker, recipe.sampling, recipe.clean)
 
 

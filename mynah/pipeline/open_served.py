@@ -9,6 +9,8 @@ from pathlib import Path
 from mynah.device import give_memory_back
 from mynah.errors import ConfigError
 from mynah.model.int8 import Int8Matrix
+from mynah.model.lora import adapted, merge_in_place
+from mynah.model.multi_lora import share_weights
 from mynah.model.packed import lay_out, pack
 from mynah.model.replacing import OncePerWeight
 from mynah.model.to_int8 import int8_pays, to_int8
@@ -51,7 +53,9 @@ def open_served(
             raise ConfigError(f"{run}: another run is served as {name} already; rename one of the folders")
         if way_of(directory).directions:
             raise ConfigError(f'{run}: translates and does not talk; ask it: mynah translate {run} "a text"')
-        opened = open_run(directory, device)
+        # Of several, adapters stay apart from bases that they may have in common.
+        opened = open_run(directory, device, merged=len(runs) == 1)
+        share_weights([*(one.model for one in found.values()), opened.model])
         answers = None
         if opened.talks and (directory / "recipe.toml").is_file() and can_answer(directory):
             answers = open_answers(directory, opened, note=note)
@@ -80,8 +84,11 @@ def _hold(models: Models, int8: bool) -> None:
     """Put weights into the numbers and the order that they are decoded in; those that models share stay so."""
     several = len(models.by_name) > 1
     matrix_of, laid_out = OncePerWeight(Int8Matrix, kept=several), OncePerWeight(lay_out, kept=several)
-    for one in models.by_name.values():
-        to_int8(one.model, matrix_of) if int8 else pack(one.model, laid_out)
+    for network in models.networks:
+        maps = adapted(network).values()  # of a base that no other has
+        if maps and all(map.quantized is None for map in maps):
+            merge_in_place(network)
+        to_int8(network, matrix_of) if int8 else pack(network, laid_out)
 
 
 def _ngram(directory: Path, run: Run) -> NGramPrior | None:

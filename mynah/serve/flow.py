@@ -204,7 +204,8 @@ async def sought(
 def submitted(scheduler: Scheduler, served: Served, request: Request, told: partial[None]) -> Ticket:
     """Submit a request, errors as a client is told them."""
     try:
-        return scheduler.submit(served.model, request, told)
+        model, adapter = served.beside or (served.model, 0)
+        return scheduler.submit(model, request, told, adapter)
     except ConfigError as error:
         raise ApiError(str(error), 400, "context_length_exceeded") from None
     except (Busy, Stopped) as error:

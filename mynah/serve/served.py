@@ -9,14 +9,13 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
 from mynah.answers.bot import AnswerSession
 from mynah.answers.config import Mode
 from mynah.data.clean.config import CleanConfig
 from mynah.generate.drafts import Counted, Drafter, Repeats
 from mynah.generate.grammar import Grammars
 from mynah.generate.settings import SamplingConfig
+from mynah.model.multi_lora import over_one_base, share_weights
 from mynah.model.transformer import Transformer
 from mynah.ngram.prior import NGramPrior
 from mynah.serve.errors import ApiError
@@ -45,6 +44,8 @@ class Served:
     feedback: Feedback | None = None
     #: a page about it
     report: Path | None = None
+    #: what decodes it beside others over the same base, and the number of its adapter there; None: it is decoded alone
+    beside: tuple[Transformer, int] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -98,7 +99,17 @@ class Models:
 
     def __init__(self, served: Iterable[Served]) -> None:
         self.by_name = {one.name: one for one in served}
-        share_weights([one.model for one in self.by_name.values()])
+        models = [one.model for one in self.by_name.values()]
+        share_weights(models)
+        self._multi = over_one_base(models)
+        for multi in self._multi:
+            for adapter, member in enumerate(multi.members):
+                list(self.by_name.values())[member].beside = multi.model, adapter
+
+    @property
+    def networks(self) -> list[Transformer]:
+        """All networks, those that stand for several models too."""
+        return [one.model for one in self.by_name.values()] + [multi.model for multi in self._multi]
 
     def get(self, name: str) -> Served:
         """Return the model of a name.
@@ -111,23 +122,3 @@ class Models:
                 f"no such model; here are: {', '.join(self.by_name)}", 404, "model_not_found", "model"
             )
         return self.by_name[name]
-
-
-def share_weights(models: Iterable[Transformer]) -> int:
-    """Let models that hold equal weights hold the same ones, such as the base below several adapters.
-
-    Returns:
-        How many bytes were given back.
-    """
-    known: dict[tuple[str, torch.Size, torch.dtype, torch.device], list[torch.Tensor]] = {}
-    saved = 0
-    for model in models:
-        for name, parameter in model.named_parameters():
-            of = known.setdefault((name, parameter.shape, parameter.dtype, parameter.device), [])
-            same = next((other for other in of if torch.equal(other, parameter.data)), None)
-            if same is None:
-                of.append(parameter.data)
-            elif same.data_ptr() != parameter.data_ptr():
-                saved += parameter.numel() * parameter.element_size()
-                parameter.data = same
-    return saved

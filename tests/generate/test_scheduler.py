@@ -7,23 +7,25 @@ import threading
 import time
 from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from queue import SimpleQueue
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import PARTS, small
+from networks import ADAPTERS, PARTS, small, with_adapter
 from test_decode import plain, requests_of
 
 from mynah.errors import ConfigError, GenerationError
 from mynah.generate.engine import Request, generate
-from mynah.generate.lane import Ended, Ticket, closed_up
+from mynah.generate.lane import Ended, Lane, Ticket, closed_up
 from mynah.generate.prefixes import Prefixes
 from mynah.generate.sampling import Drawn
 from mynah.generate.scheduler import Busy, Scheduler, Stopped
 from mynah.generate.settings import SamplingConfig
 from mynah.generate.state import DecodingState
+from mynah.model.multi_lora import over_one_base, share_weights
 from mynah.model.transformer import Transformer
 
 LONG = SamplingConfig(max_tokens=25)
@@ -84,6 +86,48 @@ def test_two_threads_of_traffic_to_two_models_get_what_each_request_gets_alone(
         room = min(requests[n].config.max_tokens, 32 - len(requests[n].prompt))
         assert ended.reason == ("length" if len(drawn) == room else "stop")
     assert nothing_left(scheduler)
+    scheduler.stop()
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_rows_of_several_adapters_are_decoded_together_and_each_gets_what_it_gets_alone(
+    together: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mynah.generate.lane.reads_together", lambda model: together)
+    models = [with_adapter(seed, shape) for seed, shape in enumerate(ADAPTERS)] + [small()]
+    begin = list(
+        range(2, 14)
+    )  # so that what one adapter has read is at hand for the others, and of no use to them
+    requests = [
+        replace(request, prompt=[*begin, *list(request.prompt)[:10]]) if n % 3 else request
+        for n, request in enumerate(requests_of(40))
+    ]
+    alone = [list(generate(models[n % 4], request)) for n, request in enumerate(requests)]
+    assert len({str(plain(row)) for row in alone}) > 20
+    share_weights(models)
+    [multi] = over_one_base(models)
+    scheduler, rows = Scheduler(rows=6), set[int]()
+    decode = Lane._decode
+
+    def watched(lane: Lane) -> None:
+        rows.add(len({ticket.adapter for ticket in lane.running}))
+        decode(lane)
+
+    monkeypatch.setattr(Lane, "_decode", watched)
+
+    def some(which: range) -> list[tuple[int, list[Drawn]]]:
+        listeners = [(n, Listener()) for n in which]
+        for n, listener in listeners:
+            scheduler.submit(multi.model, requests[n], listener.events.put, n % 4)
+        for _, listener in listeners:
+            assert listener.end().reason in ("stop", "length")
+        return [(n, listener.drawn) for n, listener in listeners]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [row for rows in pool.map(some, [range(20), range(20, 40)]) for row in rows]
+    for n, drawn in found:
+        assert plain(drawn) == plain(alone[n])
+    assert max(rows) > 1
     scheduler.stop()
 
 

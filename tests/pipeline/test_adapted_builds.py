@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 from mynah import build
 from mynah.cli.export import export
@@ -21,11 +22,14 @@ from mynah.interop.gguf_file import gguf_to_hugging_face
 from mynah.interop.held import ways
 from mynah.interop.huggingface import from_hugging_face, hash_of_directory, read_config, to_hugging_face
 from mynah.interop.trained import ABOUT, ADAPTER, open_adapter, read_adapter_of
-from mynah.model.lora import LoRAConfig, adapted, adapter_size, adapters_off
+from mynah.model.lora import LoRAConfig, LoRALinear, adapted, adapter_size, adapters_off
+from mynah.model.multi_lora import MultiLoRALinear, adapters_of_rows
 from mynah.model.presets import preset
+from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
 from mynah.pipeline import plan_stage
 from mynah.pipeline.open_run import open_run
+from mynah.pipeline.open_served import open_served
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import encode_records
 from mynah.tokenizer.tokenizer import Tokenizer
@@ -117,6 +121,38 @@ def test_an_adapter_is_trained_kept_and_opened_with_its_base_alone(
     with pytest.raises(ArtifactError, match="an adapter of a base that is not here"):
         build([chats], beside, tmp_path / "other")  # before anything is trained
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("int8", [False, True])
+def test_adapters_over_one_base_are_served_beside_it_and_its_weights_are_held_once(
+    chats: Path, base: Path, tmp_path: Path, int8: bool
+) -> None:
+    build([chats], {**SETTINGS, "base": str(base)}, tmp_path / "run")
+    shutil.copytree(tmp_path / "run", tmp_path / "copy")
+    ids = torch.tensor([[0, 5, 9, 30, 31, 40]])
+
+    def logits(model: Transformer) -> Tensor:
+        with torch.inference_mode():
+            return model.logits(model(ids)).float()
+
+    alone = open_served([tmp_path / "run"], int8=int8)
+    assert [one.beside for one in alone.by_name.values()] == [None]
+    assert not any(isinstance(m, LoRALinear | MultiLoRALinear) for m in alone.networks[0].modules())
+    served = open_served([tmp_path / "run", tmp_path / "copy", base], int8=int8)
+    run, copied, untouched = served.by_name.values()
+    places = [one.beside for one in (run, copied, untouched)]
+    assert places == [(served.networks[-1], n) for n in range(3)]
+    tables = [network.embed for network in served.networks]
+    held = {t.data_ptr() for table in tables for t in (*table.parameters(), *table.buffers())}
+    assert len(held) == (2 if int8 else 1)  # in int8, numbers and scales
+    expected = logits(alone.networks[0])
+    assert not torch.allclose(logits(untouched.model), expected, rtol=0.05, atol=0.05)
+    for one in (run, copied):
+        torch.testing.assert_close(logits(one.model), expected, rtol=0.05, atol=0.05)
+        assert one.beside is not None
+        own = logits(one.model)
+        with adapters_of_rows([one.beside[1]]):
+            assert torch.equal(logits(one.beside[0]), own)
 
 
 @pytest.mark.parametrize("speed", [1.0, 1e9])
