@@ -1,6 +1,7 @@
 """How a service holds out: many clients that stream at once, and thousands that come, go away and break off.
 
-    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--beside PYTHON] [--llama PROGRAM] [--rounds 3]
+    python benchmarks/serve.py RUN [--clients 1 8 64] [--tokens 48] [--chat] [--rounds 3] [--beside PYTHON]
+                               [--llama PROGRAM]
     python benchmarks/serve.py RUN [--soak 10000] [--open 500] [--hostile 10000]
 
 RUN is a run or the name of a base; `mynah serve` is started on it in a process of its own, as it is and with `--int8`.
@@ -132,6 +133,8 @@ class Llama(Transformers):
             port = str(found.getsockname()[1])
         self.address = f"http://127.0.0.1:{port}"
         room = ["--parallel", str(most), "--ctx-size", str(512 * most), "--threads", str(os.cpu_count())]
+        # What it lays out for matrix units on weights of 8 bits crashes (0.3.36 of its Python package).
+        room += ["--no-repack"] if "q8" in file else []
         self.process = subprocess.Popen(
             [program, "--model", file, "--port", port, *room],
             stdout=subprocess.DEVNULL,

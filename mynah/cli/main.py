@@ -54,6 +54,22 @@ mynah translate runs/pairs "A man is reading a book."
 mynah translate runs/pairs --file letters.txt --glossary terms.csv > letters.de.txt
 echo "Ein Hund schläft." | mynah translate runs/pairs --to en""",
     ),
+    "evaluate": (
+        "mynah.cli.evaluate:evaluate",
+        "Measure a model: on what was held out, on other texts, on benchmark files; beside others.",
+        """mynah evaluate runs/shop
+mynah evaluate runs/shop --beside runs/shop-before --beside smollm2
+mynah evaluate smollm2 letters.txt blimp/ lambada.jsonl
+mynah evaluate smollm2 mmlu/test/astronomy_test.csv --shots 5 --items 100
+mynah evaluate runs/shop --questions facts.jsonl --json""",
+    ),
+    "diagnose": (
+        "mynah.cli.diagnose:diagnose",
+        "Find what is wrong with a run: its curves, its text, its network; and what to do next.",
+        """mynah diagnose runs/shop
+mynah diagnose runs/shop --language zh
+mynah diagnose runs/shop --json""",
+    ),
     "serve": (
         "mynah.cli.serve:serve",
         "Speak OpenAI's interface over HTTP for runs and bases.",

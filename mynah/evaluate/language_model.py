@@ -44,12 +44,19 @@ class Score:
         return asdict(self)
 
 
+#: Among how many of the likeliest tokens one is looked for.
+LIKELIEST = 5
+
+
 @dataclass(frozen=True)
 class TokenScores:
-    """Each token's log-probability and whether it was the most likely one; both (N,), records end to end."""
+    """How likely each token was, (N,) each, records end to end."""
 
     log_probs: npt.NDArray[np.float64]
+    #: whether it was the most likely one
     hits: npt.NDArray[np.bool_]
+    #: whether it was among the `LIKELIEST`; None: that was not looked at
+    among: npt.NDArray[np.bool_] | None = None
 
 
 def summarise(scores: TokenScores, data: TokenSet, *, replies_only: bool = False) -> Score | None:
@@ -116,7 +123,7 @@ def score_network(model: Transformer, data: TokenSet, context_length: int) -> To
     """
     device = model.device
     log_probs = np.zeros(len(data.tokens))
-    hits = np.zeros(len(data.tokens), np.bool_)
+    hits, among = np.zeros((2, len(data.tokens)), np.bool_)
     prior = model.prior if model.gate is not None else None
     known = prior.contexts(data.tokens) if prior is not None else None
     at_once = rows_at_once(model.config.vocab_size, "cpu")
@@ -140,8 +147,9 @@ def score_network(model: Transformer, data: TokenSet, context_length: int) -> To
             wanted = torch.from_numpy(data.tokens[own].astype(np.int64)).to(device)
             likely = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=-1)
             log_probs[own] = likely.cpu().double().numpy()
-            hits[own] = (logits.argmax(dim=-1) == wanted).cpu().numpy()
-    return TokenScores(log_probs, hits)
+            found = (logits.topk(min(LIKELIEST, logits.shape[1])).indices == wanted[:, None]).cpu().numpy()
+            hits[own], among[own] = found[:, 0], found.any(axis=1)
+    return TokenScores(log_probs, hits, among)
 
 
 def _alike(windows: list[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:

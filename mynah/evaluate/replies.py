@@ -34,10 +34,14 @@ class Question:
     answer: str
     #: what the user said before
     history: tuple[str, ...] = ()
+    #: none of these may be in the reply
+    never: tuple[str, ...] = ()
 
 
 def read_questions(path: Path) -> list[Question]:
-    """Read JSON lines of {"question", "facts"} and optionally "intent", "answer" and "history", earlier messages.
+    """Read JSON lines of {"question", "facts"} and optionally "intent", "answer", "never" and "history".
+
+    `never` is what may not be said, `history` earlier messages.
 
     Raises:
         DataError: with file and line if a line is not such an object.
@@ -53,11 +57,12 @@ def read_questions(path: Path) -> list[Question]:
         try:
             value = json.loads(line)
             facts = tuple(str(fact) for fact in value["facts"])
-            if isinstance(value["facts"], str):
-                raise TypeError("facts is not a list")
+            never = tuple(str(fact) for fact in value.get("never", ()))
+            if isinstance(value["facts"], str) or isinstance(value.get("never"), str):
+                raise TypeError("facts are not in a list")
             history = tuple(str(text) for text in value.get("history", ()))
             intent, answer = value.get("intent", ""), value.get("answer", "")
-            questions.append(Question(value["question"], facts, intent, answer, history))
+            questions.append(Question(value["question"], facts, intent, answer, history, never))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise DataError(f'{path}:{number}: expected {{"question": ..., "facts": [...]}}') from None
     return questions

@@ -91,7 +91,7 @@ class Scorer:
         flat = [ids for n in some for ids in encoded[n]]
         said = iter(state.score(logits[torch.tensor(rows, device=logits.device)], flat))
         for n in some:
-            found[n] = [Likelihood(float(next(said).sum()), len(ids)) for ids in encoded[n]]
+            found[n] = [Likelihood(float(next(said)[0].sum()), len(ids)) for ids in encoded[n]]
 
     def _prompt(self, history: Sequence[Message]) -> list[int]:
         context = min(self.model.config.context_length - self.scored, HISTORY_TOKENS)

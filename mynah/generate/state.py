@@ -121,35 +121,50 @@ class DecodingState:
         return list(torch.split(logits, counts))
 
     @torch.inference_mode()
-    def score(self, logits: Tensor, new: Sequence[Sequence[int]]) -> list[Tensor]:
-        """Read tokens in every row; return the log-probability of each, (T,) for each row, float32.
+    def score(self, logits: Tensor, new: Sequence[Sequence[int]]) -> list[tuple[Tensor, Tensor]]:
+        """Return how likely tokens are that every row might go on with, and which of them are the likeliest.
+
+        The state is spent by it: what follows the last tokens is not asked for, so these are not read.
 
         Args:
             logits: (B, V) after what was read before.
             new: one token or more for each row.
 
+        Returns:
+            For each row, (T,) log-probabilities, float32, and (T,) bool, whether no token was likelier.
+
         Raises:
             ConfigError: as `append`.
         """
         assert len(new) == len(self.tokens) == len(logits)
-        self._check(new, self.lengths)
-        before = self.lengths
-        self._make_room(len(new), max(before, default=0) + max(map(len, new), default=0))
-        hidden = self._hidden(0, new)  # (B, T, C)
+        self._check(new, [length - 1 for length in self.lengths])  # the last ones are not read
         device = self._store.device
-        first = logits.log_softmax(dim=-1)[range(len(new)), [row[0] for row in new]]
-        # What stands after each token but the last says how likely the next one was.
-        where = [(row, at) for row, tokens in enumerate(new) for at in range(len(tokens) - 1)]
-        found = [first[:, None]]
-        for some in range(0, len(where), piece := rows_at_once(self.model.config.vocab_size, device.type)):
-            rows, places = zip(*where[some : some + piece], strict=True)
-            wanted = torch.tensor([new[row][at + 1] for row, at in where[some : some + piece]], device=device)
-            known = self._log_probs_at([(row, before[row] + at) for row, at in where[some : some + piece]])
-            logits = self.model.logits(hidden[list(rows), list(places)], known).float()  # (n, V)
-            found.append(logits.gather(1, wanted[:, None]) - logits.logsumexp(dim=-1, keepdim=True))
-        later = torch.cat(found[1:])[:, 0] if where else first[:0]
-        parts = torch.split(later, [len(tokens) - 1 for tokens in new])
-        return [torch.cat((first[row : row + 1], part)) for row, part in enumerate(parts)]
+        found = [_judged(logits, [row[0] for row in new])]
+        longer = [row for row, tokens in enumerate(new) if len(tokens) > 1]
+        where: list[tuple[int, int]] = []
+        if longer:
+            self.keep(longer)
+            read = [new[row][:-1] for row in longer]
+            before = self.lengths
+            self._make_room(len(read), max(before) + max(map(len, read)))
+            hidden = self._hidden(0, read)  # (rows that are longer, T, C)
+            where = [(row, at) for row, tokens in enumerate(read) for at in range(len(tokens))]
+            for some in range(
+                0, len(where), piece := rows_at_once(self.model.config.vocab_size, device.type)
+            ):
+                places = where[some : some + piece]
+                known = self._log_probs_at([(row, before[row] + at) for row, at in places])
+                rows, columns = zip(*places, strict=True)
+                after = self.model.logits(hidden[list(rows), list(columns)], known).float()  # (n, V)
+                found.append(_judged(after, [new[longer[row]][at + 1] for row, at in places]))
+        log_probs, hits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        # Behind the first tokens of all rows stand the others, row by row.
+        later = [len(tokens) - 1 for tokens in new]
+        apart = zip(*(torch.split(one[len(new) :], later) for one in (log_probs, hits)), strict=True)
+        return [
+            (torch.cat((log_probs[row, None], more)), torch.cat((hits[row, None], also)))
+            for row, (more, also) in enumerate(apart)
+        ]
 
     @torch.inference_mode()
     def keep(self, rows: Sequence[int]) -> None:
@@ -318,6 +333,13 @@ class DecodingState:
         known = {row: prior.contexts(np.array(self.tokens[row])) for row in {row for row, _ in places}}
         after = np.stack([known[row][:, at] for row, at in places], axis=1)
         return torch.from_numpy(prior.log_probs(after)).to(self._store.device)
+
+
+def _judged(logits: Tensor, tokens: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Return (n,) log-probabilities of tokens after (n, V) logits, and (n,) whether they are the likeliest."""
+    wanted = torch.tensor(tokens, device=logits.device)
+    log_probs = logits.gather(1, wanted[:, None])[:, 0] - logits.logsumexp(dim=-1)
+    return log_probs, logits.argmax(dim=-1) == wanted
 
 
 @dataclass

@@ -30,6 +30,7 @@ from mynah.plan.pairs import plan_pairs
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.plan.speed import products_speed
 from mynah.plan.times import Ahead
+from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet
 from mynah.tokenizer.examples import encoded_records
 from mynah.train.config import TrainConfig
@@ -53,8 +54,16 @@ TYPICAL_REPLY = 40
 
 def plan_of(build: Build) -> Plan:
     """Return what was planned."""
-    path = build.paths.plan
-    return Plan.from_json(artifacts.read_json(path), str(path))
+    return plan_of_run(build.paths)
+
+
+def plan_of_run(paths: RunPaths) -> Plan:
+    """Return what was planned for a run.
+
+    Raises:
+        ArtifactError: if it is missing or damaged.
+    """
+    return Plan.from_json(artifacts.read_json(paths.plan), str(paths.plan))
 
 
 def _ahead(build: Build) -> Ahead:

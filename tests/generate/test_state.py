@@ -324,8 +324,9 @@ def test_scores_are_those_of_the_whole_text(changes: dict[str, object]) -> None:
     logits = state.add(prompts[:2])
     state.keep([0, 1, 0])
     scores = state.score(logits[[0, 1, 0]], added)
-    for prompt, more, said in zip(prompts, added, scores, strict=True):
-        expected = [
-            float(whole(model, prompt + more[:n]).log_softmax(dim=-1)[token]) for n, token in enumerate(more)
-        ]
+    for prompt, more, (said, likeliest) in zip(prompts, added, scores, strict=True):
+        after = [whole(model, prompt + more[:n]) for n in range(len(more))]
+        expected = [float(row.log_softmax(dim=-1)[token]) for row, token in zip(after, more, strict=True)]
         assert said.tolist() == pytest.approx(expected, abs=1e-4)
+        hits = [int(row.argmax()) == token for row, token in zip(after, more, strict=True)]
+        assert likeliest.tolist() == hits

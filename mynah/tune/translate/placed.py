@@ -39,7 +39,7 @@ def read(
     """Return the log-probability of each token that is said after each prompt."""
     state = DecodingState(model)
     logits = state.add(prompts)
-    return [part.tolist() for part in state.score(logits, said)]
+    return [log_probs.tolist() for log_probs, _ in state.score(logits, said)]
 
 
 class Placer:

@@ -1,0 +1,91 @@
+"""What is wrong with a network: units that answer to nothing, replies without end, knowledge that was lost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mynah.diagnose.findings import Finding
+from mynah.generate.chat import chat_request
+from mynah.generate.engine import generate_all, room_for
+from mynah.generate.settings import SamplingConfig
+from mynah.model.transformer import Block, Transformer
+from mynah.tokenizer.dataset import TokenSet
+from mynah.tokenizer.tokenizer import Tokenizer
+
+#: Tokens that units are watched on, and the share of them that may be dead.
+_WATCHED, _DEAD = 4096, 0.2
+#: A unit is dead if it never reaches this share of what units of its block reach on average.
+_NEVER = 1e-3
+#: Share of replies that may run on.
+_RUN_ON = 0.4
+#: A general text may take so much more after fine-tuning.
+_FORGOTTEN = 0.1
+
+
+@torch.inference_mode()
+def dead_units(model: Transformer, data: TokenSet) -> Finding | None:
+    """Find hidden units of MLPs that no token moves."""
+    rows = data.tokens[:_WATCHED].astype(np.int64)
+    width = min(model.config.context_length, 256)
+    rows = rows[: len(rows) // width * width].reshape(-1, width) if len(rows) >= width else rows[None]
+    if rows.size < 256 or model.prior is not None:
+        return None
+    highest: list[Tensor] = []
+    blocks = [block for block in model.blocks if isinstance(block, Block)]
+
+    def watch(_: Any, given: tuple[Tensor]) -> None:
+        highest.append(given[0].abs().flatten(0, -2).amax(0).float())
+
+    hooks = [block.mlp.down.register_forward_pre_hook(watch) for block in blocks]
+    try:
+        model(torch.from_numpy(rows).to(model.device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    shares = [float((one <= _NEVER * one.mean()).float().mean()) for one in highest]
+    share = sum(shares) / len(shares)
+    if share < _DEAD:
+        return None
+    return Finding(
+        "dead_units", {"share": share, "tokens": f"{rows.size:,}", "block": int(np.argmax(shares)) + 1}
+    )
+
+
+def does_not_stop(
+    model: Transformer, tokenizer: Tokenizer, asked: Sequence[tuple[Sequence[Any], str]], most: int
+) -> Finding | None:
+    """Ask for replies and see whether they end.
+
+    Args:
+        model: in evaluation mode.
+        tokenizer: its own.
+        asked: histories, and what was replied.
+        most: tokens of a reply that is cut off; fewer where the context is short.
+    """
+    lengths = [len(tokenizer.encode(reply)) for _, reply in asked]
+    if len(asked) < 4:
+        return None
+    usual = int(np.median(lengths))
+    config = SamplingConfig(max_tokens=max(most, 4 * usual, max(lengths) + 8))
+    requests = [chat_request(model, tokenizer, history, config, cut=True)[0] for history, _ in asked]
+    replies = generate_all(model, requests)
+    run_on = [len(ids) >= room_for(model, one) for ids, one in zip(replies, requests, strict=True)]
+    if sum(run_on) < _RUN_ON * len(asked):
+        return None
+    return Finding("does_not_stop", {"count": sum(run_on), "asked": len(asked), "usual": usual})
+
+
+def forgetting(general: Mapping[str, Any] | None, rate: float) -> Finding | None:
+    """Find what fine-tuning has cost of what an open base knew, as the evaluation of a run has it."""
+    if not general or not general.get("before"):
+        return None
+    before, after = float(general["before"]), float(general["after"])
+    more = after / before - 1
+    if more < _FORGOTTEN:
+        return None
+    return Finding("forgetting", {"before": before, "after": after, "more": more, "half": rate / 2})

@@ -1,0 +1,1 @@
+"""Benchmarks: files of questions, read, asked and scored."""
