@@ -122,6 +122,11 @@ class RunPaths:
         return self.directory / "unanswered.jsonl"
 
     @property
+    def findings(self) -> Path:
+        """What was found wrong with it."""
+        return self.stage("diagnose") / "findings.json"
+
+    @property
     def ngram_model(self) -> Path:
         """The n-gram model that every network is shown beside."""
         return self.stage("ngram") / "model.ng"

@@ -17,7 +17,7 @@ LAYERS = {
     "ngram": 2, "model": 2, "retrieval": 2,
     "train": 3, "generate": 3, "plan": 3, "interop": 3,
     "tune": 4, "evaluate": 4,
-    "answers": 5, "explain": 5, "privacy": 5,
+    "answers": 5, "diagnose": 5, "explain": 5, "privacy": 5,
     "serve": 6,
     "report": 7, "pipeline": 8, "api": 9, "classifier": 9, "translator": 10, "chatbot": 10, "cli": 11, "__main__": 12,
 }  # fmt: skip

@@ -131,11 +131,15 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console = Console()
-    if not console.is_terminal:
-        console.width = 140
-    console.print(table, markup=False)
-    console.print()
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    with console.capture() as drawn:
+        console.print(table, markup=False)
+    print("\n".join(line.rstrip() for line in drawn.get().split("\n")))
+
+
+def _of(first: str, verdict: str) -> str:
+    """Say how the first model stands against another."""
+    return f"{first} is {verdict}" if "with" in verdict else f"{verdict} from {first}"
 
 
 def _show_texts(found: Comparison) -> None:
@@ -155,7 +159,7 @@ def _show_texts(found: Comparison) -> None:
                     f"{scores.perplexity:.1f}",
                     f"{figures['accuracy']:.1%}",
                     f"{figures['accuracy_5']:.1%}" if figures["accuracy_5"] is not None else "",
-                    f"{found.models[0].name} is {against.verdict}" if against is not None else "",
+                    _of(found.models[0].name, against.verdict) if against is not None else "",
                 ]
             )
         if rows:
@@ -226,7 +230,7 @@ def _show_benchmarks(outcomes: Sequence[Sequence[Outcome]], names: Sequence[str]
                     f"{outcome.interval.low:.1%} to {outcome.interval.high:.1%}",
                     f"{outcome.chance:.0%}" if outcome.chance is not None else "",
                     more,
-                    f"{names[0]} is {against}" if against else "",
+                    _of(names[0], against) if against else "",
                 ]
             )
     if len(outcomes) > 1:

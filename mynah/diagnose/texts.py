@@ -11,6 +11,7 @@ import numpy as np
 from mynah.data.dedup.config import DuplicateConfig
 from mynah.data.dedup.duplicates import band_keys, fingerprint
 from mynah.data.records import Record
+from mynah.data.split.identity import asked
 from mynah.diagnose.findings import Finding
 from mynah.evaluate.language_model import score_ngram, summarise
 from mynah.ngram.config import NGramConfig
@@ -43,16 +44,17 @@ _SHARES = (0.25, 0.5, 1.0)
 
 
 def repeated_across_the_split(train: Iterable[Record], held_out: Sequence[Record]) -> Finding | None:
-    """Find held-out records that stand in the training part, but for case and white space, or nearly so.
+    """Find held-out records that stand in the training part, but for case and white space, or what is asked in them.
 
-    What stands in both for a reason, short turns that everybody says, does not count.
+    As where records are held out, that they are replied to alike does not count; nor does what everybody says, short
+    texts.
     """
     long = [record for record in held_out if sum(map(len, record.texts)) >= _SHORTEST]
     if not long:
         return None
     config = DuplicateConfig()
     prints = {fingerprint(record) for record in long}
-    keys = band_keys(["\n".join(record.texts) for record in long], config)
+    keys = band_keys(list(map(_long_asked, long)), config)
     wanted = set(keys.ravel().tolist()) - {0}
     found: set[bytes] = set()
     near: set[int] = set()
@@ -64,7 +66,7 @@ def repeated_across_the_split(train: Iterable[Record], held_out: Sequence[Record
     for record in train:
         if (print_ := fingerprint(record)) in prints:
             found.add(print_)
-        batch.append("\n".join(record.texts))
+        batch.append(_long_asked(record))
         if len(batch) == 2_000:
             look(batch)
             batch = []
@@ -79,6 +81,12 @@ def repeated_across_the_split(train: Iterable[Record], held_out: Sequence[Record
         return None
     values = {"count": len(alike), "held_out": len(held_out), "share": share}
     return Finding("duplicates", values, places=tuple(record.place for record in alike[:10]))
+
+
+def _long_asked(record: Record) -> str:
+    """Return what is asked, or nothing of what many ask in the same words."""
+    text = asked(record)
+    return text if len(text) >= _SHORTEST else ""
 
 
 def template_in_text(records: Iterable[Record]) -> Finding | None:

@@ -34,7 +34,7 @@ class Difference:
 
     @property
     def verdict(self) -> str:
-        """In a few words, of the first against the second, where less is better."""
+        """What can be said of the first against the second, where less is better."""
         if self.p >= SURE:
             return "cannot be told apart"
         return f"{'better' if self.mean < 0 else 'worse'} with p < {SURE if self.p > 0.001 else 0.001}"

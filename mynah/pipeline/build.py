@@ -23,6 +23,7 @@ from mynah.pipeline.beside_stage import BESIDE, check_beside
 from mynah.pipeline.classify_several import EVALUATION
 from mynah.pipeline.classify_stage import CLASSIFY, is_classified
 from mynah.pipeline.data_stages import CLEAN, COLLECT, SPLIT
+from mynah.pipeline.diagnose_run import DIAGNOSE
 from mynah.pipeline.model_stages import EVALUATE, PRETRAIN, TUNE
 from mynah.pipeline.pairs_stage import PAIRS, is_paired
 from mynah.pipeline.plan_stage import PLAN
@@ -40,8 +41,9 @@ from mynah.tokenizer.tokenizer import Tokenizer
 from mynah.tune.translate.glossary import read_glossary
 
 #: The stages of every task, in order; then those of classification, and those of a network that talks, translates or
-#: writes.
+#: writes; and what is done of every task at the end.
 _DATA = (COLLECT, CLEAN, SPLIT)
+_END = (DIAGNOSE,)
 _CLASSES: tuple[Stage, ...] = (CLASSIFY,)
 _NETWORK: tuple[Stage, ...] = (
     BASE,
@@ -60,7 +62,7 @@ _NETWORK: tuple[Stage, ...] = (
     BESIDE,
 )
 #: All stages.
-STAGES: tuple[Stage, ...] = (*_DATA, *_CLASSES, *_NETWORK)
+STAGES: tuple[Stage, ...] = (*_DATA, *_CLASSES, *_NETWORK, *_END)
 #: Records that are looked at to tell the task.
 LOOKED_AT = 1000
 
@@ -71,7 +73,7 @@ def build(
     directory: Path | str,
     reporter: Reporter | None = None,
     ask: Ask | None = None,
-    until: str = BESIDE.name,
+    until: str = DIAGNOSE.name,
 ) -> dict[str, Any]:
     """Run every stage that is not done yet; return the evaluation.
 
@@ -119,7 +121,7 @@ def build(
             classifies = made.task == "classify"
             for stage in _NETWORK if classifies else _CLASSES:  # what another task left here
                 stages.remove(stage.name)
-            wanted = _CLASSES if classifies else _NETWORK
+            wanted = (*(_CLASSES if classifies else _NETWORK), *_END)
             whole = last == len(STAGES) - 1  # a stage of one task is the end of no other
             _run(
                 made, [s for s in wanted if whole or (STAGES[last] in wanted and names.index(s.name) <= last)]

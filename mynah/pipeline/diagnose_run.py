@@ -39,10 +39,8 @@ from mynah.train.config import TrainConfig
 from mynah.train.metrics import METRICS
 from mynah.train.rates import passes_over, rates
 
-#: Of a run, findings as a list.
-FINDINGS = "findings.json"
 #: Held-out prompts that are asked, and tokens that are read.
-PROMPTS, TOKENS = 12, 20_000
+PROMPTS, TOKENS = 8, 20_000
 #: Records whose text is looked at for signs of a template, and for how a tokenizer cuts it.
 LOOKED_AT = 20_000
 #: A label in so many hundred may be doubtful.
@@ -127,12 +125,16 @@ def _config(paths: RunPaths, phase: str) -> TrainConfig | None:
 
 
 def _underfitting(evaluation: dict[str, Any], phases: list[Phase]) -> Iterator[Finding]:
-    verdict = evaluation.get("verdict")
-    if verdict and not verdict["beats_ngram"] and phases:
-        values = {
-            "network": verdict["network_bpb"], "ngram": verdict["ngram_bpb"], "minutes": 4 * phases[0].minutes,
-        }  # fmt: skip
-        yield Finding("underfitting", values)
+    """Find a network that is worse than counting: on replies, where these are what was learned last."""
+    if not evaluation or not phases:
+        return
+    chat, ngram = (evaluation.get("chat") or {}).get("replies"), evaluation["ngram"]
+    network = chat["bpb"] if chat else evaluation["verdict"]["network_bpb"]
+    counted = ngram["replies"]["bpb"] if chat else evaluation["verdict"]["ngram_bpb"]
+    if network > counted:
+        yield Finding(
+            "underfitting", {"network": network, "ngram": counted, "minutes": 4 * phases[0].minutes}
+        )
 
 
 def _stopping(paths: RunPaths, opened: Run) -> Finding | None:
@@ -184,7 +186,7 @@ def _labels(paths: RunPaths) -> Iterator[Finding]:
 def _diagnose(build: Build, out: Path) -> Counts:
     with torch.inference_mode():
         found = diagnose(build.paths.directory, build.recipe.device)
-    artifacts.write_json(out / FINDINGS, [finding.to_json() for finding in found])
+    artifacts.write_json(out / build.paths.findings.name, [finding.to_json() for finding in found])
     return {"findings": [finding.name for finding in found]}
 
 

@@ -11,6 +11,7 @@ from mynah.report.class_words import CLASS_WORDS
 from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
+from mynah.report.first_screen import next_steps
 from mynah.report.run_report import timings_table
 from mynah.report.style import report_page
 from mynah.report.words import WORDS
@@ -32,6 +33,7 @@ def write_class_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> N
     result = artifacts.read_json(paths.classifier / "evaluation.json")
     sections = [
         _verdict(result),
+        f'<div class="first"><section>{next_steps(paths)}</section></div>',
         _ways(about, result),
         _classes(about, result),
         _confused(about, result),

@@ -47,7 +47,8 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], words: int = 1, ki
         marks = ["" if i < words else " class=n" for i in range(len(cells))]
         return "<tr>" + "".join(f"<{tag}{m}>{c}</{tag}>" for m, c in zip(marks, cells, strict=True))
 
-    return f'<table class="{kind}">{row(head, "th")}{"".join(row(r, "td") for r in rows)}</table>'
+    cells = row(head, "th") + "".join(row(r, "td") for r in rows)
+    return f'<div class="table"><table class="{kind}">{cells}</table></div>'
 
 
 def _sources(sources: Sequence[Source], left_out: Sequence[tuple[str, str]]) -> str:

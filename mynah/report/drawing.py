@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 
-def svg_of(draw: Callable[[Any], None], height: float) -> str:
-    """Return a chart as an SVG element, 7.5 inches wide; equal calls give equal bytes.
+def svg_of(draw: Callable[[Any], None], height: float, width: float = 7.5) -> str:
+    """Return a chart as an SVG element; equal calls give equal bytes.
 
     Args:
         draw: draws on the `matplotlib.axes.Axes` that it is given.
         height: inches.
+        width: inches.
     """
     from matplotlib import rc_context
     from matplotlib.figure import Figure
@@ -21,7 +22,7 @@ def svg_of(draw: Callable[[Any], None], height: float) -> str:
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "mynah"}), warnings.catch_warnings():
         # Text stays text: the browser has the characters that the font here has not.
         warnings.filterwarnings("ignore", message="Glyph")
-        figure = Figure(figsize=(7.5, height))
+        figure = Figure(figsize=(width, height))
         axes = figure.subplots()
         draw(axes)
         axes.spines[["top", "right"]].set_visible(False)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import html
 import json
+import shlex
 from functools import partial
 from typing import Any
 
 from mynah import artifacts
 from mynah.artifacts import read_manifest
+from mynah.data.sources import SOURCES
 from mynah.report.answers import describe_answers
 from mynah.report.data_page import table
 from mynah.report.data_report import describe_data
 from mynah.report.data_words import bilingual
 from mynah.report.drawing import svg_of
+from mynah.report.first_screen import first_screen
 from mynah.report.style import report_page
 from mynah.report.words import WORDS
 from mynah.stages import RunPaths
@@ -28,17 +31,18 @@ def write_report(paths: RunPaths, timings: dict[str, dict[str, Any]]) -> None:
     summary, described = describe_data(paths.directory)
     artifacts.write_json(paths.directory / "data.json", summary)
     sections = [
-        _verdict(paths),
-        _data(paths, described),
+        first_screen(paths),
         describe_answers(paths, _evaluation(paths).get("questions", {}).get("lookups")),
         _scores(paths),
         _questions(paths),
+        _samples(paths),
+        curves(paths),
         _preferences(paths),
         long_rows(paths),
-        curves(paths),
-        _samples(paths),
+        _data(paths, described),
         _plan(paths),
         timings_table(timings),
+        _again(paths),
     ]
     artifacts.write_text(paths.report, report_page(paths.directory.name, sections))
 
@@ -95,7 +99,7 @@ def _data(paths: RunPaths, described: str) -> str:
         [_w("held_out"), f"{parts['held_out']:,}"],
         [_w("tokens"), f"{tokens['train']['tokens']:,}"],
     ]
-    details = f"<details open><summary>{_w('data_details')}</summary>{described}</details>"
+    details = f"<details><summary>{_w('data_details')}</summary>{described}</details>"
     return f"<h2>{_w('data')}</h2>{table([_w('what'), _w('count')], rows)}{details}"
 
 
@@ -139,7 +143,7 @@ def _scores(paths: RunPaths) -> str:
         if model[why]
     )
     return (
-        f"<h2>{_w('scores')}</h2><p>{told}</p>{table(head, main, words=2)}{left_out}"
+        f"<h2>{_w('scores')}</h2>{_verdict(paths)}<p>{told}</p>{table(head, main, words=2)}{left_out}"
         f"<details><summary>{_w('by_order')}</summary>{orders}</details>"
     )
 
@@ -276,3 +280,12 @@ def timings_table(timings: dict[str, dict[str, Any]]) -> str:
     rows.append([_w("total"), f"{total:.1f} s", ""])
     head = [_w("stage"), _w("time"), _w("memory")]
     return f"<h2>{_w('timings')}</h2>{table(head, rows)}"
+
+
+def _again(paths: RunPaths) -> str:
+    """Say how the run is made again."""
+    sources = artifacts.read_json(paths.stage("collect") / SOURCES)["sources"]
+    files = " ".join(sorted({shlex.quote(str(source["file"])) for source in sources})[:6])
+    command = f"mynah build {files} --recipe {shlex.quote(str(paths.recipe))}"
+    said = _w("again", command=command, seed=str(read_manifest(paths.stage("collect")).seed))
+    return f"<h2>{_w('reproduce')}</h2><p>{said}</p>"

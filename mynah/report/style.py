@@ -18,6 +18,13 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .verdict{padding:.8rem 1rem;border-left:4px solid #2b7a4b;background:#f0f7f2}
 .verdict.bad{border-color:#b4552d;background:#fbf3ee}
 .talk td{white-space:pre-wrap}
+.first{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(18rem,100%),1fr));gap:1rem}
+.first section{border:1px solid #ddd;border-radius:.5rem;padding:.2rem 1rem .8rem}
+.first h2{margin-top:.8rem;border:0;font-size:1.1rem}
+.finding{border-left:4px solid #b4552d;padding-left:.8rem}
+.lights{width:16rem;background:none}
+summary{cursor:pointer}
+.table{overflow-x:auto}
 small{color:#666}
 svg{max-width:100%;height:auto}
 body.zh .en,body:not(.zh) .zh{display:none}
@@ -26,6 +33,8 @@ button{float:right}
 body{color:#ddd;background:#181a1b}
 td,th{border-color:#333}
 .verdict{background:#1c2a21}
+.first section{border-color:#333}
+svg.lights{background:none}
 .verdict.bad{background:#2e211a}
 svg{background:#fff}
 }

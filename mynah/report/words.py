@@ -107,7 +107,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "Of the runs of four tokens {repetition} stand in the same sample before; {distinct}. {copied} of the tokens "
         "stand in a run of ten that the training text holds, at most {longest} on end (mynah generate --no-copy N "
         "blocks such runs).",
-        "{repetition} 的四词元片段在同一样本中重复出现；{distinct}。{copied} 的词元处于训练文本中也有的连续十词元片段，"
+        "{repetition} 的四词元片段在同一样本中重复出现；{distinct}。{copied} "
+        "的词元处于训练文本中也有的连续十词元片段，"
         "最长 {longest} 个（mynah generate --no-copy N 可阻止照抄）。",
     ),
     "long": ("Longer than a row", "超出上下文长度的记录"),
@@ -124,7 +125,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "其中的回复不再学习（plan.tune.long = cut）。",
     ),
     "long_drop": (
-        "{count} of {records} records are longer than the {context} tokens of a row and are left out (plan.tune.long = "
+        "{count} of {records} records are longer than the {context} tokens of a row and are left out "
+        "(plan.tune.long = "
         "drop).",
         "{records} 条记录中有 {count} 条超过 {context} 个词元，未使用（plan.tune.long = drop）。",
     ),
@@ -135,6 +137,14 @@ WORDS: dict[str, tuple[str, str]] = {
     "plan": ("Why this model", "模型的选择"),
     "parameters": ("{count} parameters.", "{count} 个参数。"),
     "timings": ("Time and memory", "时间与内存"),
+    "reproduce": ("The same again", "重新得到同样的结果"),
+    "again": (
+        "{command} makes the same, to the same bits on the same kind of machine: the recipe beside this page holds "
+        "every "
+        "setting, the seed is {seed}, and each folder's manifest.json the hashes of what went in and came out.",
+        "{command} 会得到同样的结果（同类机器上逐位相同）：本页旁的配方含全部设置，种子为 {seed}，各目录的 "
+        "manifest.json 记录输入与输出的哈希。",
+    ),
     "stage": ("stage", "阶段"),
     "time": ("time", "时间"),
     "memory": ("peak memory", "内存峰值"),
@@ -173,7 +183,8 @@ ANSWERS: dict[str, tuple[str, str]] = {
     "reliability": (
         "Above: what is answered and what of it is wrong, for each threshold; the dot is the one that was chosen. "
         "Below: how often replies of about one probability are right; the expected calibration error is {ece}.",
-        "上图：各阈值下的回答比例与错误比例，圆点为所选阈值。下图：相近概率的回复有多少是对的；期望校准误差为 {ece}。",
+        "上图：各阈值下的回答比例与错误比例，圆点为所选阈值。下图：相近概率的回复有多少是对的；期望校准误差为 "
+        "{ece}。",
     ),
     "asked_known": (
         "Of {count} questions with known answers it answers {answered}, {right} of these with the right facts; to "
@@ -203,4 +214,60 @@ ANSWERS: dict[str, tuple[str, str]] = {
     "lookup_words": ("TF-IDF of words", "词 TF-IDF"),
     "lookup_characters": ("TF-IDF of characters", "字符 TF-IDF"),
     "lookup_bm25": ("BM25", "BM25"),
+}
+
+#: The first screen.
+FIRST: dict[str, tuple[str, str]] = {
+    "answers": ("What can it answer, and how surely?", "它能回答什么，有多确定？"),
+    "answered": (
+        "It answers {answered} of {count} held-out questions from the log, and {right} of these answers are right. "
+        "Of "
+        "{outside} messages that no log answers it stays silent on {silent}, and hands over.",
+        "在 {count} 个留出问题中，它依据日志回答 {answered}，其中 {right} 正确。"
+        "在 {outside} 条任何日志都答不了的消息中，{silent} 不作回答而转交人工。",
+    ),
+    "coverage_note": (
+        "The further right, the more it answers; the dot is where this bot stands (--wrong-at-most moves it).",
+        "越靠右回答得越多；圆点是本机器人所在的位置（可用 --wrong-at-most 移动）。",
+    ),
+    "never_sure": (
+        "It is sure of no reply: the log says too different things to alike questions. It hands over, or speaks in "
+        "the "
+        "network's own words.",
+        "没有足够确定的回复：日志对相似问题的回答差异太大。它会转交人工，或由网络自行回复。",
+    ),
+    "writes": (
+        "It goes on with text: it foresees {right} of the tokens of text that it has not read.",
+        "它续写文本：对没有读过的文本，能预见其中 {right} 的词元。",
+    ),
+    "simple": ("Is it better than simple things?", "它比简单的方法更好吗？"),
+    "better": (
+        "Yes: it needs {network} bits for each byte that it has not read; counting runs of {order} tokens needs "
+        "{ngram}.",
+        "是：未读过的文本每字节只需 {network} 比特；统计 {order} 元组需要 {ngram}。",
+    ),
+    "no_better": (
+        "No: it needs {network} bits for each byte that it has not read, and counting runs of {order} tokens needs "
+        "{ngram}.",
+        "否：未读过的文本每字节需 {network} 比特，而统计 {order} 元组只需 {ngram}。",
+    ),
+    "lookup": (
+        "Of {count} questions the network alone gets {network} right; looking up the most similar one, {lookup}.",
+        "在 {count} 个问题上，仅靠网络答对 {network}；查找最相似问题为 {lookup}。",
+    ),
+    "bars_note": ("On the same held-out text, from above:", "在同样的留出文本上，自上而下："),
+    "bar_ngram": ("counted n-grams", "n 元统计"),
+    "bar_untouched": ("the open base as it came", "原样的开放基座"),
+    "bar_base": ("the network after all text", "读完全部文本的网络"),
+    "bar_chat": ("this model", "本模型"),
+    "next": ("What to do next?", "接下来做什么？"),
+    "nothing_wrong": (
+        "Nothing is wrong that is looked for (mynah diagnose). What people ask and it cannot answer is the next "
+        "thing to "
+        "write: mynah chat --keep-unanswered, mynah unanswered.",
+        "没有发现所检查的问题（mynah diagnose）。下一步是补写人们问到而它答不了的内容："
+        "mynah chat --keep-unanswered，mynah unanswered。",
+    ),
+    "more": ("{count} more", "另有 {count} 项"),
+    "places": ("where", "位置"),
 }

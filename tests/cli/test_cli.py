@@ -75,7 +75,7 @@ def test_build_then_chat_then_generate(
     assert (tmp_path / "runs" / "chats" / "report.html").is_file()
     code, out, _ = mynah(*arguments, capsys=capsys)
     assert code == 0
-    assert out.count("already done") == 11
+    assert out.count("already done") == 12
 
     lines = iter(["Do you send a tent to Bonn?", "/reset", "  ", "/quit", "never read"])
     monkeypatch.setattr("builtins.input", lambda prompt: next(lines))

@@ -195,6 +195,8 @@ ROWS: dict[str, Row] = {
     "ngram convert": lambda place, out: [[place / "pens.ng", "-o", out / "pens.arpa"]],
     "ngram info": lambda place, out: [[place / "pens.ng"]],
     "chat": lambda place, out: [[place.run]],
+    "evaluate": lambda place, out: [[place.run, "--replies", "2"], [place.run, place / "text.txt"]],
+    "diagnose": lambda place, out: [[place.run]],
     "classify": lambda place, out: [[place / "classes", "The room was cold."]],
     "tune": lambda place, out: [[place / "chats.csv", "--show", "1", "--runs", out, "--base", "none"]],
     "translate": lambda place, out: [[place / "pairs", "dog"]],

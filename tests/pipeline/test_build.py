@@ -25,6 +25,7 @@ from mynah.stages import Silent
 
 STAGES = [
     "collect", "clean", "split", "tokenizer", "tokens", "ngram", "plan", "pretrain", "tune", "answers", "evaluate",
+    "diagnose",
 ]  # fmt: skip
 
 
@@ -84,11 +85,12 @@ def test_a_second_build_does_nothing_and_changes_rerun_what_follows(chats: Path,
         "tune",
         "answers",
         "evaluate",
+        "diagnose",
     ]
     assert ran(run([chats], directory, {"plan": {"tune": {"steps": 5}}, "sampling": {"top_k": 3}})) == [
         "evaluate"
     ]
-    assert ran(run([chats], directory)) == ["plan", "tune", "answers", "evaluate"]
+    assert ran(run([chats], directory)) == ["plan", "tune", "answers", "evaluate", "diagnose"]
     assert hashes(directory) == first  # the same inputs and settings give the same bytes
 
 
