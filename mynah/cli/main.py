@@ -63,6 +63,14 @@ mynah evaluate smollm2 letters.txt blimp/ lambada.jsonl
 mynah evaluate smollm2 mmlu/test/astronomy_test.csv --shots 5 --items 100
 mynah evaluate runs/shop --questions facts.jsonl --json""",
     ),
+    "explain": (
+        "mynah.cli.explain:explain",
+        "Explain why a model says what it says: token by token, and one token in depth.",
+        """mynah explain runs/shop "When do you open?"
+mynah explain runs/shop "When do you open?" -o why.html
+mynah explain runs/book "It was a dark and stormy" --at 3
+mynah explain smollm2 "The capital of France is" --reply Paris --against "The capital of Spain is\"""",
+    ),
     "diagnose": (
         "mynah.cli.diagnose:diagnose",
         "Find what is wrong with a run: its curves, its text, its network; and what to do next.",

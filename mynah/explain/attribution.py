@@ -6,7 +6,6 @@ T tokens, L layers, C width of the stream.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,45 +37,51 @@ class Integrated:
     steps: int
 
 
-def integrated_gradients(model: Transformer, tokens: Sequence[int], target: int) -> Integrated:
+def integrated_gradients(
+    model: Transformer, tokens: Sequence[int], target: int, baseline: Sequence[int]
+) -> Integrated:
     """Attribute the logit of a token after a text to the text's tokens (Sundararajan et al. 2017).
 
-    The path goes in a straight line from the mean of each table to what stands there for the tokens; steps are doubled
-    until the attributions sum to the difference of the logits within 1 % (completeness, section 3).
+    The path goes in a straight line from what the tables of tokens hold for another text to what they hold for this
+    one; steps are doubled until the attributions sum to the difference of the logits within 1 % (completeness,
+    section 3).
 
     Args:
         model: in evaluation mode, its weights as they were trained.
-        tokens: the text.
+        tokens: (T,) the text.
         target: the token whose logit it is.
+        baseline: (T,) a text that says nothing in particular.
 
     Raises:
         ConfigError: if the text is empty or too long.
     """
     check_plain(model, tokens)
+    assert len(baseline) == len(tokens)
     if model.dtype != torch.float32:  # gradients in few digits do not sum to anything
         raise ConfigError("gradients are taken in float32; open the model so: dtype=torch.float32")
     steps = STEPS
     while True:
-        found = _along_path(model, tokens, target, steps)
+        found = _along_path(model, tokens, target, baseline, steps)
         if found.missing <= COMPLETE or steps >= MOST_STEPS:
             return found
         steps *= 2
 
 
-def _along_path(model: Transformer, tokens: Sequence[int], target: int, steps: int) -> Integrated:
+def _along_path(
+    model: Transformer, tokens: Sequence[int], target: int, baseline: Sequence[int], steps: int
+) -> Integrated:
     tables = [table for table in (model.embed, model.value_embed, model.bigram_embed) if table is not None]
     places, weights = np.polynomial.legendre.leggauss(steps)
     shares = torch.tensor((places + 1) / 2, dtype=torch.float32, device=model.device)
     total = torch.zeros(len(tokens))
-    ends = [
-        float(_logit(model, tokens, target, torch.tensor([end], device=model.device), tables)[0])
-        for end in (0.0, 1.0)
-    ]
+    both = torch.tensor([0.0, 1.0], device=model.device)
+    with torch.no_grad():
+        ends = _logit(model, tokens, baseline, target, both, tables, []).tolist()
     for begin in range(0, steps, _ROWS):
         share = shares[begin : begin + _ROWS]
         inputs: list[tuple[Tensor, Tensor]] = []
         with torch.enable_grad():
-            logit = _logit(model, tokens, target, share, tables, inputs)
+            logit = _logit(model, tokens, baseline, target, share, tables, inputs)
             gradients = torch.autograd.grad(logit.sum(), [given for given, _ in inputs])
         weight = torch.tensor(weights[begin : begin + _ROWS] / 2, dtype=torch.float32, device=model.device)
         for gradient, (_, way) in zip(gradients, inputs, strict=True):
@@ -89,38 +94,38 @@ def _along_path(model: Transformer, tokens: Sequence[int], target: int, steps: i
 def _logit(
     model: Transformer,
     tokens: Sequence[int],
+    baseline: Sequence[int],
     target: int,
     shares: Tensor,
     tables: Sequence[nn.Embedding],
-    inputs: list[tuple[Tensor, Tensor]] | None = None,
+    inputs: list[tuple[Tensor, Tensor]],
 ) -> Tensor:
-    """Return (N,) logits where what tables hold for the tokens is so far on its way from their mean.
+    """Return (N,) logits where what tables hold for the tokens is so far on its way from what they hold for others.
 
     Args:
         model: the network.
         tokens: (T,).
+        baseline: (T,), where the way begins.
         target: whose logit.
-        shares: (N,) 0: the mean, 1: the tokens'.
+        shares: (N,) 0: the baseline, 1: the tokens.
         tables: whose rows stand for tokens.
         inputs: gets, of each table, the (N, T, C) rows, which ask for a gradient, and the way (T, C) to them.
     """
 
-    def on_the_way(table: nn.Embedding, _: Any, rows: Tensor) -> Tensor:
-        mean = table.weight.detach().mean(dim=0)
-        way = (rows[:1] - mean).detach()
-        given = mean + shares[:, None, None] * way
-        if inputs is not None:
-            given = given.detach().requires_grad_()
-            inputs.append((given, way))
+    def on_the_way(_: nn.Module, __: Any, rows: Tensor) -> Tensor:
+        begin, end = rows[0].detach(), rows[-1].detach()
+        given = (begin + shares[:, None, None] * (end - begin)).requires_grad_()
+        inputs.append((given, end - begin))
         return given
 
-    with ExitStack() as stack:
-        stack.enter_context(hooked(*(table.register_forward_hook(on_the_way) for table in tables)))
-        if inputs is None:
-            stack.enter_context(torch.no_grad())
-        rows = torch.tensor([list(tokens)] * len(shares), device=model.device)
+    # The tables are asked for the baseline first and for the tokens last; what stands between is as many rows.
+    rows = torch.tensor([list(baseline), *([list(tokens)] * (len(shares) - 1))], device=model.device)
+    if len(rows) == 1:
+        rows = torch.tensor([list(baseline), list(tokens)], device=model.device)
+        shares = shares.repeat(2)
+    with hooked(*(table.register_forward_hook(on_the_way) for table in tables)):
         hidden = model(rows)[:, -1:]
-        return torch.stack([_one_logit(model, hidden[n : n + 1], tokens, target) for n in range(len(shares))])
+    return torch.stack([_one_logit(model, hidden[n : n + 1], tokens, target) for n in range(len(shares))])
 
 
 def _one_logit(model: Transformer, hidden: Tensor, tokens: Sequence[int], target: int) -> Tensor:
@@ -180,10 +185,7 @@ def patch(
         ConfigError: if they are not of one length, or too long.
     """
     check_plain(model, clean)
-    if len(clean) != len(other):
-        raise ConfigError(
-            f"the texts have {len(clean)} and {len(other)} tokens; expected as many: exchange a word for one of a token"
-        )
+    check_as_long(clean, other)
     T, blocks, held = len(clean), blocks_of(model), list[Tensor]()
     points = [model.at_embedding, *(block.at_stream for block in blocks)]
     with hooked(*(point.register_forward_hook(lambda _, __, x: held.append(x)) for point in points)):

@@ -15,6 +15,7 @@ from mynah.explain.trace import contributions, logit_lens, rollout, surprise, tr
 from mynah.model.transformer import Transformer
 
 TOKENS = [3, 17, 4, 9, 22, 8, 41, 3, 17]
+NOTHING = [3, 2, 2, 9, 2, 2, 2, 3, 2]
 
 
 def uncapped(model: Transformer, logit: float) -> float:
@@ -75,7 +76,7 @@ def test_surprise_is_what_a_token_costs() -> None:
 @pytest.mark.parametrize("parts", PARTS)
 def test_attributions_are_complete(parts: dict[str, Any]) -> None:
     model = small(**parts)
-    found = integrated_gradients(model, TOKENS, 5)
+    found = integrated_gradients(model, TOKENS, 5, NOTHING)
     assert found.missing <= 0.01
     assert sum(found.tokens) == pytest.approx(found.difference, rel=0.011)
     assert len(found.tokens) == len(TOKENS)
@@ -87,7 +88,7 @@ def test_attributions_find_the_token_that_decides() -> None:
     model = small(n_layer=1, positions="learned")
     with torch.no_grad():
         model.blocks[0].attention.out.weight.zero_()  # type: ignore[union-attr, operator]
-    found = integrated_gradients(model, TOKENS, 5)
+    found = integrated_gradients(model, TOKENS, 5, NOTHING)
     assert abs(found.tokens[-1]) > 0.99 * sum(map(abs, found.tokens))
 
 
@@ -130,4 +131,4 @@ def test_what_cannot_be_explained() -> None:
     with pytest.raises(ConfigError, match="expected as many"):
         patch(model, [1, 2], [1], 3, 4)
     with pytest.raises(ConfigError, match="in float32"):
-        integrated_gradients(small().bfloat16(), TOKENS, 5)
+        integrated_gradients(small().bfloat16(), TOKENS, 5, NOTHING)
