@@ -216,6 +216,14 @@ def patch(
     return (found - worst) / (way if abs(way) > 1e-6 else 1.0), best, worst
 
 
+def check_as_long(clean: Sequence[int], other: Sequence[int]) -> None:
+    """Raise ConfigError if two texts cannot be compared place by place."""
+    if len(clean) != len(other):
+        raise ConfigError(
+            f"the texts have {len(clean)} and {len(other)} tokens; expected as many: exchange a word for one of as many"
+        )
+
+
 def _difference(
     model: Transformer, hidden: Tensor, tokens: Sequence[int], wanted: int, instead: int
 ) -> float:
