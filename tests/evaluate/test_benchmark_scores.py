@@ -17,6 +17,7 @@ from mynah.evaluate.benchmark.files import read_benchmark
 from mynah.evaluate.benchmark.items import Benchmark, Choosing, GoingOn, Programming, Writing
 from mynah.evaluate.benchmark.likelihood import Likely, encode_pair, log_likelihoods, score_tokens
 from mynah.evaluate.benchmark.programs import passes
+from mynah.generate.state import DecodingState
 from mynah.model.config import ModelConfig
 from mynah.model.transformer import Transformer
 from mynah.model.weights import new_model
@@ -63,6 +64,40 @@ def test_a_space_belongs_to_the_word_behind_it(tokenizer: Tokenizer) -> None:
     one, other = (encode_pair(tokenizer, *pair) for pair in (("the cat", " sat"), ("the cat ", "sat")))
     assert one == other
     assert encode_pair(tokenizer, "", "the")[0] == [tokenizer.control.bos]
+
+
+def test_what_all_texts_begin_with_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = small(context_length=64)
+    begin = [n % 40 for n in range(30)]
+    pairs = [([*begin, n], [n + 1, 3]) for n in range(5)] + [([*begin, 7, 8, 9], [2])]
+    alone = [score_tokens(network, [pair])[0] for pair in pairs]
+    read = []
+    hidden = DecodingState._hidden
+
+    def counted(self: DecodingState, first: int, new: Any) -> Any:
+        read.append(sum(map(len, new)))
+        return hidden(self, first, new)
+
+    monkeypatch.setattr(DecodingState, "_hidden", counted)
+    together = score_tokens(network, pairs)
+    for one, other in zip(together, alone, strict=True):
+        assert one.log_prob == pytest.approx(other.log_prob, abs=1e-4)
+    assert sum(read) < 30 + 20
+
+
+def test_of_a_foreign_tokenizer_no_token_is_lost_at_the_beginning(tokenizer: Tokenizer) -> None:
+    class Foreign:
+        """One that puts something else before an empty text than before others."""
+
+        def begin(self, text: str) -> list[int]:
+            return [0] if not text else tokenizer.encode(text)
+
+        encode = staticmethod(tokenizer.encode)
+
+    before, text = encode_pair(Foreign(), "", "the cat")  # type: ignore[arg-type]
+    assert (before, text) == ([0], tokenizer.encode("the cat"))
+    before, text = encode_pair(Foreign(), "the", " cat")  # type: ignore[arg-type]
+    assert before + text == tokenizer.encode("the cat")
 
 
 def by_hand(likely: dict[tuple[str, str], float], monkeypatch: pytest.MonkeyPatch) -> None:

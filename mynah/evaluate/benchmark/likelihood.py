@@ -10,12 +10,17 @@ from dataclasses import dataclass
 
 import torch
 
-from mynah.generate.state import DecodingState
+from mynah.generate.prefixes import shared
+from mynah.generate.state import DecodingState, KeptRow
 from mynah.model.transformer import Transformer
 from mynah.tokenizer.tokenizer import Tokenizer
 
-#: Tokens that are read in one pass.
-AT_ONCE = 4096
+#: Tokens that are read in one pass, by the kind of device: more leave a CPU's caches.
+AT_ONCE = {"cpu": 512, "cuda": 16_384}
+#: What stands before texts may differ by so many tokens in one pass; then texts of about one length are together.
+_ALIKE = 32
+#: A common beginning of so many tokens is read once.
+_COMMON = 16
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ def encode_pair(tokenizer: Tokenizer, context: str, text: str) -> tuple[list[int
     """
     kept = context.rstrip()
     text = context[len(kept) :] + text
+    if not kept:  # what begins a text may differ from what stands before one that is not empty
+        return tokenizer.begin(""), tokenizer.encode(text)
     before, whole = tokenizer.begin(kept), tokenizer.begin(kept + text)
     return before, whole[len(before) :]
 
@@ -73,9 +80,10 @@ def score_tokens(
             room = max(1, model.config.context_length - (len(text) - 1))
             after.setdefault(tuple(before[-room:]), []).append(n)
     texts = [tuple(text)[: model.config.context_length] for _, text in pairs]
-    for some in _batches(after, texts):
+    begin = _begin_of_all(model, list(after))
+    for some in _batches(after, texts, AT_ONCE.get(model.device.type, 4096)):
         for (row, place), likely in _scored(
-            model, some, [[texts[n] for n in after[before]] for before in some]
+            model, some, [[texts[n] for n in after[before]] for before in some], begin
         ):
             found[after[some[row]][place]] = likely
         if told is not None:
@@ -84,31 +92,53 @@ def score_tokens(
 
 
 def _batches(
-    after: dict[tuple[int, ...], list[int]], texts: Sequence[tuple[int, ...]]
+    after: dict[tuple[int, ...], list[int]], texts: Sequence[tuple[int, ...]], at_once: int
 ) -> Iterator[list[tuple[int, ...]]]:
     """Yield what is read in one pass, of about one length, which needs little padding."""
+    longest = {before: max(len(texts[n]) for n in of) for before, of in after.items()}
     some: list[tuple[int, ...]] = []
-    rows = longest = 0
-    for before in sorted(after, key=len, reverse=True):
-        texts_of = [texts[n] for n in after[before]]
-        most = max(map(len, texts_of))
-        if some and (
-            (len(some) + 1) * len(some[0]) > AT_ONCE or (rows + len(texts_of)) * max(longest, most) > AT_ONCE
-        ):
+    rows = length = text = 0  # of a batch: texts, the longest of what stands before, the longest text
+    for before in sorted(after, key=lambda one: (-(len(one) // _ALIKE), -longest[one], -len(one))):
+        now = rows + len(after[before]), max(length, len(before)), max(text, longest[before])
+        if some and max((len(some) + 1) * now[1], now[0] * now[2]) > at_once:
             yield some
-            some, rows, longest = [], 0, 0
+            some, now = [], (len(after[before]), len(before), longest[before])
         some.append(before)
-        rows, longest = rows + len(texts_of), max(longest, most)
+        rows, length, text = now
     if some:
         yield some
 
 
+def _begin_of_all(model: Transformer, befores: Sequence[tuple[int, ...]]) -> KeptRow | None:
+    """Read what all texts begin with, such as worked examples; None: too little."""
+    if len(befores) < 2:
+        return None
+    common = min(shared(befores[0], other) for other in befores)
+    common = min(
+        common, *(len(before) - 1 for before in befores)
+    )  # of each one token is read, for its logits
+    if common < _COMMON:
+        return None
+    state = DecodingState(model)
+    state.add([befores[0][:common]])
+    return state.copy(0)
+
+
 def _scored(
-    model: Transformer, befores: Sequence[tuple[int, ...]], texts: Sequence[Sequence[tuple[int, ...]]]
+    model: Transformer,
+    befores: Sequence[tuple[int, ...]],
+    texts: Sequence[Sequence[tuple[int, ...]]],
+    begin: KeptRow | None,
 ) -> Iterator[tuple[tuple[int, int], Likely]]:
     """Yield how likely each of the texts is after what stands before it, by the numbers of both."""
     state = DecodingState(model)
-    logits = state.add(befores)  # (B, V), after the last token of each
+    if begin is None:
+        logits = state.add(befores)  # (B, V), after the last token of each
+    else:
+        known = len(begin.tokens)
+        for _ in befores:
+            state.restore(begin, known)
+        logits = state.append([before[known:] for before in befores])
     rows = [row for row, of in enumerate(texts) for _ in of]
     state.keep(rows)
     scores = iter(
