@@ -63,6 +63,14 @@ mynah evaluate smollm2 letters.txt blimp/ lambada.jsonl
 mynah evaluate smollm2 mmlu/test/astronomy_test.csv --shots 5 --items 100
 mynah evaluate runs/shop --questions facts.jsonl --json""",
     ),
+    "plan": (
+        "mynah.cli.plan:plan",
+        "Predict what training takes before it is begun: time, memory, cost; and which size to take.",
+        """mynah plan runs/shop --minutes 10
+mynah plan --tokens 20M
+mynah plan --hardware h100 --count 8 --size gpt3-6.7b --tokens 300B --price 2.5
+mynah plan --hardware h100 --count 1024 --tensor-parallel 8 --size gpt3-175b --tokens 300B""",
+    ),
     "explain": (
         "mynah.cli.explain:explain",
         "Explain why a model says what it says: token by token, and one token in depth.",
