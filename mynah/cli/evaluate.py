@@ -33,8 +33,9 @@ def evaluate(
     """Measure a model: on what its run held out, on other texts, on benchmark files.
 
     Beside it stand the n-gram model of its run, the base that its adapter is over, and models that you name, with the
-    chance that a difference is none. Benchmarks are files or folders in the layouts of BLiMP, LAMBADA, ARC, PIQA,
-    WinoGrande, COPA, HellaSwag, MMLU, CMMLU, GSM8K, SVAMP and HumanEval. docs/evaluation.md says what figures mean.
+    chance that a difference is none. Of a run that tells classes or translates the measures are those. Benchmarks are
+    files or folders in the layouts of BLiMP, LAMBADA, ARC, PIQA, WinoGrande, COPA, HellaSwag, MMLU, CMMLU, GSM8K, SVAMP
+    and HumanEval. docs/evaluation.md says what figures mean.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ def evaluate(
     shots: int
         Worked examples before each question, where a benchmark has them.
     items: int
-        Items of each benchmark, at most, evenly spread.
+        Items of each benchmark, or pairs that are translated, at most, evenly spread.
     run_programs: bool
         Run the programs that a model writes for HumanEval on this machine, with little time and memory.
     json: bool
@@ -93,6 +94,10 @@ def evaluate(
         _show_answers(found.answers)
     if found.benchmarks:
         _show_benchmarks(found.benchmarks, found.names)
+    if found.classes is not None:
+        _show_classes(found.classes)
+    for way in found.translations or ():
+        _show_translations(way)
 
 
 class _Bar:
@@ -208,6 +213,37 @@ def _show_answers(found: dict[str, Any]) -> None:
     for wrong in found["wrong"][:10]:
         print(f"  {wrong['question']!r}: {wrong['reply']!r}")
     print()
+
+
+def _show_classes(found: dict[str, Any]) -> None:
+    low, high = found["interval"]
+    print(
+        f"{found['count']:,} texts: accuracy {found['accuracy']:.1%} ({low:.1%} to {high:.1%}), macro-F1 "
+        f"{found['macro_f1']:.1%}, log loss {found['log_loss']:.3f}"
+    )
+    if found["unknown"]:
+        print(f"not learned, and so mistaken: {', '.join(found['unknown'])}")
+    if found["never_said"]:
+        print(f"never said: {', '.join(found['never_said'])}")
+    rows = [
+        [
+            row["name"],
+            f"{row['precision']:.1%}",
+            f"{row['recall']:.1%}",
+            f"{row['f1']:.1%}",
+            f"{row['support']:,}",
+        ]
+        for row in found["classes"]
+    ]
+    _table("By class", ["", "precision", "recall", "F1", "texts"], rows)
+
+
+def _show_translations(found: dict[str, Any]) -> None:
+    low, high = found["chrf_interval"] or (found["chrf"], found["chrf"])
+    print(
+        f"{found['direction']}, {found['count']:,} texts: BLEU {found['bleu']:.1f}, chrF {found['chrf']:.1f} (of "
+        f"single texts {low:.1f} to {high:.1f})\n  {found['bleu_signature']}\n  {found['chrf_signature']}"
+    )
 
 
 def _show_benchmarks(outcomes: Sequence[Sequence[Outcome]], names: Sequence[str]) -> None:

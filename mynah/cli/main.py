@@ -63,6 +63,18 @@ mynah evaluate smollm2 letters.txt blimp/ lambada.jsonl
 mynah evaluate smollm2 mmlu/test/astronomy_test.csv --shots 5 --items 100
 mynah evaluate runs/shop --questions facts.jsonl --json""",
     ),
+    "report": (
+        "mynah.cli.report:report",
+        "Write a run's page anew.",
+        "mynah report runs/shop",
+    ),
+    "compare": (
+        "mynah.cli.compare:compare",
+        "Judge replies of models side by side without seeing whose they are.",
+        """mynah compare runs/shop runs/shop-before --keep judged.jsonl
+mynah compare runs/shop runs/other smollm2 --prompts questions.txt --count 40
+mynah compare runs/shop runs/other --judge http://127.0.0.1:8080/v1 --judge-model large""",
+    ),
     "plan": (
         "mynah.cli.plan:plan",
         "Predict what training takes before it is begun: time, memory, cost; and which size to take.",

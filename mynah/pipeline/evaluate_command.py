@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mynah import artifacts
 from mynah.data.records import Record
 from mynah.data.sources import CollectConfig
 from mynah.device import pick_device
@@ -21,13 +22,15 @@ from mynah.evaluate.replies import Question, holds_facts, read_questions, reply_
 from mynah.evaluate.writing import COPIED
 from mynah.generate.copies import Runs
 from mynah.pipeline.evaluate_models import TOKENS, Comparison, compare, held_out_of
+from mynah.pipeline.evaluate_tasks import evaluate_classes, evaluate_translations
 from mynah.pipeline.open_answers import can_answer, open_answers
 from mynah.pipeline.open_run import Run, find_run, open_run
+from mynah.pipeline.open_translator import way_of
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet
 
-#: Prompts that a network is asked to reply to where nothing is said.
-REPLIES = 20
+#: Prompts that a network is asked to reply to, and pairs that are translated, where nothing is said.
+REPLIES, TRANSLATED = 20, 200
 
 Told = Callable[[str, float | None], None]
 
@@ -55,7 +58,10 @@ class Found:
     replies: dict[str, Any] | None
     answers: dict[str, Any] | None
     #: of each benchmark, what each model reached
-    benchmarks: tuple[tuple[Outcome, ...], ...]
+    benchmarks: tuple[tuple[Outcome, ...], ...] = ()
+    #: of a classifier; of a translator, each way
+    classes: dict[str, Any] | None = None
+    translations: list[dict[str, Any]] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return all figures."""
@@ -64,6 +70,8 @@ class Found:
             "texts": self.texts.to_json() if self.texts is not None else None,
             "replies": self.replies,
             "questions": self.answers,
+            "classes": self.classes,
+            "translations": self.translations,
             "benchmarks": [
                 {name: outcome.to_json() for name, outcome in zip(self.names, of, strict=True)}
                 for of in self.benchmarks
@@ -96,6 +104,8 @@ def evaluate_all(
     for path in what:
         if not path.exists():
             raise DataError(f"{path}: no such file")
+    if (found := _of_a_task(directory, what, settings, device, told)) is not None:
+        return found
     benchmarks, texts = _sorted_out(what, settings)
     questions = read_questions(settings.questions) if settings.questions is not None else None
     opened = open_run(directory, device)
@@ -125,6 +135,27 @@ def evaluate_all(
     )
     names = (name, *(other for other, _ in others))
     return Found(names, compared, replied, answers, outcomes)
+
+
+def _of_a_task(
+    directory: Path, what: Sequence[Path], settings: Settings, device: str, told: Told
+) -> Found | None:
+    """Measure a run that tells classes or translates; None: it does neither."""
+    classifies = (RunPaths(directory).classifier / artifacts.MANIFEST).is_file()
+    if not classifies and not way_of(directory).directions:
+        return None
+    if settings.beside or settings.questions is not None or settings.replies is not None:
+        raise ConfigError(
+            f"{directory.name}: {'tells classes' if classifies else 'translates'}; --beside, --questions and --replies "
+            "are for models that talk"
+        )
+    records = _records_of(what) if what else held_out_of(directory)
+    names = (directory.resolve().name,)
+    if classifies:
+        return Found(names, None, None, None, classes=evaluate_classes(directory, records, device, told))
+    count = settings.items or TRANSLATED
+    translations = evaluate_translations(directory, records, count, device, told)
+    return Found(names, None, None, None, translations=translations)
 
 
 def _sorted_out(what: Sequence[Path], settings: Settings) -> tuple[list[Benchmark], list[Path]]:

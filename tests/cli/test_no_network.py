@@ -197,6 +197,8 @@ ROWS: dict[str, Row] = {
     "chat": lambda place, out: [[place.run]],
     "evaluate": lambda place, out: [[place.run, "--replies", "2"], [place.run, place / "text.txt"]],
     "diagnose": lambda place, out: [[place.run]],
+    "report": lambda place, out: [[place.run]],
+    "compare": lambda place, out: [[place.run, place / "model"]],
     "plan": lambda place, out: [["--tokens", "5k", "--size", "nano"], ["--hardware", "h100", "--count", "8"]],
     "explain": lambda place, out: [[place.run, "Do you send tents?", "-o", out / "why.html"]],
     "classify": lambda place, out: [[place / "classes", "The room was cold."]],

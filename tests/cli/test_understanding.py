@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,44 @@ def test_questions_with_facts(tiny_run: Path, tmp_path: Path, capsys: pytest.Cap
     assert "facts.jsonl:1" in refused(capsys, "evaluate", tiny_run, "--questions", path)
 
 
+def test_a_classifier(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        f"the room was {word} and {word} on day {n},{word}" for n in range(40) for word in ("cold", "warm")
+    ]
+    (tmp_path / "rooms.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    settings = ["--name", "rooms", "--base", "none", "--set", "split.alike=false"]
+    main(["build", str(tmp_path / "rooms.csv"), "--runs", str(tmp_path), *settings])
+    capsys.readouterr()
+    out = said(capsys, "evaluate", tmp_path / "rooms")
+    assert "macro-F1 100.0%" in out
+    other = tmp_path / "other.csv"
+    told = [f"{word} rooms on day {n},{word}" for n in range(12) for word in ("cold", "warm", "old")]
+    other.write_text("\n".join(["text,label", *told]), encoding="utf-8")
+    found = json.loads(said(capsys, "evaluate", tmp_path / "rooms", other, "--json"))["classes"]
+    assert found["unknown"] == ["old"]
+    assert found["never_said"] == ["old"]
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert "are for models that talk" in refused(capsys, "evaluate", tmp_path / "rooms", "--replies", 3)
+    (tmp_path / "talk.txt").write_text("nothing here has a class\n" * 5, encoding="utf-8")
+    assert "has a class" in refused(capsys, "evaluate", tmp_path / "rooms", tmp_path / "talk.txt")
+
+
+def test_a_translator(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pairs = [(f"a dog sees {n} cats", f"ein Hund sieht {n} Katzen") for n in range(60)]
+    path = tmp_path / "pairs.tsv"
+    path.write_text("\n".join(["en\tde", *map("\t".join, pairs)]), encoding="utf-8")
+    recipe = tmp_path / "tiny.toml"
+    recipe.write_text(
+        'base = "none"\n[plan]\nsize = "nano"\n[plan.tune]\nsteps = 4\n[translate]\nmeasured = 4\n',
+        encoding="utf-8",
+    )
+    main(["build", str(path), "--runs", str(tmp_path), "--name", "pairs", "--recipe", str(recipe)])
+    capsys.readouterr()
+    out = said(capsys, "evaluate", tmp_path / "pairs", "--items", 3)
+    assert "English to German, 3 texts: BLEU" in out
+    assert "nrefs:1" in out
+
+
 def test_what_cannot_be_measured(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "no such run" in refused(capsys, "evaluate", tmp_path / "none")
     assert "no such file" in refused(capsys, "evaluate", tiny_run, tmp_path / "none.txt")
@@ -122,6 +161,21 @@ def test_two_texts_must_differ(tiny_run: Path, capsys: pytest.CaptureFixture[str
     same = "Do you send a tent?"
     assert "brings something else" in refused(capsys, "explain", tiny_run, same, "--against", same)
     assert "expected as many" in refused(capsys, "explain", tiny_run, same, "--against", f"{same} {same}")
+
+
+def test_a_page_that_was_lost(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    path = tmp_path / "run" / "report.html"
+    before = path.read_text(encoding="utf-8").replace(tiny_run.name, "run")
+    path.unlink()
+    assert str(path) in said(capsys, "report", tmp_path / "run")
+    # Where the recipe lies is told, too, and that is another place now.
+    assert path.read_text(encoding="utf-8").replace(str(tmp_path), "") == before.replace(
+        str(tiny_run.parent), ""
+    )
+    assert "not a run" in refused(capsys, "report", tmp_path)
+    shutil.rmtree(tmp_path / "run" / "evaluate")
+    assert "not finished" in refused(capsys, "report", tmp_path / "run")
 
 
 def test_what_cannot_be_explained(tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
