@@ -8,7 +8,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mynah.errors import ConfigError
+from mynah.errors import ConfigError, MynahError
 
 if TYPE_CHECKING:
     from mynah.evaluate.side_by_side import Judged
@@ -95,8 +95,10 @@ def _ask(prompt: str, replies: tuple[str, ...]) -> float | None:
             return None
         if typed in _SCORES:
             return _SCORES[typed]
-        if typed == "q":
+        if typed in ("q", "/quit", "/exit"):
             return None
+        if not sys.stdin.isatty():  # whoever pipes something else in is not there to type it anew
+            raise MynahError(f"standard input: {len(typed)} characters where 1, 2, = or q was expected")
         print("type 1, 2, = or q", file=sys.stderr)
 
 

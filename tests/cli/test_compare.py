@@ -67,11 +67,13 @@ def test_judgements_are_counted_for_whom_they_are_meant(
 def test_the_end_of_what_is_typed(
     asked: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("sys.stdin", io.StringIO("x\n=\nq\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("=\nq\n"))
     main(["compare", "left", "right", "--prompts", str(asked)])
-    captured = capsys.readouterr()
-    assert "type 1, 2, = or q" in captured.err
-    assert "of 1 judgements" in captured.out
+    assert "of 1 judgements" in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("good\n"))
+    with pytest.raises(SystemExit):
+        main(["compare", "left", "right", "--prompts", str(asked)])
+    assert "4 characters where 1, 2, = or q was expected" in capsys.readouterr().err
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     main(["compare", "left", "right", "--prompts", str(asked)])
     assert "nothing was judged" in capsys.readouterr().out
