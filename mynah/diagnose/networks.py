@@ -80,7 +80,7 @@ def does_not_stop(
     return Finding("does_not_stop", {"count": sum(run_on), "asked": len(asked), "usual": usual})
 
 
-def forgetting(general: Mapping[str, Any] | None, rate: float) -> Finding | None:
+def forgetting(general: Mapping[str, Any] | None, rate: float, phase: str = "tune") -> Finding | None:
     """Find what fine-tuning has cost of what an open base knew, as the evaluation of a run has it."""
     if not general or not general.get("before"):
         return None
@@ -88,4 +88,6 @@ def forgetting(general: Mapping[str, Any] | None, rate: float) -> Finding | None
     more = after / before - 1
     if more < _FORGOTTEN:
         return None
-    return Finding("forgetting", {"before": before, "after": after, "more": more, "half": rate / 2})
+    return Finding(
+        "forgetting", {"before": before, "after": after, "more": more, "half": rate / 2, "phase": phase}
+    )

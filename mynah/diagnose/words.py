@@ -7,9 +7,9 @@ from typing import Literal, NamedTuple
 #: English and Chinese.
 Phrase = tuple[str, str]
 Name = Literal[
-    "not_a_number", "overfitting", "underfitting", "too_short", "rate_too_high", "rate_too_low", "spikes",
-    "more_text_helps", "duplicates", "label_noise", "no_stop_learned", "template_in_text", "does_not_stop",
-    "forgetting", "tokenizer", "dead_units",
+    "not_a_number", "overfitting", "underfitting", "underfitting_over_base", "too_short", "rate_too_high",
+    "rate_too_low", "spikes", "more_text_helps", "duplicates", "label_noise", "no_stop_learned", "template_in_text",
+    "does_not_stop", "forgetting", "tokenizer", "dead_units",
 ]  # fmt: skip
 
 
@@ -58,6 +58,17 @@ WORDS: dict[Name, Words] = {
             "an open base (mynah base list)",
             "给更多时间（--minutes {minutes:g}），让它接着 n 元模型学（--prior ngram），或从开放基座开始（mynah "
             "base list）",
+        ),
+    ),
+    "underfitting_over_base": Words(
+        (
+            "underfitting: {network:.3f} bits a held-out byte, while counting n-grams in the same text reaches "
+            "{ngram:.3f}",
+            "欠拟合：留出文本每字节 {network:.3f} 比特，而对同样文本统计 n 元组即可达到 {ngram:.3f}",
+        ),
+        (
+            "give it more time (--minutes {minutes:g}) or more text; a larger base may know more (mynah base list)",
+            "给更多时间（--minutes {minutes:g}）或更多文本；更大的基座可能懂得更多（mynah base list）",
         ),
     ),
     "too_short": Words(
@@ -185,9 +196,9 @@ WORDS: dict[Name, Words] = {
             "遗忘：通用文本在微调后每字节 {after:.3f} 比特，之前为 {before:.3f}（多 {more:.0%}）",
         ),
         (
-            "fewer steps or a lower rate: --set plan.tune.learning_rate={half:.3g}; an adapter forgets less than "
+            "fewer steps or a lower rate: --set plan.{phase}.learning_rate={half:.3g}; an adapter forgets less than "
             "--full",
-            "减少步数或降低学习率：--set plan.tune.learning_rate={half:.3g}；适配器比 --full 遗忘更少",
+            "减少步数或降低学习率：--set plan.{phase}.learning_rate={half:.3g}；适配器比 --full 遗忘更少",
         ),
     ),
     "tokenizer": Words(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-#: Samples of a bootstrap, and signs drawn for a test.
-DRAWN = 9_999
+#: Signs drawn for a test, so many at a time.
+DRAWN, AT_ONCE = 9_990, 999
 #: A difference is told as one where chance would bring it less often than this.
 SURE = 0.01
 
@@ -89,12 +89,10 @@ def paired(
         return Difference(mean, None, 1.0)
     rng = np.random.default_rng(seed)
     as_far = 0
-    for _ in range(0, DRAWN, 999):
-        signs = rng.integers(0, 2, (999, len(apart))) * 2 - 1
+    for _ in range(0, DRAWN, AT_ONCE):
+        signs = rng.integers(0, 2, (AT_ONCE, len(apart))) * 2 - 1
         as_far += int((np.abs(signs @ apart) >= abs(apart.sum()) - 1e-12).sum())
-    return Difference(
-        mean, ratio_interval(apart.tolist(), list(size), seed), (as_far + 1) / (DRAWN - DRAWN % 999 + 1)
-    )
+    return Difference(mean, ratio_interval(apart.tolist(), list(size), seed), (as_far + 1) / (DRAWN + 1))
 
 
 def paired_right(first: Sequence[bool], second: Sequence[bool]) -> Difference:

@@ -24,6 +24,7 @@ from mynah.diagnose.texts import (
     repeated_across_the_split,
     template_in_text,
 )
+from mynah.diagnose.words import Name
 from mynah.errors import ArtifactError
 from mynah.evaluate.conversations import prompts_of
 from mynah.evaluate.language_model import drawn_records
@@ -32,6 +33,7 @@ from mynah.pipeline.open_run import Run, open_run, recipe_of
 from mynah.pipeline.plan_stage import plan_of_run
 from mynah.pipeline.recipe import NONE, Recipe
 from mynah.pipeline.stage import Build, Counts, Stage
+from mynah.plan.budget import TUNE_RATE
 from mynah.plan.settings import DEFAULT_MINUTES
 from mynah.stages import RunPaths
 from mynah.tokenizer.dataset import TokenSet
@@ -73,8 +75,9 @@ def _of_network(paths: RunPaths, recipe: Recipe, opened: Run, told: Told) -> Ite
     told("reading the curves")
     for phase in phases:
         yield from curve_findings(phase)
-    yield from _underfitting(evaluation, phases)
-    if phases and (finding := forgetting(evaluation.get("general"), phases[-1].rate)) is not None:
+    yield from _underfitting(evaluation, phases, over_base=recipe.base != NONE)
+    last = phases[-1] if phases else None
+    if last and (finding := forgetting(evaluation.get("general"), last.rate, last.name)) is not None:
         yield finding
     train, held_out = (TokenSet.load(paths.tokens_of(part)) for part in ("train", "held_out"))
     held_out = drawn_records(held_out, TOKENS)
@@ -108,14 +111,15 @@ def _phases(paths: RunPaths, recipe: Recipe, opened: Run) -> Iterator[Phase]:
         adapter = from_base and not recipe.full
         usual = rates(
             opened.model.config,
-            from_base or name == "tune",
+            from_base,
             passes_over(len(data.tokens), config),
             config.optimizer,
             config.context_length,
             adapter,
         )
         minutes = recipe.plan.minutes or DEFAULT_MINUTES
-        yield Phase(name, rows, config.learning_rate, float(usual["learning_rate"]), minutes)
+        gentler = 1.0 if from_base or name == "pretrain" else min(TUNE_RATE.values())
+        yield Phase(name, rows, config.learning_rate, gentler * float(usual["learning_rate"]), minutes)
 
 
 def _config(paths: RunPaths, phase: str) -> TrainConfig | None:
@@ -124,7 +128,7 @@ def _config(paths: RunPaths, phase: str) -> TrainConfig | None:
     return plan.pretrain if phase == "pretrain" else plan.tune
 
 
-def _underfitting(evaluation: dict[str, Any], phases: list[Phase]) -> Iterator[Finding]:
+def _underfitting(evaluation: dict[str, Any], phases: list[Phase], *, over_base: bool) -> Iterator[Finding]:
     """Find a network that is worse than counting: on replies, where these are what was learned last."""
     if not evaluation or not phases:
         return
@@ -132,9 +136,9 @@ def _underfitting(evaluation: dict[str, Any], phases: list[Phase]) -> Iterator[F
     network = chat["bpb"] if chat else evaluation["verdict"]["network_bpb"]
     counted = ngram["replies"]["bpb"] if chat else evaluation["verdict"]["ngram_bpb"]
     if network > counted:
-        yield Finding(
-            "underfitting", {"network": network, "ngram": counted, "minutes": 4 * phases[0].minutes}
-        )
+        name: Name = "underfitting_over_base" if over_base else "underfitting"
+        values = {"network": network, "ngram": counted, "minutes": 4 * phases[0].minutes}
+        yield Finding(name, values)
 
 
 def _stopping(paths: RunPaths, opened: Run) -> Finding | None:

@@ -25,7 +25,7 @@ class Accelerator:
     bandwidth_gb: float
 
 
-#: NVIDIA's data sheets of each, read in 2025.
+#: By NVIDIA's data sheet of each.
 ACCELERATORS = (
     Accelerator("t4", 65, 16, 320),
     Accelerator("v100", 125, 32, 900),

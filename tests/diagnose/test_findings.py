@@ -64,6 +64,16 @@ def test_a_healthy_training_has_nothing() -> None:
     assert curve_findings(Phase("tune", [{"step": 0, "loss": None, "held_out": 2.0}], 0.1, 0.1, 3)) == []
 
 
+def test_steps_of_one_row_differ_and_nothing_is_wrong() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+
+        def noisy(steps: np.ndarray, rng: np.random.Generator = rng) -> np.ndarray:
+            return 5 + 1.5 * np.exp(-steps / 60) + rng.normal(0, 0.5, len(steps))
+
+        assert curve_findings(phase(noisy, falling)) == []
+
+
 def test_overfitting_and_since_when() -> None:
     found = curve_findings(phase(falling, lambda s: falling(s) + np.maximum(0, s - 160) * 0.004))
     assert names(found) == ["overfitting"]

@@ -50,6 +50,7 @@ def test_what_is_told_of_differences() -> None:
     assert paired((one + 1).tolist(), one.tolist(), [1.0] * 100).verdict == "worse with p < 0.001"
     assert paired(one.tolist(), rng.permutation(one).tolist(), [1.0] * 100).verdict == "cannot be told apart"
     assert paired(one.tolist(), one.tolist(), [1.0] * 100).p == 1
+    assert paired([1.0, 0.0], [0.0, 1.0], [1.0, 1.0]).p == 1  # any sum is as far as none
     assert paired([1.0], [2.0], [1.0]).verdict == "cannot be told apart"
 
 
