@@ -21,8 +21,8 @@ from mynah.tokenizer.tokenizer import Tokenizer
 _WATCHED, _DEAD = 4096, 0.2
 #: A unit is dead if it never reaches this share of what units of its block reach on average.
 _NEVER = 1e-3
-#: Share of replies that may run on.
-_RUN_ON = 0.4
+#: Share of replies that may run on: three times as long as the longest that are asked for, in tokens.
+_RUN_ON, _SHORT = 0.4, 48
 #: A general text may take so much more after fine-tuning.
 _FORGOTTEN = 0.1
 
@@ -57,21 +57,21 @@ def dead_units(model: Transformer, data: TokenSet) -> Finding | None:
 
 
 def does_not_stop(
-    model: Transformer, tokenizer: Tokenizer, asked: Sequence[tuple[Sequence[Any], str]], most: int
+    model: Transformer, tokenizer: Tokenizer, asked: Sequence[tuple[Sequence[Any], str]]
 ) -> Finding | None:
-    """Ask for replies and see whether they end.
+    """Ask for replies and see whether they end; where long ones are usual, nothing can be said soon.
 
     Args:
         model: in evaluation mode.
         tokenizer: its own.
         asked: histories, and what was replied.
-        most: tokens of a reply that is cut off; fewer where the context is short.
     """
     lengths = [len(tokenizer.encode(reply)) for _, reply in asked]
+    asked = [one for one, length in zip(asked, lengths, strict=True) if length <= _SHORT]
     if len(asked) < 4:
         return None
     usual = int(np.median(lengths))
-    config = SamplingConfig(max_tokens=max(most, 4 * usual, max(lengths) + 8))
+    config = SamplingConfig(max_tokens=3 * _SHORT)
     requests = [chat_request(model, tokenizer, history, config, cut=True)[0] for history, _ in asked]
     replies = generate_all(model, requests)
     run_on = [len(ids) >= room_for(model, one) for ids, one in zip(replies, requests, strict=True)]

@@ -146,7 +146,7 @@ def _stopping(paths: RunPaths, opened: Run) -> Finding | None:
         return None
     asked = prompts_of(list(read_records(paths.records_of("held_out"))), PROMPTS)
     pairs = [(one.messages, one.reply) for one in asked]
-    return does_not_stop(opened.model, opened.tokenizer, pairs, opened.sampling.max_tokens)
+    return does_not_stop(opened.model, opened.tokenizer, pairs)
 
 
 def _split(paths: RunPaths, told: Told) -> Iterator[Finding]:

@@ -94,7 +94,7 @@ def test_too_fast() -> None:
 
 
 def test_jumps() -> None:
-    found = curve_findings(phase(lambda s: falling(s) + np.where(np.isin(s, (200, 300)), 2.0, 0)))
+    found = curve_findings(phase(lambda s: falling(s) + np.where(np.isin(s, (200, 300)), 2.0, 0), falling))
     assert names(found) == ["spikes"]
     assert (found[0].values["count"], found[0].values["first"]) == (2, 200)
 
@@ -207,14 +207,14 @@ def test_replies_that_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = Tokenizer.train([words(1, 300)], 300)
     model = small(vocab_size=tokenizer.vocab_size, context_length=256)
     asked = [(talk.messages[:1], "ok") for talk in talks(8)]
-    found = does_not_stop(model, tokenizer, asked, 20)
+    found = does_not_stop(model, tokenizer, asked)
     assert found is not None
     assert (found.name, found.values["asked"]) == ("does_not_stop", 8)
     monkeypatch.setattr(
         "mynah.diagnose.networks.generate_all", lambda model, requests: [[5, 6]] * len(requests)
     )
-    assert does_not_stop(model, tokenizer, asked, 20) is None
-    assert does_not_stop(model, tokenizer, asked[:2], 20) is None
+    assert does_not_stop(model, tokenizer, asked) is None
+    assert does_not_stop(model, tokenizer, asked[:2]) is None
 
 
 def test_forgetting() -> None:
