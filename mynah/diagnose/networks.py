@@ -23,6 +23,8 @@ _WATCHED, _DEAD = 4096, 0.2
 _NEVER = 1e-3
 #: Share of replies that may run on: three times as long as the longest that are asked for, in tokens.
 _RUN_ON, _SHORT = 0.4, 48
+#: Prompts that are asked.
+_TRIED = 8
 #: A general text may take so much more after fine-tuning.
 _FORGOTTEN = 0.1
 
@@ -67,7 +69,7 @@ def does_not_stop(
         asked: histories, and what was replied.
     """
     lengths = [len(tokenizer.encode(reply)) for _, reply in asked]
-    asked = [one for one, length in zip(asked, lengths, strict=True) if length <= _SHORT]
+    asked = [one for one, length in zip(asked, lengths, strict=True) if length <= _SHORT][:_TRIED]
     if len(asked) < 4:
         return None
     usual = int(np.median(lengths))

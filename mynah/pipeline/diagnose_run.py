@@ -42,7 +42,7 @@ from mynah.train.metrics import METRICS
 from mynah.train.rates import passes_over, rates
 
 #: Held-out prompts that are asked, and tokens that are read.
-PROMPTS, TOKENS = 8, 20_000
+PROMPTS, TOKENS = 40, 20_000
 #: Records whose text is looked at for signs of a template, and for how a tokenizer cuts it.
 LOOKED_AT = 20_000
 #: A label in so many hundred may be doubtful.

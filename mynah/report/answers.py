@@ -61,9 +61,7 @@ def _coverage(about: dict[str, Any]) -> str:
         wrong=f"{point['wrong']:.1%}",
         let_in=f"{point['let_in']:.1%}",
     )
-    drawn = svg_of(partial(_draw_coverage, about["curve"], point), 3) + svg_of(
-        partial(_draw_bins, about["bins"]), 3
-    )
+    drawn = svg_of(partial(_draw_bins, about["bins"]), 3)  # coverage is drawn on the first screen
     error = f"{about['ece']:.3f}"
     return f"<p>{told}</p>{drawn}<p>{_w('reliability', ece=error)}</p>"
 
@@ -79,13 +77,6 @@ def _contradictions(pairs: list[dict[str, Any]]) -> str:
     head = [_w("older"), _w("newer"), _w("holds")]
     summary = _w("contradictions", count=f"{len(pairs):,}")
     return f"<details><summary>{summary}</summary>{table(head, rows, words=3)}</details>"
-
-
-def _draw_coverage(curve: list[dict[str, float]], point: dict[str, float], axes: Any) -> None:
-    axes.plot([p["answered"] for p in curve], [p["wrong"] for p in curve], color="#2b7a4b")
-    axes.plot([point["answered"]], [point["wrong"]], "o", color="#2b7a4b")
-    axes.set_xlabel("share of held-out questions answered")
-    axes.set_ylabel("share of what is stated that is wrong")
 
 
 def _draw_bins(bins: list[dict[str, float]], axes: Any) -> None:

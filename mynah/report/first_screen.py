@@ -145,7 +145,7 @@ def _both(english: str, chinese: str) -> str:
 
 
 def _lights(count: int) -> str:
-    """Return sixteen lights, one for each fault that is looked for."""
+    """Return a row of lights, one for each fault that is looked for."""
     from mynah.diagnose.words import WORDS
 
     lit = "".join(

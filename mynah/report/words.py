@@ -181,10 +181,8 @@ ANSWERS: dict[str, tuple[str, str]] = {
         "它所陈述的内容约有 {wrong} 是错的（换了说法的正确回复也可能被算作错）。",
     ),
     "reliability": (
-        "Above: what is answered and what of it is wrong, for each threshold; the dot is the one that was chosen. "
-        "Below: how often replies of about one probability are right; the expected calibration error is {ece}.",
-        "上图：各阈值下的回答比例与错误比例，圆点为所选阈值。下图：相近概率的回复有多少是对的；期望校准误差为 "
-        "{ece}。",
+        "Above: how often replies of about one probability are right; the expected calibration error is {ece}.",
+        "上图：相近概率的回复有多少是对的；期望校准误差为 {ece}。",
     ),
     "asked_known": (
         "Of {count} questions with known answers it answers {answered}, {right} of these with the right facts; to "

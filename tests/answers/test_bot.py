@@ -16,6 +16,7 @@ from mynah.answers.config import AnswersConfig, Mode
 from mynah.answers.evidence import ALONE, JUDGED_BY, RANKED_BY, Weigher
 from mynah.answers.judge import Inside, Judge, Logistic
 from mynah.answers.measure import measure
+from mynah.answers.reasons import reasons
 from mynah.answers.sentences import HAND_OVER
 from mynah.data.clean.config import CleanConfig
 from mynah.data.personal.config import PersonalConfig
@@ -105,6 +106,25 @@ def test_what_the_log_holds_is_said_with_its_source(
     assert reply.sources[0].place.startswith("log.csv:3")
     assert reply.confidence is not None
     assert 0 < reply.confidence <= 1
+
+
+def test_what_speaks_for_a_reply_sums_to_the_odds_that_it_has_over_the_next(
+    weigher: Weigher, judged: tuple[Judge, float, dict]
+) -> None:
+    judge, threshold, _ = judged
+    (evidence,) = weigher.weigh([[Message("user", "tell me about the invoice")]])[0]
+    verdict = judge.best(evidence)
+    places = [f"log.csv:{n}" for n in range(len(evidence.candidates))]
+    why = reasons(judge, verdict, threshold, places)
+    assert why.reply == verdict.reply != why.next_reply
+    best, other = places.index(why.place), places.index(str(why.next_place))
+    total = sum(reason.odds for reason in why.ranked_by)
+    assert total == pytest.approx(verdict.odds[best] - verdict.odds[other], abs=1e-4)
+    gate = judge.gate
+    judged_total = sum(reason.odds for reason in why.judged_by) + gate.bias
+    assert judged_total == pytest.approx(float(gate.odds(verdict.judged_by[None])[0]), abs=1e-4)
+    sizes = [abs(reason.odds) for reason in why.ranked_by]
+    assert sizes == sorted(sizes, reverse=True)
 
 
 @pytest.mark.parametrize(
