@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,8 +24,8 @@ _WATCHED, _DEAD = 4096, 0.2
 _NEVER = 1e-3
 #: Share of replies that may run on: three times as long as the longest that are asked for, in tokens.
 _RUN_ON, _SHORT = 0.4, 48
-#: Prompts that are asked.
-_TRIED = 8
+#: Prompts that are asked, and the share of them that may get the same reply.
+_TRIED, _SAME = 8, 0.5
 #: A general text may take so much more after fine-tuning.
 _FORGOTTEN = 0.1
 
@@ -58,28 +59,33 @@ def dead_units(model: Transformer, data: TokenSet) -> Finding | None:
     )
 
 
-def does_not_stop(
+def badly_spoken(
     model: Transformer, tokenizer: Tokenizer, asked: Sequence[tuple[Sequence[Any], str]]
-) -> Finding | None:
-    """Ask for replies and see whether they end; where long ones are usual, nothing can be said soon.
+) -> list[Finding]:
+    """Ask for replies; see whether they end, and whether they are more than one. Only short ones are asked for.
 
     Args:
         model: in evaluation mode.
         tokenizer: its own.
         asked: histories, and what was replied.
     """
-    lengths = [len(tokenizer.encode(reply)) for _, reply in asked]
-    asked = [one for one, length in zip(asked, lengths, strict=True) if length <= _SHORT][:_TRIED]
-    if len(asked) < 4:
-        return None
-    usual = int(np.median(lengths))
+    short = [(one, len(tokenizer.encode(one[1]))) for one in asked]
+    short = [(one, length) for one, length in short if length <= _SHORT][:_TRIED]
+    if len(short) < 4:
+        return []
     config = SamplingConfig(max_tokens=3 * _SHORT)
-    requests = [chat_request(model, tokenizer, history, config, cut=True)[0] for history, _ in asked]
+    requests = [chat_request(model, tokenizer, history, config, cut=True)[0] for (history, _), _ in short]
     replies = generate_all(model, requests)
-    run_on = [len(ids) >= room_for(model, one) for ids, one in zip(replies, requests, strict=True)]
-    if sum(run_on) < _RUN_ON * len(asked):
-        return None
-    return Finding("does_not_stop", {"count": sum(run_on), "asked": len(asked), "usual": usual})
+    run_on = sum(len(ids) >= room_for(model, one) for ids, one in zip(replies, requests, strict=True))
+    same = max(Counter(map(tuple, replies)).values())
+    usual = max(Counter(reply for (_, reply), _ in short).values())
+    found = []
+    if run_on >= _RUN_ON * len(short):
+        lengths = int(np.median([length for _, length in short]))
+        found.append(Finding("does_not_stop", {"count": run_on, "asked": len(short), "usual": lengths}))
+    if same >= _SAME * len(short) and same > usual:
+        found.append(Finding("same_reply", {"count": same, "asked": len(short)}))
+    return found
 
 
 def forgetting(general: Mapping[str, Any] | None, rate: float, phase: str = "tune") -> Finding | None:

@@ -9,7 +9,7 @@ Phrase = tuple[str, str]
 Name = Literal[
     "not_a_number", "overfitting", "underfitting", "underfitting_over_base", "too_short", "rate_too_high",
     "rate_too_low", "spikes", "more_text_helps", "duplicates", "label_noise", "no_stop_learned", "template_in_text",
-    "does_not_stop", "forgetting", "tokenizer", "dead_units",
+    "does_not_stop", "same_reply", "forgetting", "tokenizer", "dead_units",
 ]  # fmt: skip
 
 
@@ -186,6 +186,18 @@ WORDS: dict[Name, Words] = {
         (
             "longer fine-tuning (--minutes), or look whether replies end in the data: mynah tune FILE --show 1",
             "延长微调（--minutes），或检查数据中回复是否有结束：mynah tune FILE --show 1",
+        ),
+    ),
+    "same_reply": Words(
+        (
+            "the network says the same to {count} of {asked} different prompts: it has not learned to reply yet",
+            "网络对 {asked} 个不同的提示中的 {count} 个给出同样的回复：它还没有学会作答",
+        ),
+        (
+            "longer fine-tuning (--minutes); until then let it say only what stands in the log: mynah chat RUN "
+            "--answers "
+            "grounded",
+            "延长微调（--minutes）；在此之前只让它说日志里有的内容：mynah chat RUN --answers grounded",
         ),
     ),
     "forgetting": Words(

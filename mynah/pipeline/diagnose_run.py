@@ -16,7 +16,7 @@ from mynah.data.records import Record
 from mynah.data.store import read_records
 from mynah.diagnose.curves import Phase, curve_findings
 from mynah.diagnose.findings import Finding
-from mynah.diagnose.networks import dead_units, does_not_stop, forgetting
+from mynah.diagnose.networks import badly_spoken, dead_units, forgetting
 from mynah.diagnose.texts import (
     badly_split,
     endless_replies,
@@ -82,9 +82,9 @@ def _of_network(paths: RunPaths, recipe: Recipe, opened: Run, told: Told) -> Ite
     train, held_out = (TokenSet.load(paths.tokens_of(part)) for part in ("train", "held_out"))
     held_out = drawn_records(held_out, TOKENS)
     told("trying the network")
-    for finding in (dead_units(opened.model, held_out), _stopping(paths, opened)):
-        if finding is not None:
-            yield finding
+    if (finding := dead_units(opened.model, held_out)) is not None:
+        yield finding
+    yield from _spoken(paths, opened)
     yield from _split(paths, told)
     if opened.talks and (finding := endless_replies(train, opened.tokenizer.template.stop_ids)) is not None:
         yield finding
@@ -141,12 +141,11 @@ def _underfitting(evaluation: dict[str, Any], phases: list[Phase], *, over_base:
         yield Finding(name, values)
 
 
-def _stopping(paths: RunPaths, opened: Run) -> Finding | None:
+def _spoken(paths: RunPaths, opened: Run) -> list[Finding]:
     if not opened.talks:
-        return None
+        return []
     asked = prompts_of(list(read_records(paths.records_of("held_out"))), PROMPTS)
-    pairs = [(one.messages, one.reply) for one in asked]
-    return does_not_stop(opened.model, opened.tokenizer, pairs)
+    return badly_spoken(opened.model, opened.tokenizer, [(one.messages, one.reply) for one in asked])
 
 
 def _split(paths: RunPaths, told: Told) -> Iterator[Finding]:

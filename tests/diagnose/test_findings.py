@@ -15,7 +15,7 @@ from networks import small
 from mynah.data.records import Conversation, Document, Message, Record
 from mynah.diagnose.curves import Phase, curve_findings
 from mynah.diagnose.findings import Finding
-from mynah.diagnose.networks import dead_units, does_not_stop, forgetting
+from mynah.diagnose.networks import badly_spoken, dead_units, forgetting
 from mynah.diagnose.texts import (
     badly_split,
     endless_replies,
@@ -203,18 +203,25 @@ def test_dead_units() -> None:
     assert (found.name, found.values["block"]) == ("dead_units", 2)
 
 
-def test_replies_that_run_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_replies_that_run_on_or_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     tokenizer = Tokenizer.train([words(1, 300)], 300)
     model = small(vocab_size=tokenizer.vocab_size, context_length=256)
-    asked = [(talk.messages[:1], "ok") for talk in talks(8)]
-    found = does_not_stop(model, tokenizer, asked)
-    assert found is not None
-    assert (found.name, found.values["asked"]) == ("does_not_stop", 8)
-    monkeypatch.setattr(
-        "mynah.diagnose.networks.generate_all", lambda model, requests: [[5, 6]] * len(requests)
-    )
-    assert does_not_stop(model, tokenizer, asked) is None
-    assert does_not_stop(model, tokenizer, asked[:2]) is None
+    asked = [(talk.messages[:1], f"ok {n}") for n, talk in enumerate(talks(8))]
+    found = badly_spoken(model, tokenizer, asked)
+    assert "does_not_stop" in names(found)
+    assert found[0].values["asked"] == 8
+
+    def say(*replies: list[int]) -> None:
+        monkeypatch.setattr("mynah.diagnose.networks.generate_all", lambda model, requests: list(replies))
+
+    say(*[[5, 6, n] for n in range(8)])
+    assert badly_spoken(model, tokenizer, asked) == []
+    say(*[[5, 6]] * 5, [7], [8], [9])
+    assert names(badly_spoken(model, tokenizer, asked)) == ["same_reply"]
+    assert (
+        badly_spoken(model, tokenizer, [(history, "ok") for history, _ in asked]) == []
+    )  # as the log has it
+    assert badly_spoken(model, tokenizer, asked[:2]) == []
 
 
 def test_forgetting() -> None:
