@@ -34,14 +34,13 @@ def _answers(paths: RunPaths, evaluation: Mapping[str, Any]) -> str:
     """Say what can be answered and how surely, with coverage against accuracy."""
     path = paths.answers / "answers.json"
     about: dict[str, Any] = artifacts.read_json(path) if path.is_file() else {}
-    if not about.get("curve"):
+    if not about.get("sure"):
+        # Nothing is answered from a log: what can be said is how well it foresees text.
         measured = evaluation.get("chat") or evaluation["base"]
         right = (measured["replies"] or measured["all"] or evaluation["base"]["all"])["accuracy"]
         drawn = svg_of(partial(_draw_shares, [("next_token", right)]), 1.0, 4)
-        return f"<h2>{_w('answers')}</h2><p>{_w('writes', right=f'{right:.0%}')}</p>{drawn}"
-    if not about["sure"]:
-        drawn = svg_of(partial(_draw_coverage, about["curve"], None), 2.6, 4)
-        return f"<h2>{_w('answers')}</h2><p>{_w('never_sure')}</p>{drawn}"
+        told = _w("never_sure") if about else ""
+        return f"<h2>{_w('answers')}</h2><p>{told} {_w('writes', right=f'{right:.0%}')}</p>{drawn}"
     point = next(p for p in about["curve"] if p["from"] >= about["threshold"])
     told = _w(
         "answered",
@@ -55,12 +54,9 @@ def _answers(paths: RunPaths, evaluation: Mapping[str, Any]) -> str:
     return f"<h2>{_w('answers')}</h2><p>{told}</p>{drawn}<p><small>{_w('coverage_note')}</small></p>"
 
 
-def _draw_coverage(
-    curve: Sequence[Mapping[str, float]], point: Mapping[str, float] | None, axes: Any
-) -> None:
+def _draw_coverage(curve: Sequence[Mapping[str, float]], point: Mapping[str, float], axes: Any) -> None:
     axes.plot([100 * p["answered"] for p in curve], [100 * (1 - p["wrong"]) for p in curve], color=GREEN)
-    if point is not None:
-        axes.plot([100 * point["answered"]], [100 * (1 - point["wrong"])], "o", color=GREEN, markersize=9)
+    axes.plot([100 * point["answered"]], [100 * (1 - point["wrong"])], "o", color=GREEN, markersize=9)
     axes.set_xlim(0, 102)
     axes.set_xlabel("% of held-out questions answered")
     axes.set_ylabel("% of these right")

@@ -21,7 +21,7 @@ td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}
 .first{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(18rem,100%),1fr));gap:1rem}
 .first section{border:1px solid #ddd;border-radius:.5rem;padding:.2rem 1rem .8rem}
 .first h2{margin-top:.8rem;border:0;font-size:1.1rem}
-.finding{border-left:4px solid #b4552d;padding-left:.8rem}
+.finding{border-left:4px solid #b4552d;padding-left:.8rem;overflow-wrap:anywhere}
 .lights{width:16rem;background:none}
 summary{cursor:pointer}
 .table{overflow-x:auto}

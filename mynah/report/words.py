@@ -235,8 +235,8 @@ FIRST: dict[str, tuple[str, str]] = {
         "没有足够确定的回复：日志对相似问题的回答差异太大。它会转交人工，或由网络自行回复。",
     ),
     "writes": (
-        "It goes on with text: it foresees {right} of the tokens of text that it has not read.",
-        "它续写文本：对没有读过的文本，能预见其中 {right} 的词元。",
+        "Of text that it has not read it foresees {right} of the tokens.",
+        "对没有读过的文本，它能预见其中 {right} 的词元。",
     ),
     "simple": ("Is it better than simple things?", "它比简单的方法更好吗？"),
     "better": (

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mynah.cli.main import main
+from mynah.report.first_screen import first_screen
+from mynah.stages import RunPaths
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +56,14 @@ def test_a_page_needs_nothing_and_complains_of_nothing(
         assert "rgba" in page.get_attribute("#looked span", "style")
     assert complaints == []
     context.close()
+
+
+def test_a_log_that_is_sure_of_nothing_is_not_taken_for_text(tiny_run: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny_run, tmp_path / "run")
+    path = tmp_path / "run" / "answers" / "answers.json"
+    about = json.loads(path.read_text(encoding="utf-8"))
+    for sure, said in ((False, "It is sure of no reply"), (None, "Of text that it has not read")):
+        path.write_text(json.dumps({**about, "sure": sure, "curve": []}), encoding="utf-8")
+        shown = first_screen(RunPaths(tmp_path / "run"))
+        assert said in shown
+        assert "foresees" in shown
